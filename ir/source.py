@@ -1,0 +1,96 @@
+"""Source locations and user-facing diagnostics: `file:line:col: error: …`, the line, a caret, a hint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A text with a name, able to give its lines back for diagnostics."""
+
+    name: str
+    text: str = field(repr=False)
+
+    def line(self, number: int) -> str | None:
+        """The text of line `number` (1-based), without its newline; None when there is none."""
+        lines = self.text.split("\n")
+        return lines[number - 1].rstrip("\r") if 1 <= number <= len(lines) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in a source: line and column are 1-based; `end_col` is exclusive (0: unknown)."""
+
+    source: Source
+    line: int
+    col: int
+    end_col: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.source.name}:{self.line}:{self.col}"
+
+
+UNKNOWN = Location(Source("<unknown>", ""), 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A remark attached to a diagnostic, with a place of its own."""
+
+    message: str
+    loc: Location
+
+
+class Diagnostic(Exception):
+    """One error or warning a user can act on; prints as compilers do."""
+
+    def __init__(
+        self,
+        message: str,
+        loc: Location = UNKNOWN,
+        *,
+        hint: str | None = None,
+        notes: tuple[Note, ...] = (),
+        severity: Severity = "error",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.loc = loc
+        self.hint = hint
+        self.notes = notes
+        self.severity = severity
+
+    def __str__(self) -> str:
+        text = _place(self.loc, self.severity, self.message)
+        if self.hint:
+            text += f"\n  hint: {self.hint}"
+        for note in self.notes:
+            text += "\n" + _place(note.loc, "note", note.message)
+        return text
+
+
+class DiagnosticGroup(Exception):
+    """Several independent diagnostics found in one run, in source order."""
+
+    def __init__(self, diagnostics: list[Diagnostic]) -> None:
+        super().__init__(f"{len(diagnostics)} errors")
+        self.diagnostics = diagnostics
+
+    def __str__(self) -> str:
+        return "\n".join(str(d) for d in self.diagnostics)
+
+
+def _place(loc: Location, severity: str, message: str) -> str:
+    if loc is UNKNOWN or loc.line <= 0:
+        return f"{severity}: {message}"
+    head = f"{loc}: {severity}: {message}"
+    line = loc.source.line(loc.line)
+    if line is None:
+        return head
+    shown = line.replace("\t", " ")
+    width = max(1, min(loc.end_col, len(line) + 1) - loc.col) if loc.end_col else 1
+    return f"{head}\n  {shown}\n  {' ' * (loc.col - 1)}^{'~' * (width - 1)}"
