@@ -1,0 +1,39 @@
+"""sysmlc compiles DML, the R-like language of declarative machine learning, to native programs.
+
+`compile` turns a script into a `Program`, `run` compiles and runs it in one call, and `MLContext` with `dml`
+is the interface SystemML users know. All of them load on first use: importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sysmlc.api import MLContext, Program, compile, dml, run
+    from sysmlc.ir.source import Diagnostic
+
+__version__ = "0.1.0"
+__all__ = ["Diagnostic", "MLContext", "Program", "__version__", "compile", "dml", "run"]
+
+_HOMES = {
+    "Diagnostic": "sysmlc.ir.source",
+    "MLContext": "sysmlc.api",
+    "Program": "sysmlc.api",
+    "compile": "sysmlc.api",
+    "dml": "sysmlc.api",
+    "run": "sysmlc.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'sysmlc' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
