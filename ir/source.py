@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,11 +15,33 @@ class Source:
 
     name: str
     text: str = field(repr=False)
+    _starts: list[int] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def line(self, number: int) -> str | None:
         """The text of line `number` (1-based), without its newline; None when there is none."""
-        lines = self.text.split("\n")
-        return lines[number - 1].rstrip("\r") if 1 <= number <= len(lines) else None
+        starts = self._line_starts()
+        if not 1 <= number <= len(starts):
+            return None
+        end = starts[number] - 1 if number < len(starts) else len(self.text)
+        return self.text[starts[number - 1] : end].rstrip("\r")
+
+    def location(self, start: int, end: int = 0) -> Location:
+        """The place of the characters `start` (0-based) up to `end`; the underline stops at the line's end."""
+        starts = self._line_starts()
+        line = bisect_right(starts, start)
+        begin = starts[line - 1]
+        if end and line < len(starts):
+            end = min(end, starts[line] - 1)
+        return Location(self, line, start - begin + 1, max(0, end - begin + 1) if end else 0)
+
+    def _line_starts(self) -> list[int]:
+        if not self._starts:
+            starts, at = [0], self.text.find("\n")
+            while at >= 0:
+                starts.append(at + 1)
+                at = self.text.find("\n", at + 1)
+            self._starts.extend(starts)
+        return self._starts
 
 
 @dataclass(frozen=True, slots=True)
