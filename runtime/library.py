@@ -3,59 +3,49 @@
 from __future__ import annotations
 
 import os
-import sysconfig
 from importlib.resources import files
 from pathlib import Path
-
-_SHARED = "libsysmlc_rt.so"
-_STATIC = "libsysmlc_rt.a"
 
 
 def native_library() -> Path:
     """The shared library that in-process programs run on."""
-    return _find(_SHARED)
+    return _find("libsysmlc_rt.so")
 
 
 def static_library() -> Path:
     """The archive that executables are linked with."""
-    return _find(_STATIC)
+    return _find("libsysmlc_rt.a")
 
 
 def include_dir() -> Path:
-    """The folder of the C headers."""
-    package = _package()
-    for folder in (package / "include", package / "native", _site() / "include"):
-        if any(folder.glob("*.h")):
-            return folder
-    raise FileNotFoundError(f"the runtime's headers are not in {package}; reinstall sysmlc")
-
-
-def _package() -> Path:
-    return Path(str(files("sysmlc.runtime"))).resolve()
-
-
-def _site() -> Path:
-    """Where an editable install keeps what CMake built, apart from the sources."""
-    return Path(sysconfig.get_path("platlib")) / "sysmlc" / "runtime"
+    """The folder of the runtime's C headers."""
+    for folder in ("include", "native"):
+        header = _packaged(folder, "sysmlc.h")
+        if header.is_file():
+            return header.parent
+    raise FileNotFoundError("the header sysmlc.h is not in the installed package; reinstall sysmlc")
 
 
 def _find(name: str) -> Path:
-    override = os.environ.get("SYSMLC_RUNTIME_LIB")
-    package = _package()
-    if override:
-        places = [Path(override)]
-    else:
-        # A checkout's own builds come first: whoever runs cmake by hand means to use what it made.
-        built = sorted((package.parent / "build").glob("*/lib"), key=_newest, reverse=True)
-        places = [package / "lib", package.parent / "build" / "lib", *built, _site() / "lib"]
-    for place in places:
-        if (place / name).is_file():
-            return place / name
-    looked = ", ".join(str(p) for p in places)
-    raise FileNotFoundError(
-        f"the native runtime {name} is not built (looked in {looked}); run 'pip install -e .'"
-    )
+    override = os.environ.get("SYSMLC_RUNTIME_DIR")
+    places = [Path(override) / name] if override else [_packaged(name), _packaged("lib", name), *_built(name)]
+    present = [place for place in places if place.is_file()]
+    if not present:
+        looked = ", ".join(str(place.parent) for place in places)
+        raise FileNotFoundError(
+            f"the native runtime {name} is not in {looked}; build it with 'pip install -e .'"
+        )
+    # In a checkout the newest wins: whoever runs cmake by hand means to use what it made.
+    return max(present, key=lambda place: place.stat().st_mtime)
 
 
-def _newest(folder: Path) -> float:
-    return max((f.stat().st_mtime for f in folder.iterdir()), default=0.0)
+def _packaged(*parts: str) -> Path:
+    # An editable install spreads the package over the checkout and site-packages; importlib.resources knows both.
+    return Path(str(files("sysmlc.runtime").joinpath(*parts)))
+
+
+def _built(name: str) -> list[Path]:
+    root = _packaged("library.py").resolve().parent.parent
+    if not (root / "pyproject.toml").is_file():
+        return []
+    return [root / "build" / "lib" / name, *sorted((root / "build").glob(f"*/lib/{name}"))]
