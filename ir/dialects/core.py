@@ -1,0 +1,77 @@
+"""Structure: module, functions, calls, constants, terminators."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sysmlc.ir.core import Op
+from sysmlc.ir.define import Attr, Body, Operands, define
+from sysmlc.ir.types import Type, f64, i1, i64, string
+
+
+@define("core.module", traits={"isolated"})
+class Module(Op):
+    """A whole program: a list of functions. The one called `main` runs the script."""
+
+    body: Body
+
+    def infer(self) -> Sequence[Type]:
+        return ()
+
+
+@define("core.func", traits={"isolated"})
+class Func(Op):
+    """A function `sym`; its parameters are the arguments of `body`, its results what `core.return` gives.
+
+    `results` repeats the declared result types as text, so that calls can be typed without looking inside.
+    """
+
+    sym: Attr[str]
+    body: Body
+
+    def infer(self) -> Sequence[Type]:
+        return ()
+
+
+@define("core.call")
+class Call(Op):
+    """Call of the function `callee`. Result types are given, and verified against the callee."""
+
+    args: Operands[Any]
+    callee: Attr[str]
+
+
+@define("core.return", traits={"terminator"})
+class Return(Op):
+    """End of a function: its results."""
+
+    values: Operands[Any]
+
+    def infer(self) -> Sequence[Type]:
+        return ()
+
+
+@define("core.yield", traits={"terminator"})
+class Yield(Op):
+    """End of a region: the values it hands to the operation around it."""
+
+    values: Operands[Any]
+
+    def infer(self) -> Sequence[Type]:
+        return ()
+
+
+@define("core.constant", traits={"pure"})
+class Constant(Op):
+    """A scalar constant: f64, i64, i1 or str. The type is given where an integer text would be ambiguous."""
+
+    value: Attr[bool | int | float | str]
+
+    def infer(self) -> Sequence[Type]:
+        value = self.value
+        if isinstance(value, bool):
+            return (i1,)
+        if isinstance(value, int):
+            return (i64,)
+        return (f64,) if isinstance(value, float) else (string,)

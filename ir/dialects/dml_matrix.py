@@ -1,0 +1,468 @@
+"""Logical matrix operations: products, reorganisation, indexing, construction. Library operations: `dml.foo` is `sm_foo`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sysmlc.ir.core import Op, Value
+from sysmlc.ir.define import Attr, Operand, Operands, define
+from sysmlc.ir.dialects.shapes import constant, constant_int, matrix_of, range_size, size_dim, stacked
+from sysmlc.ir.types import Dim, Matrix, Scalar, Type, differ_dim, f64, i64, matrix, string
+
+PURE = {"pure"}
+
+
+@define("dml.matmul", traits=PURE)
+class MatMul(Op):
+    """Matrix product `lhs %*% rhs`. `transpose` marks operands used transposed: "", "l", "r" or "lr" (set by passes)."""
+
+    lhs: Operand[Matrix]
+    rhs: Operand[Matrix]
+    transpose: Attr[str] = ""  # type: ignore[assignment]
+
+    def infer(self) -> Sequence[Type]:
+        left, right = matrix_of(self, self.lhs), matrix_of(self, self.rhs)
+        rows, inner = (left.cols, left.rows) if "l" in self.transpose else (left.rows, left.cols)
+        inner2, cols = (right.cols, right.rows) if "r" in self.transpose else (right.rows, right.cols)
+        if differ_dim(inner, inner2):
+            raise self.error(
+                f"inner dimensions differ: {left} %*% {right}",
+                "transpose one side with t()" if inner == cols or rows == inner2 else None,
+            )
+        return (matrix(rows, cols, left.elem),)
+
+
+@define("dml.tsmm", traits=PURE)
+class TransposeSelfProduct(Op):
+    """`t(X) %*% X`, computed on one triangle and mirrored (set by passes)."""
+
+    operand: Operand[Matrix]
+
+    def infer(self) -> Sequence[Type]:
+        source = matrix_of(self, self.operand)
+        return (matrix(source.cols, source.cols, source.elem),)
+
+
+@define("dml.t", traits=PURE)
+class Transpose(Op):
+    """Transpose."""
+
+    operand: Operand[Matrix]
+
+    def infer(self) -> Sequence[Type]:
+        source = matrix_of(self, self.operand)
+        return (matrix(source.cols, source.rows, source.elem, source.nnz),)
+
+
+@define("dml.rev", traits=PURE)
+class Rev(Op):
+    """Rows in reverse order."""
+
+    operand: Operand[Matrix]
+
+    def infer(self) -> Sequence[Type]:
+        source = matrix_of(self, self.operand)
+        return (matrix(source.rows, source.cols, source.elem, source.nnz),)
+
+
+@define("dml.roll", traits=PURE)
+class Roll(Op):
+    """Rows rotated down by `shift` (i64)."""
+
+    operand: Operand[Matrix]
+    shift: Operand[Scalar]
+
+    def infer(self) -> Sequence[Type]:
+        source = matrix_of(self, self.operand)
+        return (matrix(source.rows, source.cols, source.elem, source.nnz),)
+
+
+@define("dml.diag", traits=PURE)
+class Diag(Op):
+    """A column vector to a diagonal matrix, or the diagonal of a square matrix to a column vector."""
+
+    operand: Operand[Matrix]
+
+    def infer(self) -> Sequence[Type]:
+        source = matrix_of(self, self.operand)
+        if source.cols == 1:
+            nnz = source.rows if isinstance(source.rows, int) else None
+            return (matrix(source.rows, source.rows, source.elem, nnz),)
+        if isinstance(source.cols, int):
+            if differ_dim(source.rows, source.cols):
+                raise self.error(f"needs a column vector or a square matrix, got {source}")
+            return (matrix(source.cols, 1, source.elem),)
+        return (matrix(source.rows, None, source.elem),)
+
+
+@define("dml.nrow", traits=PURE)
+class NRow(Op):
+    """Number of rows, i64."""
+
+    operand: Operand[Matrix]
+
+    def infer(self) -> Sequence[Type]:
+        return (i64,)
+
+
+@define("dml.ncol", traits=PURE)
+class NCol(Op):
+    """Number of columns, i64."""
+
+    operand: Operand[Matrix]
+
+    def infer(self) -> Sequence[Type]:
+        return (i64,)
+
+
+@define("dml.length", traits=PURE)
+class Length(Op):
+    """Number of cells, i64."""
+
+    operand: Operand[Matrix]
+
+    def infer(self) -> Sequence[Type]:
+        return (i64,)
+
+
+@define("dml.nnz", traits=PURE)
+class NNZ(Op):
+    """Number of non-zero cells, i64."""
+
+    operand: Operand[Matrix]
+
+    def infer(self) -> Sequence[Type]:
+        return (i64,)
+
+
+@define("dml.trace", traits=PURE)
+class Trace(Op):
+    """Sum of the diagonal of a square matrix, f64."""
+
+    operand: Operand[Matrix]
+
+    def infer(self) -> Sequence[Type]:
+        source = matrix_of(self, self.operand)
+        if differ_dim(source.rows, source.cols):
+            raise self.error(f"needs a square matrix, got {source}")
+        return (f64,)
+
+
+@define("dml.index", traits=PURE)
+class Index(Op):
+    """`X[rl:ru, cl:cu]`, 1-based and inclusive. Open sides are written out: 1 and nrow/ncol."""
+
+    operand: Operand[Matrix]
+    rl: Operand[Scalar]
+    ru: Operand[Scalar]
+    cl: Operand[Scalar]
+    cu: Operand[Scalar]
+
+    def infer(self) -> Sequence[Type]:
+        source = matrix_of(self, self.operand)
+        _check_range(self, "row", self.rl, self.ru, source.rows)
+        _check_range(self, "column", self.cl, self.cu, source.cols)
+        rows, cols = range_size(self.rl, self.ru, source.rows), range_size(self.cl, self.cu, source.cols)
+        return (matrix(rows, cols, source.elem),)
+
+
+@define("dml.left_index", traits=PURE, consumes=(0,))
+class LeftIndex(Op):
+    """`X` with `X[rl:ru, cl:cu] = rhs`; sizes must agree. Takes `X` over: no copy when nobody else holds it."""
+
+    operand: Operand[Matrix]
+    rhs: Operand[Matrix]
+    rl: Operand[Scalar]
+    ru: Operand[Scalar]
+    cl: Operand[Scalar]
+    cu: Operand[Scalar]
+
+    def infer(self) -> Sequence[Type]:
+        source, rhs = matrix_of(self, self.operand), matrix_of(self, self.rhs)
+        _check_range(self, "row", self.rl, self.ru, source.rows)
+        _check_range(self, "column", self.cl, self.cu, source.cols)
+        rows, cols = range_size(self.rl, self.ru, source.rows), range_size(self.cl, self.cu, source.cols)
+        if differ_dim(rows, rhs.rows) or differ_dim(cols, rhs.cols):
+            raise self.error(f"the range is {matrix(rows, cols)}, but the right side is {rhs}")
+        return (matrix(source.rows, source.cols, source.elem),)
+
+
+@define("dml.set_cell", traits=PURE, consumes=(0,))
+class SetCell(Op):
+    """`X` with `X[i, j] = value` (f64). Takes `X` over."""
+
+    operand: Operand[Matrix]
+    value: Operand[Scalar]
+    i: Operand[Scalar]
+    j: Operand[Scalar]
+
+    def infer(self) -> Sequence[Type]:
+        source = matrix_of(self, self.operand)
+        _check_range(self, "row", self.i, self.i, source.rows)
+        _check_range(self, "column", self.j, self.j, source.cols)
+        return (matrix(source.rows, source.cols, source.elem),)
+
+
+@define("dml.get_cell", traits=PURE)
+class GetCell(Op):
+    """`as.scalar(X[i, j])`, f64."""
+
+    operand: Operand[Matrix]
+    i: Operand[Scalar]
+    j: Operand[Scalar]
+
+    def infer(self) -> Sequence[Type]:
+        source = matrix_of(self, self.operand)
+        _check_range(self, "row", self.i, self.i, source.rows)
+        _check_range(self, "column", self.j, self.j, source.cols)
+        return (f64,)
+
+
+def _check_range(op: Op, what: str, lower: Value, upper: Value, extent: Dim) -> None:
+    low, high = constant_int(lower), constant_int(upper)
+    for bound in (low, high):
+        if bound is not None and (bound < 1 or (isinstance(extent, int) and bound > extent)):
+            raise op.error(f"{what} index {bound} is out of range: the matrix has {extent} {what}s" if bound >= 1
+                           else f"{what} index {bound} is out of range: indexes start at 1")  # fmt: skip
+    if low is not None and high is not None and low > high:
+        raise op.error(f"{what} range {low}:{high} is empty")
+
+
+@define("dml.cbind", traits=PURE)
+class CBind(Op):
+    """Matrices side by side. (C: sm_cbind(ctx, n, sm_matrix** values).)"""
+
+    values: Operands[Matrix]
+
+    def infer(self) -> Sequence[Type]:
+        return (stacked(self, self.values, by_rows=False),)
+
+
+@define("dml.rbind", traits=PURE)
+class RBind(Op):
+    """Matrices on top of each other. (C: sm_rbind(ctx, n, sm_matrix** values).)"""
+
+    values: Operands[Matrix]
+
+    def infer(self) -> Sequence[Type]:
+        return (stacked(self, self.values, by_rows=True),)
+
+
+@define("dml.fill", traits=PURE)
+class Fill(Op):
+    """A matrix whose cells all are `value` (f64): `matrix(value, rows, cols)`."""
+
+    value: Operand[Scalar]
+    rows: Operand[Scalar]
+    cols: Operand[Scalar]
+
+    def infer(self) -> Sequence[Type]:
+        nnz = 0 if constant(self.value) == 0 else None
+        return (matrix(size_dim(self.rows), size_dim(self.cols), f64, nnz),)
+
+
+@define("dml.reshape", traits=PURE)
+class Reshape(Op):
+    """The cells of a matrix in another shape, row by row on both sides (`byrow`, i1) or column by column."""
+
+    operand: Operand[Matrix]
+    rows: Operand[Scalar]
+    cols: Operand[Scalar]
+    byrow: Operand[Scalar]
+
+    def infer(self) -> Sequence[Type]:
+        source = matrix_of(self, self.operand)
+        return (matrix(size_dim(self.rows), size_dim(self.cols), source.elem, source.nnz),)
+
+
+@define("dml.matrix_of_text", traits=PURE)
+class MatrixOfText(Op):
+    """`matrix("1 2 3", rows, cols)`: whitespace-separated cells, row by row."""
+
+    text: Operand[Scalar]
+    rows: Operand[Scalar]
+    cols: Operand[Scalar]
+
+    def infer(self) -> Sequence[Type]:
+        return (matrix(size_dim(self.rows), size_dim(self.cols)),)
+
+
+@define("dml.seq", traits=PURE)
+class Seq(Op):
+    """`from, from+incr, …` up to `to`, a column vector of f64."""
+
+    from_: Operand[Scalar]
+    to: Operand[Scalar]
+    incr: Operand[Scalar]
+
+    def infer(self) -> Sequence[Type]:
+        first, last, step = (constant(v) for v in self.operands)
+        if isinstance(first, (int, float)) and isinstance(last, (int, float)) and isinstance(step, (int, float)) and step:
+            if (last - first) * step < 0:
+                raise self.error(f"wrong sign for the increment of a sequence from {first} to {last} by {step}")
+            count = 1 + int(last / step - first / step) if abs(last / step - first / step) < 2**53 else None
+            return (matrix(count, 1),)
+        if first == 1 and step == 1:
+            to = self.to.op
+            source = to.operands[0] if to is not None and to.name == "dml.cast" else self.to
+            return (matrix(size_dim(source), 1),)
+        return (matrix(None, 1),)
+
+
+@define("dml.rand", traits={"random"})
+class Rand(Op):
+    """Random matrix: `pdf` (str) uniform, normal or poisson; `seed` -1 draws one. Bit-compatible with the documented generator."""
+
+    rows: Operand[Scalar]
+    cols: Operand[Scalar]
+    min: Operand[Scalar]
+    max: Operand[Scalar]
+    sparsity: Operand[Scalar]
+    pdf: Operand[Scalar]
+    seed: Operand[Scalar]
+    lambda_: Operand[Scalar]
+
+    def infer(self) -> Sequence[Type]:
+        return (matrix(size_dim(self.rows), size_dim(self.cols)),)
+
+
+@define("dml.sample", traits={"random"})
+class Sample(Op):
+    """`size` integers from 1..range (both i64) as a column vector, with or without replacement (i1), by `seed` (-1: any)."""
+
+    range: Operand[Scalar]
+    size: Operand[Scalar]
+    replace: Operand[Scalar]
+    seed: Operand[Scalar]
+
+    def infer(self) -> Sequence[Type]:
+        return (matrix(size_dim(self.size), 1),)
+
+
+@define("dml.as_scalar", traits=PURE)
+class AsScalar(Op):
+    """The cell of a 1x1 matrix, f64."""
+
+    operand: Operand[Matrix]
+
+    def infer(self) -> Sequence[Type]:
+        source = matrix_of(self, self.operand)
+        if differ_dim(source.rows, 1) or differ_dim(source.cols, 1):
+            raise self.error(f"needs a 1x1 matrix, got {source}", "take one cell first: as.scalar(X[i, j])")
+        return (f64,)
+
+
+@define("dml.order", traits=PURE)
+class Order(Op):
+    """Rows sorted by the columns in `by` (a matrix of column ids), stable; or with `index_return` (i1) the permutation."""
+
+    operand: Operand[Matrix]
+    by: Operand[Matrix]
+    decreasing: Operand[Scalar]
+    index_return: Operand[Scalar]
+
+    def infer(self) -> Sequence[Type]:
+        source = matrix_of(self, self.operand)
+        index = constant(self.index_return)
+        cols = 1 if index is True else source.cols if index is False or source.cols == 1 else None
+        return (matrix(source.rows, cols, source.elem),)
+
+
+@define("dml.table", traits=PURE)
+class Table(Op):
+    """Contingency table: `out[a_i, b_i] += w_i`. Sizes `rows`, `cols` (i64) drop what lies outside; -1 means as large as needed."""
+
+    a: Operand[Matrix]
+    b: Operand[Matrix]
+    weights: Operand[Matrix]
+    rows: Operand[Scalar]
+    cols: Operand[Scalar]
+
+    def infer(self) -> Sequence[Type]:
+        a = matrix_of(self, self.a)
+        nnz = a.rows * a.cols if isinstance(a.rows, int) and isinstance(a.cols, int) else None
+        return (matrix(size_dim(self.rows), size_dim(self.cols), f64, nnz),)
+
+
+@define("dml.remove_empty", traits=PURE)
+class RemoveEmpty(Op):
+    """Rows (`margin` "rows") or columns without all-empty ones, or those picked by the 0/1 vector `select` (0x0: none given)."""
+
+    operand: Operand[Matrix]
+    margin: Operand[Scalar]
+    select: Operand[Matrix]
+    empty_return: Operand[Scalar]
+
+    def infer(self) -> Sequence[Type]:
+        source = matrix_of(self, self.operand)
+        margin = constant(self.margin)
+        rows = source.rows if margin == "cols" else None
+        cols = source.cols if margin == "rows" else None
+        return (matrix(rows, cols, source.elem),)
+
+
+@define("dml.replace", traits=PURE)
+class Replace(Op):
+    """Cells equal to `pattern` (NaN matches NaN) become `replacement`."""
+
+    operand: Operand[Matrix]
+    pattern: Operand[Scalar]
+    replacement: Operand[Scalar]
+
+    def infer(self) -> Sequence[Type]:
+        source = matrix_of(self, self.operand)
+        return (matrix(source.rows, source.cols, source.elem),)
+
+
+@define("dml", names=("lower_tri", "upper_tri"), traits=PURE)
+class Triangle(Op):
+    """The lower or upper triangle: its values (`values`, i1) or ones; `diag` (i1) includes the diagonal."""
+
+    operand: Operand[Matrix]
+    diag: Operand[Scalar]
+    values: Operand[Scalar]
+
+    def infer(self) -> Sequence[Type]:
+        source = matrix_of(self, self.operand)
+        return (matrix(source.rows, source.cols, source.elem),)
+
+
+@define("dml.read_matrix")
+class ReadMatrix(Op):
+    """Read a matrix file. `options` are the read() arguments as `key=value` lines. The result type carries what is known."""
+
+    path: Operand[Scalar]
+    options: Operand[Scalar]
+
+    def infer(self) -> Sequence[Type]:
+        return (matrix(),)
+
+
+@define("dml.write_matrix")
+class WriteMatrix(Op):
+    """Write a matrix file (and its .mtd) by `options`, `key=value` lines."""
+
+    operand: Operand[Matrix]
+    path: Operand[Scalar]
+    options: Operand[Scalar]
+
+    def infer(self) -> Sequence[Type]:
+        return ()
+
+
+@define("dml.matrix_to_string", traits=PURE)
+class MatrixToString(Op):
+    """toString of a matrix; rows, cols, decimal are i64, sparse is i1."""
+
+    operand: Operand[Matrix]
+    rows: Operand[Scalar]
+    cols: Operand[Scalar]
+    decimal: Operand[Scalar]
+    sparse: Operand[Scalar]
+    sep: Operand[Scalar]
+    linesep: Operand[Scalar]
+
+    def infer(self) -> Sequence[Type]:
+        return (string,)
+
+

@@ -1,0 +1,111 @@
+"""Shape rules shared by the inference functions of the logical operations."""
+
+from __future__ import annotations
+
+from sysmlc.ir.core import Op, Value
+from sysmlc.ir.source import Diagnostic
+from sysmlc.ir.types import Dim, Matrix, Type, differ_dim, f64, matrix, meet_dim, same_dim
+
+
+def matrix_of(op: Op, value: Value, what: str = "operand") -> Matrix:
+    """The matrix type of `value`, or a diagnostic that says what it is instead."""
+    if not isinstance(value.type, Matrix):
+        raise op.error(f"{what} must be a matrix, but is {value.type}")
+    return value.type
+
+
+def constant(value: Value) -> int | float | str | bool | None:
+    """The value of a `core.constant`, None for anything else."""
+    op = value.op
+    if op is None or op.name != "core.constant":
+        return None
+    found = op.attrs["value"]
+    assert not isinstance(found, tuple)
+    return found
+
+
+def constant_int(value: Value) -> int | None:
+    """The integer a value is known to be, None when it is not known."""
+    found = constant(value)
+    if isinstance(found, float) and found.is_integer():
+        return int(found)
+    return int(found) if isinstance(found, int) else None
+
+
+def size_dim(value: Value) -> Dim:
+    """The dimension an i64 value stands for: a constant, the rows or columns of a matrix, or unknown."""
+    known = constant_int(value)
+    if known is not None:
+        return known if known >= 0 else None
+    op = value.op
+    if op is not None and op.name in ("dml.nrow", "dml.ncol"):
+        source = op.operands[0].type
+        assert isinstance(source, Matrix)
+        return source.rows if op.name == "dml.nrow" else source.cols
+    return None
+
+
+def cellwise(op: Op, left: Type, right: Type) -> Type:
+    """The result of a cellwise binary operation: DML broadcasts a scalar on either side, or a right vector."""
+    if not isinstance(left, Matrix):
+        return matrix(right.rows, right.cols, right.elem) if isinstance(right, Matrix) else f64
+    if not isinstance(right, Matrix):
+        return matrix(left.rows, left.cols, left.elem)
+    if left.elem is not right.elem:
+        raise op.error(f"operands have different element types: {left} and {right}")
+    for side, a, b in (("rows", left.rows, right.rows), ("columns", left.cols, right.cols)):
+        if differ_dim(a, b) and b != 1:
+            raise _mismatch(op, left, right, side)
+    if right.rows == 1 and right.cols == 1:
+        return matrix(left.rows, left.cols, left.elem)
+    col_vector, row_vector = right.cols == 1 and left.cols != 1, right.rows == 1 and left.rows != 1
+    if col_vector and row_vector:
+        return matrix(left.rows, left.cols, left.elem)
+    if col_vector and differ_dim(left.rows, right.rows):
+        raise _mismatch(op, left, right, "rows")
+    if row_vector and differ_dim(left.cols, right.cols):
+        raise _mismatch(op, left, right, "columns")
+    rows, cols = left.rows, left.cols
+    if isinstance(right.rows, int) and right.rows > 1:
+        rows = meet_dim(rows, right.rows)
+    if isinstance(right.cols, int) and right.cols > 1:
+        cols = meet_dim(cols, right.cols)
+    return matrix(rows, cols, left.elem)
+
+
+def _mismatch(op: Op, left: Matrix, right: Matrix, side: str) -> Diagnostic:
+    hint = None
+    if left.rows == 1 or left.cols == 1:
+        hint = "only the right operand of a cellwise operation is broadcast; swap the operands, or use outer()"
+    return op.error(f"operands do not have the same {side}: {left} and {right}", hint)
+
+
+def stacked(op: Op, values: list[Value], by_rows: bool) -> Matrix:
+    """The shape of rbind (by rows) or cbind (by columns)."""
+    grow: Dim = 0
+    keep: Dim = None
+    for value in values:
+        type = matrix_of(op, value)
+        along, across = (type.rows, type.cols) if by_rows else (type.cols, type.rows)
+        grow = grow + along if isinstance(grow, int) and isinstance(along, int) else None
+        if differ_dim(keep, across):
+            what = "columns" if by_rows else "rows"
+            raise op.error(f"the matrices have different numbers of {what}: {keep} and {across}")
+        keep = meet_dim(keep, across) if keep is not None else across
+    return matrix(grow, keep) if by_rows else matrix(keep, grow)
+
+
+def range_size(lower: Value, upper: Value, extent: Dim) -> Dim:
+    """How many indexes `lower:upper` names, when that can be known."""
+    low, high = constant_int(lower), constant_int(upper)
+    if low is not None and high is not None:
+        return max(high - low + 1, 0)
+    if lower is upper:
+        return 1
+    if low == 1:
+        size = size_dim(upper)
+        if size is not None:
+            return size
+    if low is not None and isinstance(extent, int) and same_dim(size_dim(upper), extent):
+        return extent - low + 1
+    return None
