@@ -159,6 +159,12 @@ int write_double(char* out, double v) noexcept;
 // Java's Double.parseDouble syntax (surrounding blanks, NaN, Infinity); false when it is no number.
 bool parse_double(std::string_view text, double& value) noexcept;
 bool parse_int(std::string_view text, int64_t& value) noexcept;
+// as.integer: NaN is 0, what is too big saturates.
+inline int64_t truncated(double v) {
+    if (v != v) return 0;
+    if (v >= 9223372036854775808.0) return INT64_MAX;
+    return v < -9223372036854775808.0 ? INT64_MIN : static_cast<int64_t>(v);
+}
 void print_text(sm_ctx* ctx, std::string_view text);  // to the output sink, no newline added
 std::string matrix_text(sm_ctx* ctx, sm_matrix* m, int64_t rows, int64_t cols, int64_t decimal, bool sparse,
                         std::string_view sep, std::string_view linesep);

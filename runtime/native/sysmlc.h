@@ -89,6 +89,7 @@ typedef struct sm_arg {
         sm_object* object;
     } v;
 } sm_arg;
+typedef sm_arg sm_value;
 
 typedef struct sm_cell_args {
     const double* in[SM_MAX_IN];

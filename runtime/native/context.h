@@ -1,0 +1,78 @@
+// The private part of a context. Operators use core.h; only the runtime's own files include this.
+#pragma once
+
+#include "core.h"
+
+#include <setjmp.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sm {
+
+struct OpStats {
+    const char* name;
+    int64_t count = 0;
+    int64_t nanos = 0;
+};
+
+struct Stats {
+    bool on = false;
+    std::vector<OpStats> ops;
+    std::vector<std::pair<int64_t, int64_t>> open;  // (index into ops, start time) of the operators that run
+    int64_t to_dense = 0, to_csr = 0;
+    std::string report;
+};
+
+using Binding = std::pair<std::string, sm_object*>;
+
+struct Context : sm_ctx {
+    jmp_buf* run = nullptr;  // where errors unwind to; NULL: no program is running
+    bool failed = false;
+    std::string error;
+    int32_t error_loc = -1;
+    std::string rendered;
+    const sm_location* locations = nullptr;
+    int64_t n_locations = 0;
+    sm_object objects{};  // sentinel of the ring of live objects
+    int64_t live = 0;
+    int32_t (*sink)(void*, const char*, int64_t) = nullptr;
+    void* sink_user = nullptr;
+    std::string output;  // what is not yet written to standard output
+    bool flush_lines = false;
+    std::vector<Binding> inputs, outputs;
+    std::vector<std::pair<std::string, std::string>> args;
+    std::vector<std::string> temporaries;
+    Stats stats;
+};
+
+inline Context* context(sm_ctx* ctx) { return static_cast<Context*>(ctx); }
+
+// Objects: `size` bytes, zeroed, with one reference, linked into the context.
+sm_object* new_object(sm_ctx* ctx, uint8_t kind, size_t size);
+template <class T>
+Ref<T> new_object(sm_ctx* ctx, uint8_t kind, size_t size = sizeof(T)) {
+    return Ref<T>(reinterpret_cast<T*>(new_object(ctx, kind, size)));
+}
+void free_matrix_buffers(sm_matrix* m) noexcept;  // memory that m owns, or the external owner's callback
+
+// Frees what a finished program left behind: everything that no binding and no host reference reaches.
+void sweep(Context* ctx) noexcept;
+
+void flush_output(Context* ctx);  // throws when the output cannot be written
+void count_conversion(sm_ctx* ctx, int to_format) noexcept;
+
+// Buffers: 64-byte aligned; big ones use huge pages and are kept for reuse.
+void* alloc_buffer(int64_t bytes, bool zeroed);
+void free_buffer(void* buffer, int64_t bytes) noexcept;
+void account_object(int64_t bytes) noexcept;  // adds to the live bytes (negative: subtracts)
+std::string byte_text(double bytes);          // "1.5 GB"
+
+void check_interrupt(sm_ctx* ctx);
+
+// Removes registered temporary files; safe in a signal handler.
+void remove_all_temporaries() noexcept;
+
+}  // namespace sm

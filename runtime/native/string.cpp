@@ -1,0 +1,132 @@
+// Strings and the conversions between strings and scalars.
+#include "context.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <algorithm>
+
+namespace sm {
+
+String new_string(sm_ctx* ctx, std::string_view text) {
+    String s = new_object<sm_string>(ctx, SM_KIND_STRING, offsetof(sm_string, text) + text.size() + 1);
+    s->length = int64_t(text.size());
+    if (!text.empty()) memcpy(s->text, text.data(), text.size());
+    return s;
+}
+
+namespace {
+
+double to_f64(std::string_view text) {
+    double v;
+    if (!parse_double(text, v)) fail("cannot read '%.*s' as a number", int(std::min<size_t>(text.size(), 60)), text.data());
+    return v;
+}
+
+}  // namespace
+}  // namespace sm
+
+using sm::view;
+
+SM_API sm_string* sm_string_new(sm_ctx* ctx, const char* text, int64_t length) {
+    return SM_ENTRY(ctx, { return sm::new_string(ctx, {text, size_t(length < 0 ? int64_t(strlen(text)) : length)}).take(); });
+}
+
+SM_API sm_string* sm_concat(sm_ctx* ctx, sm_string* a, sm_string* b) {
+    return SM_ENTRY(ctx, {
+        sm::String s = sm::new_object<sm_string>(ctx, SM_KIND_STRING, offsetof(sm_string, text) + size_t(a->length + b->length) + 1);
+        s->length = a->length + b->length;
+        memcpy(s->text, a->text, size_t(a->length));
+        memcpy(s->text + a->length, b->text, size_t(b->length));
+        return s.take();
+    });
+}
+
+// Negative, 0 or positive, by bytes: for UTF-8 that is the order of the code points.
+SM_API int32_t sm_string_compare(sm_ctx*, sm_string* a, sm_string* b) {
+    int order = view(a).compare(view(b));
+    return order < 0 ? -1 : order > 0;
+}
+
+SM_API sm_string* sm_f64_to_string(sm_ctx* ctx, double v) {
+    return SM_ENTRY(ctx, {
+        char text[40];
+        return sm::new_string(ctx, {text, size_t(sm::write_double(text, v))}).take();
+    });
+}
+SM_API sm_string* sm_i64_to_string(sm_ctx* ctx, int64_t v) {
+    return SM_ENTRY(ctx, { return sm::new_string(ctx, sm::to_text(v)).take(); });
+}
+SM_API sm_string* sm_i1_to_string(sm_ctx* ctx, int32_t v) {
+    return SM_ENTRY(ctx, { return sm::new_string(ctx, v ? "TRUE" : "FALSE").take(); });
+}
+
+SM_API double sm_string_to_f64(sm_ctx* ctx, sm_string* s) {
+    return SM_ENTRY(ctx, { return sm::to_f64(view(s)); });
+}
+SM_API int64_t sm_string_to_i64(sm_ctx* ctx, sm_string* s) {
+    return SM_ENTRY(ctx, {
+        int64_t exact;
+        return sm::parse_int(view(s), exact) ? exact : sm::truncated(sm::to_f64(view(s)));
+    });
+}
+SM_API int32_t sm_string_to_i1(sm_ctx*, sm_string* s) { return view(s) == "TRUE" || view(s) == "true"; }
+SM_API int64_t sm_f64_to_i64(sm_ctx*, double v) { return sm::truncated(v); }
+
+// ---- boxes: scalars whose type is known at run time only ------------------------------------------------------
+
+SM_API sm_box* sm_f64_to_box(sm_ctx* ctx, double v) {
+    return SM_ENTRY(ctx, {
+        sm::Box b = sm::new_object<sm_box>(ctx, SM_KIND_BOX);
+        b->tag = SM_TAG_F64;
+        b->v.f64 = v;
+        return b.take();
+    });
+}
+SM_API sm_box* sm_i64_to_box(sm_ctx* ctx, int64_t v) {
+    return SM_ENTRY(ctx, {
+        sm::Box b = sm::new_object<sm_box>(ctx, SM_KIND_BOX);
+        b->tag = SM_TAG_I64;
+        b->v.i64 = v;
+        return b.take();
+    });
+}
+SM_API sm_box* sm_i1_to_box(sm_ctx* ctx, int32_t v) {
+    return SM_ENTRY(ctx, {
+        sm::Box b = sm::new_object<sm_box>(ctx, SM_KIND_BOX);
+        b->tag = SM_TAG_I1;
+        b->v.i64 = v != 0;
+        return b.take();
+    });
+}
+SM_API sm_box* sm_string_to_box(sm_ctx* ctx, sm_string* s) {
+    return SM_ENTRY(ctx, {
+        sm::Box b = sm::new_object<sm_box>(ctx, SM_KIND_BOX);
+        b->tag = SM_TAG_STRING;
+        sm::retain(&s->o);
+        b->v.str = s;
+        return b.take();
+    });
+}
+
+SM_API double sm_box_to_f64(sm_ctx* ctx, sm_box* b) {
+    if (b->tag == SM_TAG_F64) return b->v.f64;
+    return b->tag == SM_TAG_STRING ? sm_string_to_f64(ctx, b->v.str) : double(b->v.i64);
+}
+SM_API int64_t sm_box_to_i64(sm_ctx* ctx, sm_box* b) {
+    if (b->tag == SM_TAG_F64) return sm::truncated(b->v.f64);
+    return b->tag == SM_TAG_STRING ? sm_string_to_i64(ctx, b->v.str) : b->v.i64;
+}
+SM_API int32_t sm_box_to_i1(sm_ctx* ctx, sm_box* b) {
+    if (b->tag == SM_TAG_F64) return b->v.f64 != 0;
+    return b->tag == SM_TAG_STRING ? sm_string_to_i1(ctx, b->v.str) : b->v.i64 != 0;
+}
+SM_API sm_string* sm_box_to_string(sm_ctx* ctx, sm_box* b) {
+    switch (b->tag) {
+        case SM_TAG_F64: return sm_f64_to_string(ctx, b->v.f64);
+        case SM_TAG_I64: return sm_i64_to_string(ctx, b->v.i64);
+        case SM_TAG_I1: return sm_i1_to_string(ctx, int32_t(b->v.i64));
+        default: sm::retain(&b->v.str->o); return b->v.str;
+    }
+}
