@@ -17,9 +17,11 @@ Traits: `pure` (no effect, may be removed, moved and merged), `terminator`, `iso
 
 from __future__ import annotations
 
+import builtins
 import inspect
+import sys
 import typing
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, overload
 
@@ -117,18 +119,24 @@ class AttrField:
         return self.default is _MISSING
 
 
-@dataclass(frozen=True)
 class Definition:
     """What the class declares; used by constructor, parser, verifier and the documentation."""
 
-    cls: type[Op]
-    operands: tuple[OperandField, ...]
-    attrs: tuple[AttrField, ...]
-    regions: tuple[str, ...]
+    __slots__ = ("attrs", "cls", "defaults", "operands", "regions", "variadic")
 
-    @property
-    def variadic(self) -> bool:
-        return any(f.variadic for f in self.operands)
+    def __init__(
+        self,
+        cls: type[Op],
+        operands: tuple[OperandField, ...],
+        attrs: tuple[AttrField, ...],
+        regions: tuple[str, ...],
+    ) -> None:
+        self.cls = cls
+        self.operands = operands
+        self.attrs = attrs
+        self.regions = regions
+        self.variadic = any(f.variadic for f in operands)
+        self.defaults = {a.name: a.default for a in attrs}
 
 
 registry: dict[str, type[Op]] = {}
@@ -152,46 +160,50 @@ def define(
         for one in full:
             assert one not in registry, f"operation {one} is defined twice"
             registry[one] = cls
-        setattr(cls, "new", classmethod(_family_constructor(definition) if names else _constructor(definition)))  # noqa: B010
+        # Not an assignment: to the type checker `new` is a method that classes do not replace.
+        type.__setattr__(
+            cls, "new", classmethod(_family_constructor(definition) if names else _constructor(definition))
+        )
         return cls
 
     return decorate
 
 
 def _read_fields(cls: type[Op]) -> Definition:
-    hints = typing.get_type_hints(cls)
-    own = [n for c in reversed(cls.__mro__) if issubclass(c, Op) and c is not Op for n in inspect.get_annotations(c)]
-    operands: list[OperandField] = []
-    attrs: list[AttrField] = []
-    regions: list[str] = []
-    for field in own:
-        hint = hints[field]
-        origin, args = typing.get_origin(hint) or hint, typing.get_args(hint)
-        if origin in (Operand, Operands):
-            operands.append(OperandField(field, origin is Operands, _alternatives(args)))
-        elif origin is Attr:
+    inherited = next((definitions[c] for c in cls.__mro__[1:] if c in definitions), None)
+    operands = list(inherited.operands) if inherited else []
+    attrs = list(inherited.attrs) if inherited else []
+    regions = list(inherited.regions) if inherited else []
+    scope = vars(sys.modules[cls.__module__])
+    for field, hint in inspect.get_annotations(cls).items():
+        kind, _, rest = hint.partition("[")
+        types = _alternatives(rest[:-1], scope) if rest else ()
+        if kind in ("Operand", "Operands"):
+            operands.append(OperandField(field, kind == "Operands", types))
+        elif kind == "Attr":
             default = cls.__dict__.get(field, _MISSING)
-            attrs.append(AttrField(field, _alternatives(args), default))
+            attrs.append(AttrField(field, types, default))
             setattr(cls, field, Attr(field, None if default is _MISSING else default))
-        elif origin is Body:
+        elif kind == "Body":
             setattr(cls, field, Body(len(regions)))
             regions.append(field)
-    assert sum(f.variadic for f in operands) <= 1, f"{cls.__name__} has several variadic operand fields"
+    variadic = [i for i, f in enumerate(operands) if f.variadic]
+    assert len(variadic) <= 1, f"{cls.__name__} has several variadic operand fields"
     for i, spec in enumerate(operands):
         if spec.variadic:
             setattr(cls, spec.name, Operands(i, len(operands) - 1 - i))
         else:
-            seen_variadic = any(f.variadic for f in operands[:i])
-            setattr(cls, spec.name, Operand(i - len(operands) if seen_variadic else i))
+            setattr(cls, spec.name, Operand(i - len(operands) if variadic and i > variadic[0] else i))
     return Definition(cls, tuple(operands), tuple(attrs), tuple(regions))
 
 
-def _alternatives(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    if not args or args[0] is Any:
+def _alternatives(text: str, scope: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What `bool | int`, `Matrix`, `tuple[str, ...]` or `Any` allow. Read from the text of the annotation, because
+    evaluating annotations would be most of the time it takes to import the dialects."""
+    if text == "Any":
         return ()
-    parts = typing.get_args(args[0])
-    plain = parts if parts and typing.get_origin(args[0]) is not tuple else (args[0],)
-    return tuple(typing.get_origin(p) or p for p in plain)
+    names = [part.partition("[")[0].strip() for part in text.split("|")]
+    return tuple(scope[n] if n in scope else getattr(builtins, n) for n in names)
 
 
 def _constructor(d: Definition) -> Callable[..., Op]:
@@ -221,17 +233,18 @@ def _make(
     regions: Sequence[Region] = (),
     **attrs: AttrValue,
 ) -> Op:
-    operands: list[Value] = []
     assert len(args) == len(d.operands), f"{name} takes {[f.name for f in d.operands]}"
-    for field, arg in zip(d.operands, args, strict=True):
-        if field.variadic:
-            operands.extend(arg)
-        else:
-            operands.append(arg)
-    known = {a.name: a for a in d.attrs}
-    for attr in attrs:
-        assert attr in known, f"{name} has no attribute {attr}"
-    op = cls(name, operands, (), {k: v for k, v in attrs.items() if v != known[k].default}, regions, loc)
+    operands: Sequence[Value] = args
+    if d.variadic:
+        operands = []
+        for field, arg in zip(d.operands, args, strict=True):
+            operands.extend(arg if field.variadic else (arg,))
+    given: dict[str, AttrValue] = {}
+    for attr, value in attrs.items():
+        assert attr in d.defaults, f"{name} has no attribute {attr}"
+        if value != d.defaults[attr]:
+            given[attr] = value
+    op = cls(name, operands, (), given, regions, loc)
     try:
         inferred = op.infer() if types is None else types
     except BaseException:
