@@ -1,0 +1,85 @@
+#include "linalg_blas.h"
+
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include <climits>
+#include <mutex>
+#include <vector>
+
+namespace sm::blas {
+namespace {
+
+constexpr const char* kLibrary = "libscipy_openblas.so";
+
+std::mutex mutex;
+std::string configured;  // where the host or the linker step says the library is
+Table loaded;
+bool ready = false;
+
+std::string executable_path() {
+    char buffer[4096];
+    ssize_t n = readlink("/proc/self/exe", buffer, sizeof buffer - 1);
+    return n > 0 ? std::string(buffer, static_cast<size_t>(n)) : std::string();
+}
+
+std::vector<std::string> candidates() {
+    std::vector<std::string> paths;
+    std::string exe = executable_path();
+    if (!exe.empty()) {
+        paths.push_back(exe + ".libs/" + kLibrary);
+        paths.push_back(exe.substr(0, exe.rfind('/') + 1) + kLibrary);
+    }
+    if (!configured.empty()) paths.insert(paths.begin(), configured);
+    return paths;
+}
+
+template <class F>
+void bind(void* library, const char* name, F& f) {
+    f = reinterpret_cast<F>(dlsym(library, name));
+    require(f != nullptr, "the BLAS library has no function %s", name);
+}
+
+void load() {
+    std::string tried;
+    void* library = nullptr;
+    for (const std::string& path : candidates()) {
+        if (access(path.c_str(), R_OK) == 0 && (library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL))) break;
+        tried += "\n  " + path;
+    }
+    if (!library) fail("cannot load the BLAS/LAPACK library this operation needs; looked for:%s", tried.c_str());
+    bind(library, "scipy_cblas_dgemm", loaded.dgemm);
+    bind(library, "scipy_cblas_dsyrk", loaded.dsyrk);
+    bind(library, "scipy_LAPACKE_dgetrf", loaded.dgetrf);
+    bind(library, "scipy_LAPACKE_dgetrs", loaded.dgetrs);
+    bind(library, "scipy_LAPACKE_dgetri", loaded.dgetri);
+    bind(library, "scipy_LAPACKE_dgecon", loaded.dgecon);
+    bind(library, "scipy_LAPACKE_dpotrf", loaded.dpotrf);
+    bind(library, "scipy_LAPACKE_dgeqrf", loaded.dgeqrf);
+    bind(library, "scipy_LAPACKE_dsyevd", loaded.dsyevd);
+    bind(library, "scipy_LAPACKE_dgesdd", loaded.dgesdd);
+    bind(library, "scipy_openblas_set_num_threads", loaded.set_num_threads);
+    loaded.set_num_threads(1);
+    ready = true;
+}
+
+}  // namespace
+
+const Table& table() {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (!ready) load();
+    return loaded;
+}
+
+int size(int64_t n) {
+    require(n <= INT_MAX, "a dimension of %lld is too large for the linear algebra library", static_cast<long long>(n));
+    return static_cast<int>(n);
+}
+
+}  // namespace sm::blas
+
+// Where the BLAS library lies; takes effect when it is not loaded yet.
+SM_API void sm_blas_path(const char* path) {
+    std::lock_guard<std::mutex> lock(sm::blas::mutex);
+    sm::blas::configured = path ? path : "";
+}

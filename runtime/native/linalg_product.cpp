@@ -1,0 +1,256 @@
+// Dense matrix products. Work is cut into blocks that depend on the shapes alone.
+#include "linalg_product.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "linalg_blas.h"
+#include "simd.h"
+
+namespace sm {
+namespace {
+
+constexpr int64_t kPartialCells = 1 << 22;  // partial results of a split inner dimension: at most 32 MiB
+
+// out[0..rows) = A v, row by row.
+SM_CLONES void rows_times_vector(const double* a, int64_t lda, int64_t rows, int64_t cols, const double* v, double* out) {
+    int64_t i = 0;
+    for (; i + 4 <= rows; i += 4) {
+        const double *a0 = a + i * lda, *a1 = a0 + lda, *a2 = a1 + lda, *a3 = a2 + lda;
+        v8 s0 = zero8(), s1 = zero8(), s2 = zero8(), s3 = zero8();
+        int64_t j = 0;
+        for (; j + 8 <= cols; j += 8) {
+            v8 x = load8(v + j);
+            s0 += load8(a0 + j) * x;
+            s1 += load8(a1 + j) * x;
+            s2 += load8(a2 + j) * x;
+            s3 += load8(a3 + j) * x;
+        }
+        double r0 = sum8(s0), r1 = sum8(s1), r2 = sum8(s2), r3 = sum8(s3);
+        for (; j < cols; j++) {
+            r0 += a0[j] * v[j];
+            r1 += a1[j] * v[j];
+            r2 += a2[j] * v[j];
+            r3 += a3[j] * v[j];
+        }
+        out[i] = r0;
+        out[i + 1] = r1;
+        out[i + 2] = r2;
+        out[i + 3] = r3;
+    }
+    for (; i < rows; i++) {
+        const double* a0 = a + i * lda;
+        v8 s0 = zero8();
+        int64_t j = 0;
+        for (; j + 8 <= cols; j += 8) s0 += load8(a0 + j) * load8(v + j);
+        double r0 = sum8(s0);
+        for (; j < cols; j++) r0 += a0[j] * v[j];
+        out[i] = r0;
+    }
+}
+
+// out[0..cols) += t(A) v over `rows` rows.
+SM_CLONES void vector_times_rows(const double* a, int64_t lda, int64_t rows, int64_t cols, const double* v, double* out) {
+    int64_t i = 0;
+    for (; i + 8 <= rows; i += 8) {
+        const double* r = a + i * lda;
+        double w0 = v[i], w1 = v[i + 1], w2 = v[i + 2], w3 = v[i + 3], w4 = v[i + 4], w5 = v[i + 5], w6 = v[i + 6], w7 = v[i + 7];
+        int64_t j = 0;
+        for (; j + 8 <= cols; j += 8) {
+            v8 s = load8(out + j);
+            s += load8(r + j) * w0;
+            s += load8(r + lda + j) * w1;
+            s += load8(r + 2 * lda + j) * w2;
+            s += load8(r + 3 * lda + j) * w3;
+            s += load8(r + 4 * lda + j) * w4;
+            s += load8(r + 5 * lda + j) * w5;
+            s += load8(r + 6 * lda + j) * w6;
+            s += load8(r + 7 * lda + j) * w7;
+            store8(out + j, s);
+        }
+        for (; j < cols; j++) {
+            double s = out[j];
+            s += r[j] * w0;
+            s += r[lda + j] * w1;
+            s += r[2 * lda + j] * w2;
+            s += r[3 * lda + j] * w3;
+            s += r[4 * lda + j] * w4;
+            s += r[5 * lda + j] * w5;
+            s += r[6 * lda + j] * w6;
+            s += r[7 * lda + j] * w7;
+            out[j] = s;
+        }
+    }
+    for (; i < rows; i++) {
+        const double* r = a + i * lda;
+        double w = v[i];
+        for (int64_t j = 0; j < cols; j++) out[j] += r[j] * w;
+    }
+}
+
+SM_CLONES void add_into(double* out, const double* x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) out[i] += x[i];
+}
+
+// Straight loops for products too small to be worth a library call (and a library).
+SM_CLONES void tiny_product(const double* a, int64_t ars, int64_t acs, const double* b, int64_t brs, int64_t bcs, double* c, int64_t m, int64_t n,
+                            int64_t k) {
+    std::memset(c, 0, static_cast<size_t>(m * n) * sizeof(double));
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t p = 0; p < k; p++) {
+            double w = a[i * ars + p * acs];
+            const double* r = b + p * brs;
+            double* out = c + i * n;
+            if (bcs == 1)
+                for (int64_t j = 0; j < n; j++) out[j] += w * r[j];
+            else
+                for (int64_t j = 0; j < n; j++) out[j] += w * r[j * bcs];
+        }
+}
+
+Matrix times_column(sm_ctx* ctx, const sm_matrix* a, bool ta, const double* v) {
+    int64_t m = ta ? a->cols : a->rows;
+    if (!ta) {
+        Matrix r = new_dense(ctx, m, 1);
+        double* out = values(r.get());
+        parallel_rows(ctx, m, a->cols, [&](int64_t r0, int64_t r1) { rows_times_vector(row(a, r0), a->cols, r1 - r0, a->cols, v + 0, out + r0); });
+        return r;
+    }
+    // Partial results by fixed row blocks, added in order.
+    int64_t cols = a->cols;
+    int64_t block = std::max<int64_t>({1, (1 << 18) / std::max<int64_t>(cols, 1), (a->rows + 63) / 64});
+    block = (block + 7) / 8 * 8;
+    int64_t n = std::max<int64_t>(1, (a->rows + block - 1) / block);
+    Matrix r = new_dense_zero(ctx, cols, 1);
+    r->nnz = -1;
+    std::vector<double> partial(static_cast<size_t>(n > 1 ? n * cols : 0));
+    parallel_for(ctx, n, [&](int64_t t) {
+        double* out = n > 1 ? partial.data() + t * cols : values(r.get());
+        int64_t r0 = t * block, r1 = std::min(a->rows, r0 + block);
+        vector_times_rows(row(a, r0), cols, r1 - r0, cols, v + r0, out);
+    });
+    for (int64_t t = 0; n > 1 && t < n; t++) add_into(values(r.get()), partial.data() + t * cols, cols);
+    return r;
+}
+
+struct Blocks {  // how C is cut: mb x nb cells by kb of the inner dimension
+    int64_t mb, nb, kb;
+};
+
+Blocks cut(int64_t m, int64_t n, int64_t k) {
+    // A long inner dimension over a small result: partial results. Else blocks of C, long in n (packing A is cheaper).
+    if (k >= 16 * std::max(m, n) && k >= 4096 && m * n * 8 <= kPartialCells) return {m, n, std::max<int64_t>(2048, (k + 7) / 8)};
+    int64_t mb = m, nb = n;
+    double flops = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+    if (flops < 4e6) return {m, n, k};
+    if (m >= n || m >= 512) {
+        mb = std::max<int64_t>(48, (m + 7) / 8);
+        if (m >= 1024) mb = std::max<int64_t>(mb, 256);
+        mb = (mb + 47) / 48 * 48;
+    } else {
+        nb = std::max<int64_t>(48, (n + 7) / 8);
+        nb = (nb + 47) / 48 * 48;
+    }
+    return {mb, nb, k};
+}
+
+}  // namespace
+
+Matrix product_dense(sm_ctx* ctx, const sm_matrix* a, bool ta, const sm_matrix* b, bool tb) {
+    int64_t m = ta ? a->cols : a->rows, k = ta ? a->rows : a->cols, n = tb ? b->rows : b->cols;
+    if (m == 0 || n == 0 || k == 0) return new_dense_zero(ctx, m, n);
+    if (n == 1) return times_column(ctx, a, ta, values(b));
+    if (m == 1) {  // t(t(b) a): the same cells
+        Matrix r = times_column(ctx, b, !tb, values(a));
+        r->rows = 1;
+        r->cols = n;
+        return r;
+    }
+    if (m * n * k <= 512) {
+        Matrix r = new_dense(ctx, m, n);
+        tiny_product(values(a), ta ? 1 : a->cols, ta ? a->cols : 1, values(b), tb ? 1 : b->cols, tb ? b->cols : 1, values(r.get()), m, n, k);
+        return r;
+    }
+    const blas::Table& lib = blas::table();
+    int lda = blas::size(a->cols), ldb = blas::size(b->cols), ldc = blas::size(n);
+    blas::size(m), blas::size(k);
+    Blocks s = cut(m, n, k);
+    int64_t mt = (m + s.mb - 1) / s.mb, nt = (n + s.nb - 1) / s.nb, kt = (k + s.kb - 1) / s.kb;
+    Matrix r = new_dense(ctx, m, n);
+    std::vector<double> partial(static_cast<size_t>(kt > 1 ? (kt - 1) * m * n : 0));
+    parallel_for(ctx, mt * nt * kt, [&](int64_t t) {
+        int64_t kk = t % kt, j = t / kt % nt, i = t / kt / nt;
+        int64_t i0 = i * s.mb, j0 = j * s.nb, k0 = kk * s.kb;
+        const double* pa = values(a) + (ta ? k0 * a->cols + i0 : i0 * a->cols + k0);
+        const double* pb = values(b) + (tb ? j0 * b->cols + k0 : k0 * b->cols + j0);
+        double* pc = kk ? partial.data() + (kk - 1) * m * n : values(r.get()) + i0 * n + j0;
+        lib.dgemm(101, ta ? blas::kYes : blas::kNo, tb ? blas::kYes : blas::kNo, int(std::min(s.mb, m - i0)), int(std::min(s.nb, n - j0)),
+                  int(std::min(s.kb, k - k0)), 1.0, pa, lda, pb, ldb, 0.0, pc, ldc);
+    });
+    for (int64_t t = 1; t < kt; t++) add_into(values(r.get()), partial.data() + (t - 1) * m * n, m * n);
+    return r;
+}
+
+Matrix self_product_dense(sm_ctx* ctx, const sm_matrix* x) {
+    int64_t n = x->cols, k = x->rows;
+    if (n == 0 || k == 0) return new_dense_zero(ctx, n, n);
+    if (n == 1 || n * n * k <= 512) return product_dense(ctx, x, true, x, false);
+    const blas::Table& lib = blas::table();
+    int ld = blas::size(n);
+    blas::size(k);
+    Matrix r = new_dense(ctx, n, n);
+    double* c = values(r.get());
+    if (n <= 512) {  // partial triangles over row blocks
+        int64_t kb = std::max<int64_t>(std::max<int64_t>(256, 4 * n), (k + 7) / 8), kt = (k + kb - 1) / kb;
+        std::vector<double> partial(static_cast<size_t>((kt - 1) * n * n));
+        parallel_for(ctx, kt, [&](int64_t t) {
+            lib.dsyrk(101, 121, blas::kYes, ld, int(std::min(kb, k - t * kb)), 1.0, row(x, t * kb), ld, 0.0, t ? partial.data() + (t - 1) * n * n : c, ld);
+        });
+        for (int64_t t = 1; t < kt; t++)
+            for (int64_t i = 0; i < n; i++) add_into(c + i * n + i, partial.data() + (t - 1) * n * n + i * n + i, n - i);
+    } else {  // blocks of the upper triangle
+        int64_t nb = 256, nt = (n + nb - 1) / nb;
+        parallel_for(ctx, nt * (nt + 1) / 2, [&](int64_t t) {
+            int64_t i = 0;
+            while (t >= nt - i) t -= nt - i++;
+            int64_t j = i + t, i0 = i * nb, j0 = j * nb;
+            if (i == j)
+                lib.dsyrk(101, 121, blas::kYes, int(std::min(nb, n - i0)), int(k), 1.0, values(x) + i0, ld, 0.0, c + i0 * n + i0, ld);
+            else
+                lib.dgemm(101, blas::kYes, blas::kNo, int(std::min(nb, n - i0)), int(std::min(nb, n - j0)), int(k), 1.0, values(x) + i0, ld,
+                          values(x) + j0, ld, 0.0, c + i0 * n + j0, ld);
+        });
+    }
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < i; j++) c[i * n + j] = c[j * n + i];
+    return r;
+}
+
+}  // namespace sm
+
+using namespace sm;
+
+// `transpose` holds "l" and/or "r" for operands that are used transposed.
+SM_API sm_matrix* sm_matmul(sm_ctx* ctx, sm_matrix* A, sm_matrix* B, const char* transpose) {
+    return SM_ENTRY(ctx, {
+        bool ta = std::strchr(transpose, 'l'), tb = std::strchr(transpose, 'r');
+        int64_t inner = ta ? A->rows : A->cols, inner2 = tb ? B->cols : B->rows;
+        if (inner != inner2)
+            fail("inner dimensions of the matrix product differ: %s%s %%*%% %s%s", shape(A).c_str(), ta ? " transposed" : "", shape(B).c_str(),
+                 tb ? " transposed" : "");
+        if (is_dense(A) && is_dense(B)) return product_dense(ctx, A, ta, B, tb).take();
+        Matrix b = Matrix::borrow(B);
+        if (tb) b = Matrix(sm_t(ctx, B));
+        if (is_csr(A) && is_dense(b.get()))
+            return ta ? product_csr_transposed_dense(ctx, A, b.get()).take() : product_csr_dense(ctx, A, b.get()).take();
+        Matrix a = Matrix::borrow(A);
+        if (ta) a = Matrix(sm_t(ctx, A));
+        if (is_dense(a.get())) return product_dense_csr(ctx, a.get(), b.get()).take();
+        return product_csr_csr(ctx, a.get(), b.get()).take();
+    });
+}
+
+SM_API sm_matrix* sm_tsmm(sm_ctx* ctx, sm_matrix* X) {
+    return SM_ENTRY(ctx, { return (is_dense(X) ? self_product_dense(ctx, X) : self_product_csr(ctx, X)).take(); });
+}

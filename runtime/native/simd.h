@@ -1,0 +1,26 @@
+// Portable SIMD for the few loops the runtime writes itself: GCC vector types, compiled for several instruction sets.
+#pragma once
+
+#include <cstring>
+
+#pragma GCC diagnostic ignored "-Wpsabi"  // the vector helpers are always inlined: no call passes one
+
+#if defined(__x86_64__)
+#define SM_CLONES __attribute__((target_clones("default", "arch=haswell", "arch=skylake-avx512"), optimize("O3")))
+#else
+#define SM_CLONES
+#endif
+
+namespace sm {
+
+typedef double v8 __attribute__((vector_size(64)));
+typedef double v8u __attribute__((vector_size(64), aligned(8)));
+
+#define SM_INLINE inline __attribute__((always_inline))
+
+SM_INLINE v8 zero8() { return v8{}; }
+SM_INLINE v8 load8(const double* p) { return *reinterpret_cast<const v8u*>(p); }
+SM_INLINE void store8(double* p, v8 v) { *reinterpret_cast<v8u*>(p) = v; }
+SM_INLINE double sum8(v8 v) { return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7])); }
+
+}  // namespace sm
