@@ -91,6 +91,16 @@ typedef struct sm_arg {
 } sm_arg;
 typedef sm_arg sm_value;
 
+// What a kernel sees of one chunk. Columns c are absolute in every form.
+//   inputs     in[i] + r * in_rs[i], then [c] (vector class) or [0] (splat class). A CSR driver i: in[i] are its
+//              values, rowptr/colidx its structure (union: input 1 has rowptr2/colidx2).
+//   map        dense: out[k][r * out_rs[k] + c]; CSR-driven: out[k][p] for p in the driver's rowptr range;
+//              union: row r's values one after the other from out[k][((const int64_t*)out_rs[k])[r]].
+//   full       out[k][0] is the partial, out[k][1] its compensation (sum = value + compensation; sums only).
+//   row        out[k][r], final.
+//   col        out[k][c], and out[k][out_rs[k] + c] the compensations (sums only); accumulate into them.
+// Partials and row results hold the identity of their function before the kernel runs; CSR-driven kernels see
+// only stored entries, the runtime adds the zeros.
 typedef struct sm_cell_args {
     const double* in[SM_MAX_IN];
     int64_t in_rs[SM_MAX_IN];
@@ -114,7 +124,7 @@ struct sm_cell_kernel {
     uint8_t out_kind[SM_MAX_OUT];
     uint8_t out_fn[SM_MAX_OUT];
     uint32_t sparse_safe;
-    uint32_t zero_safe;
+    uint32_t zero_safe;  // bit 0: f(0, …, 0) = 0; bit 1: a column and a row vector may combine (outer)
     int32_t n_variants;
     const uint32_t* variant_keys;
     sm_cell_fn* variants;  // entries may be NULL: ctx->resolve fills them
@@ -207,7 +217,7 @@ SM_API int64_t sm_stats_conversions(sm_ctx* ctx, int32_t to_format);
 SM_API const char* sm_stats_report(sm_ctx* ctx, int64_t top);  // borrowed text valid until the next call
 
 // ---- cell kernels -----------------------------------------------------------------------------------------
-// results[k]: sm_matrix** for map, row and col outputs, double* for full aggregates.
+// consume_mask: inputs whose reference the launcher takes over. results[k]: sm_matrix** for map, row and col outputs, double* for full aggregates.
 SM_API void sm_launch_cell(sm_ctx* ctx, const sm_cell_kernel* kernel, const sm_arg* args, uint32_t consume_mask, void** results);
 
 #ifdef __cplusplus
