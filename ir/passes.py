@@ -23,9 +23,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
+from sysmlc.ir.nearest import nearest
 from sysmlc.ir.source import Diagnostic, DiagnosticGroup, Source
 from sysmlc.ir.verify import verify
 
@@ -177,12 +177,6 @@ def _option_text(value: Any) -> str:
 def pipeline_text(passes: Iterable[Pass]) -> str:
     """The text form of a pipeline; only options that differ from their defaults are named."""
     return ",".join(str(p) for p in passes)
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """A hint naming the known name closest to `name`, if one is close."""
-    close = get_close_matches(name, list(known), 1, 0.6)
-    return f"did you mean '{close[0]}'?" if close else None
 
 
 # -- running --------------------------------------------------------------------------------------------------------
