@@ -1,5 +1,5 @@
 """All dialects; importing this package registers every operation."""
 
-from sysmlc.ir.dialects import core, dml_cell, dml_matrix, dml_scalar, dml_stat, fused, rt, scf
+from sysmlc.ir.dialects import core, dml_cell, dml_matrix, dml_scalar, dml_stat, fused, kernel, rt, scf
 
-__all__ = ["core", "dml_cell", "dml_matrix", "dml_scalar", "dml_stat", "fused", "rt", "scf"]
+__all__ = ["core", "dml_cell", "dml_matrix", "dml_scalar", "dml_stat", "fused", "kernel", "rt", "scf"]
