@@ -71,21 +71,33 @@ char* Buffer::reserve(int64_t bytes) {
     return bytes_;
 }
 
+File::File(const std::string& path, int flags, unsigned mode) : number_(open(path.c_str(), flags | O_CLOEXEC, mode)) {}
+
+File& File::operator=(File&& other) noexcept {
+    std::swap(number_, other.number_);
+    return *this;
+}
+
+int File::close() {
+    int number = number_;
+    number_ = -1;
+    return number >= 0 ? ::close(number) : 0;
+}
+
 std::string read_file(const std::string& path, int64_t limit) {
-    int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (file < 0) fail_errno("read", path, errno);
+    File file(path, O_RDONLY);
+    if (!file) fail_errno("read", path, errno);
     std::string text;
     int error = 0;
     for (ssize_t got = 1; got && !error;) {
         size_t used = text.size();
         if (static_cast<int64_t>(used) > limit) break;
         text.resize(used + (used < 65536 ? 65536 : used));
-        do got = ::read(file, &text[used], text.size() - used);
+        do got = ::read(file.number(), &text[used], text.size() - used);
         while (got < 0 && errno == EINTR);
         if (got < 0) error = errno;
         text.resize(used + static_cast<size_t>(got > 0 ? got : 0));
     }
-    ::close(file);
     if (error) fail_errno("read", path, error);
     require(static_cast<int64_t>(text.size()) <= limit, "cannot read %s: it is larger than %lld bytes", quoted(path).c_str(),
             static_cast<long long>(limit));
@@ -96,7 +108,10 @@ Source::Source(const std::string& path) : path_(path) {
     require(path.find('\0') == std::string::npos && !path.empty(), "read: %s is no file name", quoted(path).c_str());
     struct stat info;
     if (stat(path.c_str(), &info) != 0) fail_errno("read", path, errno);
-    if (!S_ISDIR(info.st_mode)) return add(path, true);
+    if (!S_ISDIR(info.st_mode)) {
+        add(path, true);
+        return;
+    }
     DIR* folder = opendir(path.c_str());
     if (!folder) fail_errno("read", path, errno);
     std::vector<std::string> names;
@@ -112,26 +127,17 @@ Source::Source(const std::string& path) : path_(path) {
 }
 
 void Source::add(const std::string& path, bool hold) {
-    int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    File file(path, O_RDONLY);
     struct stat info;
-    if (file < 0 || fstat(file, &info) != 0) {
-        int error = errno;
-        if (file >= 0) ::close(file);
-        fail_errno("read", path, error);
-    }
+    if (!file || fstat(file.number(), &info) != 0) fail_errno("read", path, errno);
     bool regular = S_ISREG(info.st_mode);
-    if (!regular || !hold) ::close(file), file = -1;
-    parts_.push_back({path, info.st_size, file, {}});
+    if (!regular || !hold) file.close();
+    parts_.push_back({path, info.st_size, std::move(file), {}});
     if (!regular) {
         parts_.back().content = read_file(path, INT64_MAX / 4);
         parts_.back().size = static_cast<int64_t>(parts_.back().content.size());
     }
     bytes_ += parts_.back().size;
-}
-
-Source::~Source() {
-    for (Part& part : parts_)
-        if (part.file >= 0) ::close(part.file);
 }
 
 int64_t Source::read(int64_t index, int64_t offset, char* to, int64_t n) const {
@@ -141,18 +147,19 @@ int64_t Source::read(int64_t index, int64_t offset, char* to, int64_t n) const {
         std::memcpy(to, part.content.data() + offset, static_cast<size_t>(n));
         return n;
     }
-    int file = part.file >= 0 ? part.file : open(part.path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (file < 0) fail_errno("read", part.path, errno);
+    File opened;
+    if (!part.file) opened = File(part.path, O_RDONLY);
+    const File& file = part.file ? part.file : opened;
+    if (!file) fail_errno("read", part.path, errno);
     int64_t total = 0;
     int error = 0;
     while (total < n) {
-        ssize_t got = pread(file, to + total, static_cast<size_t>(n - total), offset + total);
+        ssize_t got = pread(file.number(), to + total, static_cast<size_t>(n - total), offset + total);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) error = errno;
         if (got <= 0) break;
         total += got;
     }
-    if (part.file < 0) ::close(file);
     if (error) fail_errno("read", part.path, error);
     return total;
 }

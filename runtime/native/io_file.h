@@ -28,16 +28,30 @@ private:
     int64_t capacity_ = 0;
 };
 
+// An open file, closed at the end of its scope.
+class File {
+public:
+    File() = default;
+    File(const std::string& path, int flags, unsigned mode = 0);  // open() says why in errno
+    File(File&& other) noexcept : number_(other.number_) { other.number_ = -1; }
+    File& operator=(File&& other) noexcept;
+    ~File() { close(); }
+    int number() const { return number_; }
+    explicit operator bool() const { return number_ >= 0; }
+    int close();  // what close() returns
+
+private:
+    int number_ = -1;
+};
+
 // What read() reads: one file, or the part files of a directory in the order of their names.
 class Source {
 public:
     explicit Source(const std::string& path);
-    Source(const Source&) = delete;
-    ~Source();
     struct Part {
         std::string path;
         int64_t size;
-        int file;             // -1: opened for each read, as there are many
+        File file;            // closed: opened for each read, as there are many
         std::string content;  // of what cannot be read at an offset, such as a pipe
     };
     const std::string& path() const { return path_; }
@@ -89,7 +103,7 @@ private:
     void put(const char* data, int64_t n, int64_t offset);
     sm_ctx* ctx_;
     std::string path_, target_, temporary_;
-    int file_ = -1;
+    File file_;
 };
 
 // One line on standard error while a long read or write goes on, if that is a terminal.
@@ -116,10 +130,10 @@ public:
     Queue(sm_ctx* ctx, int64_t n) : ctx_(ctx), n_(n) {}
     template <class F>
     void each(F&& work) {  // work(item), called by one thread
-        for (;;) {
+        while (!stopped()) {
             int64_t item = next_.fetch_add(1, std::memory_order_relaxed);
-            if (item >= n_ || stopped()) return;
-            try {
+            if (item >= n_) return;
+            try {  // an item once taken is worked on: a later one may wait for its turn
                 work(item);
             } catch (...) {
                 fail(item, std::current_exception());

@@ -48,19 +48,19 @@ OutputFile::OutputFile(sm_ctx* ctx, std::string path) : ctx_(ctx), path_(std::mo
     bool exists = stat(path_.c_str(), &info) == 0;
     if (exists && S_ISDIR(info.st_mode)) fail_errno("write", path_, EISDIR);
     if (exists && !S_ISREG(info.st_mode)) {
-        file_ = open(path_.c_str(), O_WRONLY | O_CLOEXEC);
-        if (file_ < 0) fail_errno("write", path_, errno);
+        file_ = File(path_, O_WRONLY);
+        if (!file_) fail_errno("write", path_, errno);
         return;
     }
     if (exists && access(path_.c_str(), W_OK) != 0) fail_errno("write", path_, errno);
     target_ = resolved(path_);
     size_t slash = target_.rfind('/') + 1;  // npos + 1 = 0
     std::string base = target_.substr(slash, 200);
-    for (int attempt = 0; file_ < 0; attempt++) {
+    for (int attempt = 0;; attempt++) {
         std::string name = target_.substr(0, slash) + format(".%s.%ld-%u.tmp", base.c_str(), static_cast<long>(getpid()), serial++);
         register_temporary(ctx, name);
-        file_ = open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, exists ? info.st_mode & 07777 : 0666);
-        if (file_ >= 0) {
+        file_ = File(name, O_WRONLY | O_CREAT | O_EXCL, exists ? info.st_mode & 07777 : 0666);
+        if (file_) {
             temporary_ = name;
             break;
         }
@@ -68,13 +68,12 @@ OutputFile::OutputFile(sm_ctx* ctx, std::string path) : ctx_(ctx), path_(std::mo
         forget_temporary(ctx, name);
         if (error != EEXIST || attempt == 100) fail_errno("write", path_, error);
     }
-    if (exists && fchmod(file_, info.st_mode & 07777) != 0) {
+    if (exists && fchmod(file_.number(), info.st_mode & 07777) != 0) {
         // Not ours: the file then gets the mode that open() gave it.
     }
 }
 
 OutputFile::~OutputFile() {
-    if (file_ >= 0) ::close(file_);
     if (temporary_.empty()) return;
     unlink(temporary_.c_str());
     forget_temporary(ctx_, temporary_);
@@ -83,7 +82,7 @@ OutputFile::~OutputFile() {
 void OutputFile::put(const char* data, int64_t n, int64_t offset) {
     while (n > 0) {
         size_t step = static_cast<size_t>(std::min<int64_t>(n, 1 << 30));
-        ssize_t done = offset < 0 ? ::write(file_, data, step) : pwrite(file_, data, step, offset);
+        ssize_t done = offset < 0 ? ::write(file_.number(), data, step) : pwrite(file_.number(), data, step, offset);
         if (done < 0 && errno == EINTR && !ctx_->interrupt) continue;
         if (done <= 0) fail_errno("write", path_, done < 0 ? errno : ENOSPC);
         data += done;
@@ -96,10 +95,7 @@ void OutputFile::append(std::string_view text) { put(text.data(), static_cast<in
 void OutputFile::write_at(int64_t offset, const char* data, int64_t n) { put(data, n, offset); }
 
 void OutputFile::close() {
-    if (file_ < 0) return;
-    int file = file_;
-    file_ = -1;
-    if (::close(file) != 0 && errno != EINTR) fail_errno("write", path_, errno);
+    if (file_.close() != 0 && errno != EINTR) fail_errno("write", path_, errno);
 }
 
 void OutputFile::commit() {
