@@ -17,13 +17,14 @@ class Cell(Op):
 
     The region has one f64 argument for each operand (matrices and scalars) and yields one f64 for each result. `outputs`
     says what becomes of each: `map` (a matrix), or `full:fn`, `row:fn`, `col:fn` with fn sum, prod, min or max.
-    The first matrix operands decide the shape; others are broadcast as in `dml` cellwise operations (or, for a column
-    vector and a row vector, combine as in `dml.outer`). `reuse` lists operands whose buffer may be taken over.
+    The first matrix operands decide the shape; others are broadcast as in `dml` cellwise operations (or, with
+    `outer`, a column vector and a row vector combine). `reuse` lists operands whose buffer may be taken over.
     """
 
     inputs: Operands[Any]
     outputs: Attr[tuple[str, ...]]
     reuse: Attr[tuple[int, ...]] = ()  # type: ignore[assignment]
+    outer: Attr[bool] = False  # type: ignore[assignment]
     body: Body
 
     def check(self) -> None:

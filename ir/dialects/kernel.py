@@ -40,7 +40,7 @@ class CellKernel(Op):
     `outputs` are as in `fused.cell`. `variants` lists the keys that can occur (bits 0..15: inputs with column stride 1, bits
     16..19: the form). `sparse_safe`: bit i says the result is 0 wherever input i is 0 and the others are finite;
     `sparse_probe`: bit i says that this depends on scalar inputs only, so that one evaluation at run time can tell;
-    `zero_safe`: the result is 0 where all matrices are.
+    `zero_safe`: the result is 0 where all matrices are; `outer`: a column vector and a row vector may combine.
     """
 
     sym: Attr[str]
@@ -49,6 +49,7 @@ class CellKernel(Op):
     sparse_safe: Attr[int] = 0  # type: ignore[assignment]
     sparse_probe: Attr[int] = 0  # type: ignore[assignment]
     zero_safe: Attr[bool] = False  # type: ignore[assignment]
+    outer: Attr[bool] = False  # type: ignore[assignment]
     body: Body
 
     def infer(self) -> Sequence[Type]:

@@ -110,7 +110,11 @@ typedef struct sm_cell_args {
     const int32_t* colidx;
     const int64_t* rowptr2;
     const int32_t* colidx2;
+    int64_t flags;  // SM_CELL_STREAM
 } sm_cell_args;
+
+// The map outputs are larger than the last-level cache: dense kernels store past the caches where they are aligned.
+enum { SM_CELL_STREAM = 1 };
 
 typedef void (*sm_cell_fn)(const sm_cell_args*, int64_t r0, int64_t r1, int64_t c0, int64_t c1);
 
@@ -126,6 +130,9 @@ struct sm_cell_kernel {
     uint32_t sparse_safe;
     uint32_t zero_safe;  // bit 0: f(0, …, 0) = 0; bit 1: a column and a row vector may combine (outer)
     int32_t n_variants;
+    // Bit i: whether the result is 0 where input i is 0 depends on scalar inputs only. Run the dense variant on one cell
+    // (input i = 0) to know; when every output is 0, input i may drive.
+    uint32_t sparse_probe;
     const uint32_t* variant_keys;
     sm_cell_fn* variants;  // entries may be NULL: ctx->resolve fills them
     const char* name;
