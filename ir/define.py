@@ -12,7 +12,8 @@ Fields: `Operand[T]`, `Operands[T]` (any number, at most one such field), `Attr[
 A family of operations gives several names: `@define("dml", names=("exp", "log"))`, made with `Unary.new("exp", x)`.
 
 Traits: `pure` (no effect, may be removed, moved and merged), `terminator`, `isolated` (regions see no outside values),
-`cellwise` (acts cell by cell), `random`, `commutative`.
+`symbols` (its region is a list of named operations, without terminator), `call` (calls the symbol `callee`),
+`cellwise` (acts cell by cell), `random`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,10 @@ from sysmlc.ir.types import Dim, Scalar, Type, matrix, simple_type, vector
 
 _GAP: Final = r"(?:[ \t\r\n]++|//[^\n]*+)*+"
 _VALUES: Final = rf"%[\w.$]+(?:{_GAP},{_GAP}%[\w.$]+)*+"
-_HEAD: Final = re.compile(rf"{_GAP}(?:({_VALUES}){_GAP}={_GAP})?([A-Za-z_]\w*\.\w+){_GAP}({_VALUES})?{_GAP}")
+_ONE_TYPE: Final = rf"(?::{_GAP}([a-z]\w*+(?:<[^>\n]*+>)?+){_GAP}(?!,))?"
+_HEAD: Final = re.compile(
+    rf"{_GAP}(?:({_VALUES}){_GAP}={_GAP})?([A-Za-z_]\w*\.\w+){_GAP}({_VALUES})?{_GAP}{_ONE_TYPE}"
+)
 _VALUE: Final = re.compile(r"%([\w.$]+)")
 _ATTRS: Final = re.compile(rf"\{{{_GAP}(?=[A-Za-z_]\w*{_GAP}=)")
 _ATTR_NAME: Final = re.compile(rf"{_GAP}([A-Za-z_]\w*){_GAP}={_GAP}")
@@ -96,7 +99,7 @@ class _Parser:
         text, scope, head = self.text, self.scope, _HEAD.match
         outer_defined, self.defined = self.defined, []
         while (found := head(text, at)) is not None:
-            results, name, operands = found.groups()
+            results, name, operands, only_type = found.groups()
             cls = registry.get(name)
             if cls is None:
                 self.fail(f"there is no operation '{name}'", *found.span(2), nearest(name, registry))
@@ -108,10 +111,12 @@ class _Parser:
                 except KeyError:
                     self.undefined(found.start(3), found.end(3))
             attrs: dict[str, AttrValue] | None = None
-            if text.startswith("{", at) and (opening := _ATTRS.match(text, at)) is not None:
+            types: list[Type] = []
+            if only_type is not None:
+                types.append(self.types.get(only_type) or self.type(found.start(4))[0])
+            elif text.startswith("{", at) and (opening := _ATTRS.match(text, at)) is not None:
                 attrs = {}
                 at = self.attributes(attrs, opening.end())
-            types: list[Type] = []
             if text.startswith(":", at):
                 at = self.type_list(types, at + 1)
             names = _VALUE.findall(results) if results is not None else ()

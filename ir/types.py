@@ -194,3 +194,17 @@ def refines(a: Type, b: Type) -> bool:
             and (b.cols is None or a.cols == b.cols or not isinstance(b.cols, int))
         )
     return False
+
+
+def compatible(a: Type, b: Type) -> bool:
+    """Whether one value can have both types: the facts may differ in what is known, but do not contradict each other."""
+    if a is b:
+        return True
+    if isinstance(a, Matrix) and isinstance(b, Matrix):
+        return (
+            a.elem is b.elem
+            and not differ_dim(a.rows, b.rows)
+            and not differ_dim(a.cols, b.cols)
+            and (a.format is None or b.format is None or a.format == b.format)
+        )
+    return False

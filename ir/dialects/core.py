@@ -10,7 +10,7 @@ from sysmlc.ir.define import Attr, Body, Operands, define
 from sysmlc.ir.types import Type, f64, i1, i64, string
 
 
-@define("core.module", traits={"isolated"})
+@define("core.module", traits={"isolated", "symbols"})
 class Module(Op):
     """A whole program: a list of functions. The one called `main` runs the script."""
 
@@ -34,7 +34,7 @@ class Func(Op):
         return ()
 
 
-@define("core.call")
+@define("core.call", traits={"call"})
 class Call(Op):
     """Call of the function `callee`. Result types are given, and verified against the callee."""
 
