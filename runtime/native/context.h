@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core.h"
+#include "random.h"
 
 #include <setjmp.h>
 
@@ -45,6 +46,7 @@ struct Context : sm_ctx {
     std::vector<Binding> inputs, outputs;
     std::vector<std::pair<std::string, std::string>> args;
     std::vector<std::string> temporaries;
+    std::unique_ptr<JavaRandom> seeds;  // where operators without a seed of their own draw one
     Stats stats;
 };
 

@@ -1,0 +1,217 @@
+// rand and sample. With a seed the streams are those of SystemDS, bit for bit.
+#include "random.h"
+
+#include <time.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "context.h"
+#include "core.h"
+
+namespace sm {
+namespace {
+
+constexpr int64_t kBlock = 1000;  // the stream is defined over blocks of 1000 x 1000 cells
+
+struct Uniform {
+    Uniform(int64_t seed, double min, double max) : random(seed), min(min), range(max - min) {}
+    double raw() { return random.next_double(); }
+    double next() { return min + range * random.next_double(); }
+    JavaRandom random;
+    double min, range;
+};
+
+struct Normal {  // Box-Muller, both twins used
+    explicit Normal(int64_t seed) : random(seed) {}
+    double raw() { return next(); }
+    double next() {
+        if (has_twin) {
+            has_twin = false;
+            return twin;
+        }
+        double u1 = random.next_double(), u2 = random.next_double();
+        double v = std::sqrt(-2 * std::log(u1));
+        twin = v * std::sin(2 * M_PI * u2);
+        has_twin = true;
+        return v * std::cos(2 * M_PI * u2);
+    }
+    JavaRandom random;
+    double twin = 0;
+    bool has_twin = false;
+};
+
+struct Poisson {  // Knuth's product of uniforms (TAOCP vol. 2, 3.4.1), large means as sums of small ones
+    Poisson(int64_t seed, double mean) : random(seed), mean(mean) {}
+    double raw() { return next(); }
+    double next() {
+        double rest = mean, total = 0;
+        for (; rest >= 40; rest -= 39) total += small(39);
+        return total + small(rest);
+    }
+    double small(double m) {
+        double p = std::exp(-m), r = 1.0, n = 0;
+        while (n < 1000 * m) {
+            r *= random.next_double();
+            if (r < p) break;
+            n++;
+        }
+        return n;
+    }
+    Well1024a random;
+    double mean;
+};
+
+int64_t seed_of(double first_draw) {  // saturating, as Java converts
+    double scaled = first_draw * 9223372036854775807.0;
+    if (std::isnan(scaled)) return 0;
+    if (scaled >= 9223372036854775807.0) return INT64_MAX;
+    if (scaled <= -9223372036854775808.0) return INT64_MIN;
+    return static_cast<int64_t>(scaled);
+}
+
+struct Block {
+    int64_t i0, i1, j0, j1, seed;
+    int64_t cells() const { return (i1 - i0) * (j1 - j0); }
+};
+
+template <class G>
+void fill_dense(sm_matrix* r, const Block& b, double sparsity, G& values_of, JavaRandom& nnz) {
+    for (int64_t i = b.i0; i < b.i1; i++) {
+        double* out = row(r, i);
+        if (sparsity >= 1)
+            for (int64_t j = b.j0; j < b.j1; j++) out[j] = values_of.next();
+        else
+            for (int64_t j = b.j0; j < b.j1; j++) out[j] = nnz.next_double() <= sparsity ? values_of.next() : 0.0;
+    }
+}
+
+struct Entry {
+    int32_t row, col;
+    double value;
+};
+
+template <class G>
+void draw_sparse(std::vector<Entry>& out, const Block& b, double sparsity, G& values_of, JavaRandom& nnz) {
+    int64_t width = b.j1 - b.j0, at = 0;
+    double scale = std::log(1 - sparsity);
+    for (;;) {
+        double jump = std::ceil(std::log(nnz.next_double()) / scale);
+        if (!(jump < static_cast<double>(b.cells() + 1))) break;
+        at += static_cast<int64_t>(jump);
+        if (at > b.cells()) break;
+        int64_t k = std::max<int64_t>(at - 1, 0);
+        out.push_back({static_cast<int32_t>(k / width), static_cast<int32_t>(b.j0 + k % width), values_of.next()});
+    }
+}
+
+template <class Make>
+Matrix generate(sm_ctx* ctx, int64_t rows, int64_t cols, double sparsity, int64_t seed, Make&& make) {
+    std::vector<Block> blocks;
+    JavaRandom source(seed);
+    Well1024a seeds(source);
+    for (int64_t i = 0; i < rows; i += kBlock)
+        for (int64_t j = 0; j < cols; j += kBlock)
+            blocks.push_back({i, std::min(rows, i + kBlock), j, std::min(cols, j + kBlock), seeds.next_long()});
+    int64_t count = static_cast<int64_t>(blocks.size());
+    int64_t expected = static_cast<int64_t>(sparsity * static_cast<double>(checked_cells(rows, cols)));
+    bool sparse = cols > 1 && sparsity < 0.4 && better_csr(rows, cols, expected);
+    if (!sparse) {
+        Matrix r = new_dense(ctx, rows, cols);
+        r->nnz = -1;
+        parallel_for(ctx, count, [&](int64_t t) {
+            auto g = make(blocks[static_cast<size_t>(t)].seed);
+            JavaRandom nnz(seed_of(g.raw()));
+            fill_dense(r.get(), blocks[static_cast<size_t>(t)], sparsity, g, nnz);
+        });
+        return sparsity < 1 ? finish(ctx, std::move(r)) : std::move(r);
+    }
+    std::vector<std::vector<Entry>> drawn(blocks.size());
+    if (sparsity > 0)
+        parallel_for(ctx, count, [&](int64_t t) {
+            auto g = make(blocks[static_cast<size_t>(t)].seed);
+            JavaRandom nnz(seed_of(g.raw()));
+            draw_sparse(drawn[static_cast<size_t>(t)], blocks[static_cast<size_t>(t)], sparsity, g, nnz);
+        });
+    int64_t nnz = 0;
+    for (const auto& d : drawn) nnz += static_cast<int64_t>(d.size());
+    Matrix r = new_csr(ctx, rows, cols, nnz);
+    std::fill(r->rowptr, r->rowptr + rows + 1, 0);
+    for (size_t t = 0; t < blocks.size(); t++)
+        for (const Entry& e : drawn[t]) r->rowptr[blocks[t].i0 + e.row + 1]++;
+    for (int64_t i = 0; i < rows; i++) r->rowptr[i + 1] += r->rowptr[i];
+    std::vector<int64_t> next(r->rowptr, r->rowptr + rows);
+    for (size_t t = 0; t < blocks.size(); t++)  // blocks go left to right, so columns stay ascending
+        for (const Entry& e : drawn[t]) {
+            int64_t p = next[static_cast<size_t>(blocks[t].i0 + e.row)]++;
+            r->colidx[p] = e.col;
+            values(r.get())[p] = e.value;
+        }
+    drop_zeros(ctx, r.get());
+    return finish(ctx, std::move(r));
+}
+
+int64_t clock_seed() {
+    timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return static_cast<int64_t>(t.tv_sec) * 1000000000 + t.tv_nsec;
+}
+
+}  // namespace
+
+int64_t draw_seed(sm_ctx* ctx) {
+    Context* c = context(ctx);
+    if (!c->seeds) c->seeds.reset(new JavaRandom(clock_seed()));
+    return c->seeds->next_long();
+}
+
+}  // namespace sm
+
+using namespace sm;
+
+// All operators without a seed of their own draw theirs from this one.
+SM_API void sm_set_seed(sm_ctx* ctx, int64_t seed) { context(ctx)->seeds.reset(new JavaRandom(seed)); }
+
+SM_API sm_matrix* sm_rand(sm_ctx* ctx, int64_t rows, int64_t cols, double min, double max, double sparsity, sm_string* pdf, int64_t seed,
+                          double lambda) {
+    return SM_ENTRY(ctx, {
+        checked_cells(rows, cols);
+        require(sparsity >= 0 && sparsity <= 1, "rand: sparsity must be between 0 and 1, got %s", to_text(sparsity).c_str());
+        if (seed == -1) seed = draw_seed(ctx);
+        std::string_view name = view(pdf);
+        if (name == "uniform") {
+            require(min <= max, "rand: min (%s) must not be greater than max (%s)", to_text(min).c_str(), to_text(max).c_str());
+            if (min == max && sparsity >= 1) return new_dense_fill(ctx, rows, cols, min).take();
+            return generate(ctx, rows, cols, sparsity, seed, [&](int64_t s) { return Uniform(s, min, max); }).take();
+        }
+        if (name == "normal") return generate(ctx, rows, cols, sparsity, seed, [&](int64_t s) { return Normal(s); }).take();
+        if (name == "poisson") {
+            require(lambda > 0, "rand: lambda must be positive, got %s", to_text(lambda).c_str());
+            return generate(ctx, rows, cols, sparsity, seed, [&](int64_t s) { return Poisson(s, lambda); }).take();
+        }
+        fail("rand: unknown pdf '%.*s': it is uniform, normal or poisson", int(name.size()), name.data());
+    });
+}
+
+SM_API sm_matrix* sm_sample(sm_ctx* ctx, int64_t range, int64_t size, int32_t replace, int64_t seed) {
+    return SM_ENTRY(ctx, {
+        require(size >= 0 && range >= 1, "sample: needs a range of at least 1 and a size that is not negative, got %lld and %lld", (long long)range,
+                (long long)size);
+        require(replace || size <= range, "sample: cannot draw %lld of %lld values without replacement", (long long)size, (long long)range);
+        JavaRandom random(seed == -1 ? draw_seed(ctx) : seed);
+        Matrix r = new_dense(ctx, size, 1);
+        double* out = values(r.get());
+        if (replace) {
+            for (int64_t i = 0; i < size; i++) out[i] = 1 + static_cast<double>((random.next_long() & INT64_MAX) % range);
+            return r.take();
+        }
+        require(range <= INT32_MAX, "sample: a range of %lld is too large without replacement", (long long)range);
+        // Reservoir sampling (Vitter's algorithm R), then a shuffle so that the order is random too.
+        int32_t n = static_cast<int32_t>(size);
+        for (int32_t i = 1; i <= n; i++) out[i - 1] = i;
+        for (int32_t i = n + 1; i <= range; i++)
+            if (random.next_int(i) < n) out[random.next_int(n)] = i;
+        for (int32_t i = 0; i + 1 < n; i++) std::swap(out[i], out[i + random.next_int(n - i)]);
+        return r.take();
+    });
+}
