@@ -279,7 +279,7 @@ class Parser(SignatureParser):
         """`source("path") as name`"""
         here = self.at
         path = self._path()
-        self.expect("as", ' name after source("…")')
+        self.expect("as", ' and a name after source("…")')
         if self.kinds[self.at] != NAME:
             raise self.unexpected("a name for the functions of the file")
         name = self.texts[self.at]
