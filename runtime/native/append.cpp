@@ -1,0 +1,106 @@
+// cbind and rbind. The result is CSR when that is better for the sum of the parts.
+#include "context.h"
+
+#include <string.h>
+
+#include <algorithm>
+#include <vector>
+
+namespace sm {
+namespace {
+
+struct Parts {
+    std::vector<sm_matrix*> all;
+    int64_t rows = 0, cols = 0, nnz = 0;
+    bool sparse = false;  // some part is CSR
+};
+
+Parts parts(sm_ctx* ctx, int64_t n, sm_matrix** m, bool by_rows) {
+    Parts p;
+    require(n > 0, by_rows ? "rbind needs a matrix" : "cbind needs a matrix");
+    p.all.assign(m, m + n);
+    for (sm_matrix* part : p.all) {
+        int64_t first = by_rows ? m[0]->cols : m[0]->rows, here = by_rows ? part->cols : part->rows;
+        if (first != here)
+            fail("%s: numbers of %s differ: %s and %s", by_rows ? "rbind" : "cbind", by_rows ? "columns" : "rows", shape(m[0]).c_str(), shape(part).c_str());
+        p.sparse = p.sparse || is_csr(part);
+        bool overflow = __builtin_add_overflow(by_rows ? p.rows : p.cols, by_rows ? part->rows : part->cols, by_rows ? &p.rows : &p.cols);
+        require(!overflow, "the result is too large");
+    }
+    (by_rows ? p.cols : p.rows) = by_rows ? m[0]->cols : m[0]->rows;
+    if (p.sparse) {
+        for (sm_matrix* part : p.all) p.nnz += count_nnz(ctx, part);
+        p.sparse = better_csr(p.rows, p.cols, p.nnz);
+    }
+    return p;
+}
+
+void copy_into(sm_ctx* ctx, sm_matrix* part, sm_matrix* r, int64_t row0, int64_t col0) {
+    parallel_rows(ctx, part->rows, part->cols, [&](int64_t r0, int64_t r1) {
+        for (int64_t i = r0; i < r1; i++) {
+            double* out = row(r, row0 + i) + col0;
+            if (is_dense(part)) {
+                memcpy(out, row(part, i), size_t(part->cols) * 8);
+                continue;
+            }
+            std::fill(out, out + part->cols, 0.0);
+            for (int64_t p = part->rowptr[i]; p < part->rowptr[i + 1]; p++) out[part->colidx[p]] = values(part)[p];
+        }
+    });
+}
+
+}  // namespace
+}  // namespace sm
+
+using sm::Matrix;
+
+SM_API sm_matrix* sm_cbind(sm_ctx* ctx, int64_t n, sm_matrix** m) {
+    return SM_ENTRY(ctx, {
+        sm::Parts p = sm::parts(ctx, n, m, false);
+        if (!p.sparse) {
+            Matrix r = sm::new_dense(ctx, p.rows, p.cols);
+            int64_t col = 0;
+            for (sm_matrix* part : p.all) sm::copy_into(ctx, part, r.get(), 0, col), col += part->cols;
+            return r.take();
+        }
+        Matrix r = sm::new_csr(ctx, p.rows, p.cols, p.nnz);
+        std::vector<Matrix> csr;
+        for (sm_matrix* part : p.all) csr.push_back(sm::to_csr(ctx, part));
+        int64_t o = 0;
+        for (int64_t i = 0; i < p.rows; i++) {
+            int64_t col = 0;
+            for (const Matrix& part : csr) {
+                for (int64_t q = part->rowptr[i]; q < part->rowptr[i + 1]; q++) {
+                    sm::values(r.get())[o] = sm::values(part.get())[q];
+                    r->colidx[o++] = int32_t(part->colidx[q] + col);
+                }
+                col += part->cols;
+            }
+            r->rowptr[i + 1] = o;
+        }
+        return r.take();
+    });
+}
+
+SM_API sm_matrix* sm_rbind(sm_ctx* ctx, int64_t n, sm_matrix** m) {
+    return SM_ENTRY(ctx, {
+        sm::Parts p = sm::parts(ctx, n, m, true);
+        if (!p.sparse) {
+            Matrix r = sm::new_dense(ctx, p.rows, p.cols);
+            int64_t row = 0;
+            for (sm_matrix* part : p.all) sm::copy_into(ctx, part, r.get(), row, 0), row += part->rows;
+            return r.take();
+        }
+        Matrix r = sm::new_csr(ctx, p.rows, p.cols, p.nnz);
+        int64_t o = 0, row = 0;
+        for (sm_matrix* part : p.all) {
+            Matrix csr = sm::to_csr(ctx, part);
+            memcpy(sm::values(r.get()) + o, sm::values(csr.get()), size_t(csr->nnz) * 8);
+            memcpy(r->colidx + o, csr->colidx, size_t(csr->nnz) * 4);
+            for (int64_t i = 0; i < csr->rows; i++) r->rowptr[row + i + 1] = o + csr->rowptr[i + 1];
+            o += csr->nnz;
+            row += csr->rows;
+        }
+        return r.take();
+    });
+}

@@ -1,0 +1,204 @@
+// Reading and writing parts of matrices. Bounds are 1-based and inclusive, as in the language.
+#include "context.h"
+
+#include <string.h>
+
+#include <algorithm>
+
+namespace sm {
+namespace {
+
+[[noreturn]] void out_of_range(const char* what, int64_t index, int64_t extent) {
+    if (index < 1) fail("%s index %lld is out of range: indexes start at 1", what, (long long)index);
+    fail("%s index %lld is out of range: the matrix has %lld %s%s", what, (long long)index, (long long)extent, what, extent == 1 ? "" : "s");
+}
+
+// An empty range is legal only where it is the whole of an empty side (1:0).
+void check_range(const char* what, int64_t lower, int64_t upper, int64_t extent) {
+    if (lower == 1 && upper == 0 && extent == 0) return;
+    if (lower < 1 || lower > extent) out_of_range(what, lower, extent);
+    if (upper < 1 || upper > extent) out_of_range(what, upper, extent);
+    if (lower > upper) fail("%s range %lld:%lld is empty", what, (long long)lower, (long long)upper);
+}
+
+void check_cell(const sm_matrix* X, int64_t i, int64_t j) {
+    if (i < 1 || i > X->rows) out_of_range("row", i, X->rows);
+    if (j < 1 || j > X->cols) out_of_range("column", j, X->cols);
+}
+
+struct Range {
+    int64_t r0, r1, c0, c1;  // 0-based, half open
+    int64_t rows() const { return r1 - r0; }
+    int64_t cols() const { return c1 - c0; }
+};
+
+Range range(const sm_matrix* X, int64_t rl, int64_t ru, int64_t cl, int64_t cu) {
+    check_range("row", rl, ru, X->rows);
+    check_range("column", cl, cu, X->cols);
+    return {rl - 1, ru, cl - 1, cu};
+}
+
+std::pair<int64_t, int64_t> columns(const sm_matrix* X, int64_t i, int64_t c0, int64_t c1) {
+    const int32_t *b = X->colidx + X->rowptr[i], *e = X->colidx + X->rowptr[i + 1];
+    return {std::lower_bound(b, e, c0) - X->colidx, std::lower_bound(b, e, c1) - X->colidx};
+}
+
+Matrix index_csr(sm_ctx* ctx, sm_matrix* X, const Range& g) {
+    if (g.cols() == 1) {
+        Matrix r = new_dense(ctx, g.rows(), 1);
+        parallel_rows(ctx, g.rows(), 8, [&](int64_t b, int64_t e) {
+            for (int64_t i = b; i < e; i++) values(r.get())[i] = csr_cell(X, g.r0 + i, g.c0);
+        });
+        return r;
+    }
+    bool all = g.cols() == X->cols;
+    int64_t nnz = 0;
+    if (all) nnz = X->rowptr[g.r1] - X->rowptr[g.r0];
+    else
+        for (int64_t i = g.r0; i < g.r1; i++) {
+            auto [p, q] = columns(X, i, g.c0, g.c1);
+            nnz += q - p;
+        }
+    if (!better_csr(g.rows(), g.cols(), nnz)) {
+        Matrix r = new_dense_zero(ctx, g.rows(), g.cols());
+        for (int64_t i = g.r0; i < g.r1; i++) {
+            auto [p, q] = columns(X, i, g.c0, g.c1);
+            for (; p < q; p++) row(r.get(), i - g.r0)[X->colidx[p] - g.c0] = values(X)[p];
+        }
+        r->nnz = nnz;
+        return r;
+    }
+    Matrix r = new_csr(ctx, g.rows(), g.cols(), nnz);
+    int64_t o = 0;
+    for (int64_t i = g.r0; i < g.r1; i++) {
+        auto [p, q] = columns(X, i, g.c0, g.c1);
+        memcpy(values(r.get()) + o, values(X) + p, size_t(q - p) * 8);
+        for (; p < q; p++) r->colidx[o++] = int32_t(X->colidx[p] - g.c0);
+        r->rowptr[i - g.r0 + 1] = o;
+    }
+    return r;
+}
+
+void copy_block(sm_ctx* ctx, const double* from, int64_t from_rs, double* to, int64_t to_rs, int64_t rows, int64_t cols) {
+    if (from_rs == cols && to_rs == cols) cols *= rows, rows = 1;
+    if (rows == 1)
+        return parallel_chunks(ctx, cols, 1 << 17, [&](int64_t b, int64_t e) { memcpy(to + b, from + b, size_t(e - b) * 8); });
+    parallel_rows(ctx, rows, cols, [&](int64_t b, int64_t e) {
+        if (cols == 1)
+            for (int64_t i = b; i < e; i++) to[i * to_rs] = from[i * from_rs];
+        else
+            for (int64_t i = b; i < e; i++) memcpy(to + i * to_rs, from + i * from_rs, size_t(cols) * 8);
+    });
+}
+
+// X with the range replaced by V, both CSR.
+Matrix splice(sm_ctx* ctx, const sm_matrix* X, const sm_matrix* V, const Range& g) {
+    int64_t removed = 0;
+    for (int64_t i = g.r0; i < g.r1; i++) {
+        auto [p, q] = columns(X, i, g.c0, g.c1);
+        removed += q - p;
+    }
+    Matrix r = new_csr(ctx, X->rows, X->cols, X->nnz - removed + V->nnz);
+    int64_t o = 0;
+    auto put = [&](const sm_matrix* from, int64_t p, int64_t q, int64_t shift) {
+        memcpy(values(r.get()) + o, values(from) + p, size_t(q - p) * 8);
+        for (; p < q; p++) r->colidx[o++] = int32_t(from->colidx[p] + shift);
+    };
+    for (int64_t i = 0; i < X->rows; i++) {
+        int64_t begin = X->rowptr[i], end = X->rowptr[i + 1];
+        if (i < g.r0 || i >= g.r1) {
+            put(X, begin, end, 0);
+        } else {
+            auto [p, q] = columns(X, i, g.c0, g.c1);
+            put(X, begin, p, 0);
+            put(V, V->rowptr[i - g.r0], V->rowptr[i - g.r0 + 1], g.c0);
+            put(X, q, end, 0);
+        }
+        r->rowptr[i + 1] = o;
+    }
+    return r;
+}
+
+// The consumed X as a dense matrix that may be written.
+Matrix writable(sm_ctx* ctx, Matrix X) {
+    if (is_csr(X.get())) return to_dense(ctx, X.get());
+    return reusable(X.get()) ? X : copy(ctx, X.get());
+}
+
+Matrix left_index(sm_ctx* ctx, Matrix X, sm_matrix* V, const Range& g) {
+    if (V->rows != g.rows() || V->cols != g.cols())
+        fail("the range has shape %lldx%lld, but the right side is %s", (long long)g.rows(), (long long)g.cols(), shape(V).c_str());
+    if (is_csr(X.get()) && better_csr(X->rows, X->cols, X->nnz + (V->nnz >= 0 ? V->nnz : cells(V)))) {
+        Matrix sparse_value = to_csr(ctx, V);
+        return splice(ctx, X.get(), sparse_value.get(), g);
+    }
+    X = writable(ctx, std::move(X));
+    X->nnz = -1;
+    Matrix dense_value = to_dense(ctx, V);
+    copy_block(ctx, values(dense_value.get()), V->cols, row(X.get(), g.r0) + g.c0, X->cols, g.rows(), g.cols());
+    return X;
+}
+
+Matrix set_cell(sm_ctx* ctx, Matrix X, double value, int64_t i, int64_t j) {
+    if (is_csr(X.get())) {
+        Range g{i - 1, i, j - 1, j};
+        auto [p, q] = columns(X.get(), i - 1, j - 1, j);
+        if (p < q && value != 0 && reusable(X.get())) {
+            values(X.get())[p] = value;
+            return X;
+        }
+        Matrix one = new_csr(ctx, 1, 1, value != 0);
+        if (value != 0) values(one.get())[0] = value, one->colidx[0] = 0;
+        Matrix r = splice(ctx, X.get(), one.get(), g);
+        return better_csr(r->rows, r->cols, r->nnz) ? r : to_dense(ctx, r.get());
+    }
+    X = writable(ctx, std::move(X));
+    X->nnz = -1;
+    row(X.get(), i - 1)[j - 1] = value;
+    return X;
+}
+
+}  // namespace
+}  // namespace sm
+
+using sm::Matrix;
+
+SM_API sm_matrix* sm_index(sm_ctx* ctx, sm_matrix* X, int64_t rl, int64_t ru, int64_t cl, int64_t cu) {
+    return SM_ENTRY(ctx, {
+        sm::Range g = sm::range(X, rl, ru, cl, cu);
+        if (g.rows() == X->rows && g.cols() == X->cols) return Matrix::borrow(X).take();
+        if (sm::is_csr(X)) return sm::index_csr(ctx, X, g).take();
+        Matrix r = sm::new_dense(ctx, g.rows(), g.cols());
+        sm::copy_block(ctx, sm::row(X, g.r0) + g.c0, X->cols, sm::values(r.get()), g.cols(), g.rows(), g.cols());
+        return r.take();
+    });
+}
+
+SM_API sm_matrix* sm_left_index(sm_ctx* ctx, sm_matrix* X, sm_matrix* rhs, int64_t rl, int64_t ru, int64_t cl, int64_t cu) {
+    return SM_ENTRY(ctx, {
+        Matrix owned(X);
+        sm::Range g = sm::range(X, rl, ru, cl, cu);
+        return sm::left_index(ctx, std::move(owned), rhs, g).take();
+    });
+}
+
+SM_API sm_matrix* sm_set_cell(sm_ctx* ctx, sm_matrix* X, double value, int64_t i, int64_t j) {
+    if (__builtin_expect(uint64_t(i - 1) < uint64_t(X->rows) && uint64_t(j - 1) < uint64_t(X->cols) && sm::is_dense(X) && sm::reusable(X), 1)) {
+        sm::values(X)[(i - 1) * X->cols + (j - 1)] = value;
+        X->nnz = -1;
+        return X;
+    }
+    return SM_ENTRY(ctx, {
+        Matrix owned(X);
+        sm::check_cell(X, i, j);
+        return sm::set_cell(ctx, std::move(owned), value, i, j).take();
+    });
+}
+
+SM_API double sm_get_cell(sm_ctx* ctx, sm_matrix* X, int64_t i, int64_t j) {
+    if (__builtin_expect(uint64_t(i - 1) < uint64_t(X->rows) && uint64_t(j - 1) < uint64_t(X->cols), 1)) return sm::cell(X, i - 1, j - 1);
+    return SM_ENTRY(ctx, {
+        sm::check_cell(X, i, j);
+        return 0.0;
+    });
+}
