@@ -51,11 +51,9 @@ def ratings(users: int, items: int, rank: int, per_user: int) -> list[tuple[int,
     return [(user, int(item), float(noisy[user, item])) for user in range(users) for item in seen[user]]
 
 
-def main() -> None:
-    """Write everything."""
-    data = FOLDER / "data"
+def write_all(data: Path) -> None:
+    """Write every matrix into the folder `data`."""
     data.mkdir(exist_ok=True)
-    (FOLDER / "out").mkdir(exist_ok=True)
     for name in ("diabetes", "breast_cancer", "digits", "iris", "wine"):
         X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
         # Classes count from 1 in DML, where they are often used as column numbers.
@@ -63,6 +61,13 @@ def main() -> None:
         write_csv(data / f"{name}_X.csv", np.asarray(X, dtype=float))
         write_csv(data / f"{name}_y.csv", np.asarray(target, dtype=float).reshape(-1, 1))
     write_text(data / "ratings.ijv", 600, 400, ratings(600, 400, rank=4, per_user=40))
+
+
+def main() -> None:
+    """Make the folders that the examples read and write by default."""
+    data = FOLDER / "data"
+    write_all(data)
+    (FOLDER / "out").mkdir(exist_ok=True)
     print(f"wrote {len(list(data.glob('*.mtd')))} matrices to {data}")
 
 

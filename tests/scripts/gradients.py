@@ -247,7 +247,7 @@ def script(layer: Layer, step: float = 1e-5) -> str:
         lines += [
             f"numeric = matrix(0, rows=nrow({name}), cols=ncol({name}))",
             f"kept = {name}",
-            f"for (row in 1:nrow(kept)) {{ for (col in 1:ncol(kept)) {{",
+            "for (row in 1:nrow(kept)) { for (col in 1:ncol(kept)) {",
             f"{name}[row, col] = as.scalar(kept[row, col]) + {step}",
             layer.forward,
             f"above = {value}",

@@ -1,0 +1,42 @@
+"""The NN library: gradients against finite differences, values against NumPy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from .gradients import LAYERS, Layer, script
+from .values import VALUES, Value
+
+pytest.importorskip("sysmlc.tools.sysmlc")
+
+
+def run(source: str, folder: Path) -> list[str]:
+    """Run a script in an empty folder: the library is found all the same."""
+    path = folder / "script.dml"
+    path.write_text(source)
+    command = [sys.executable, "-m", "sysmlc.tools.sysmlc", "run", str(path)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.name)
+def test_backward_is_the_gradient_of_forward(layer: Layer, tmp_path: Path) -> None:
+    errors = {parameter: float(error) for _, parameter, error in map(str.split, run(script(layer), tmp_path))}
+    assert set(errors) == set(layer.gradients)
+    assert max(errors.values()) < 1e-7, errors
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: value.name)
+def test_value(value: Value, tmp_path: Path) -> None:
+    for key, matrix in value.inputs.items():
+        np.savetxt(tmp_path / f"{key}.csv", matrix, delimiter=",", fmt="%.17g")
+    run(value.script(), tmp_path)
+    for key, reference in value.outputs.items():
+        actual = np.loadtxt(tmp_path / f"{key}.csv", delimiter=",", ndmin=2)
+        np.testing.assert_allclose(actual, reference, rtol=1e-9, atol=1e-12, err_msg=f"{value.name}: {key}")
