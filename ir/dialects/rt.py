@@ -1,26 +1,36 @@
-"""The program level: calls into the native runtime, kernel launches, ownership."""
+"""The program level: calls into the native runtime, kernel launches, cell access, ownership."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from sysmlc.ir.core import Op
 from sysmlc.ir.define import Attr, Operand, Operands, define
-from sysmlc.ir.types import Type
+from sysmlc.ir.types import Matrix, Scalar, Type, f64, i64
+
+FIELDS: Final = ("rows", "cols")
 
 
 @define("rt.call")
 class RtCall(Op):
     """Call of the C function `callee(ctx, operands…, attributes…)`; several results come through trailing pointers.
 
-    `takes` lists operands whose reference the callee takes over. Result types are given.
+    `takes` lists operands whose reference the callee takes over. Result types are given. With `pack` the operands from
+    number `pack_from` on are passed as a count and an array: of matrices (`matrices`) or of tagged values (`values`).
+    `names` is then an array of texts that follows the packed operands (NULL when empty), if `named`. Strings listed in
+    `texts` are passed as their characters.
     """
 
     args: Operands[Any]
     callee: Attr[str]
     extra: Attr[tuple[Any, ...]] = ()  # type: ignore[assignment]
     takes: Attr[tuple[int, ...]] = ()  # type: ignore[assignment]
+    pack: Attr[str] = ""  # type: ignore[assignment]
+    pack_from: Attr[int] = 0  # type: ignore[assignment]
+    named: Attr[bool] = False  # type: ignore[assignment]
+    names_: Attr[tuple[Any, ...]] = ()  # type: ignore[assignment]
+    texts: Attr[tuple[int, ...]] = ()  # type: ignore[assignment]
 
 
 @define("rt.launch")
@@ -30,6 +40,50 @@ class Launch(Op):
     args: Operands[Any]
     kernel: Attr[str]
     reuse: Attr[tuple[int, ...]] = ()  # type: ignore[assignment]
+
+
+@define("rt.field", traits={"pure"})
+class Field(Op):
+    """A size of a matrix, read from its header: `field` is rows or cols."""
+
+    operand: Operand[Matrix]
+    field: Attr[str]
+
+    def infer(self) -> Sequence[Type]:
+        return (i64,)
+
+    def check(self) -> None:
+        if self.field not in FIELDS:
+            raise self.error(f"has no field '{self.field}'")
+
+
+@define("rt.get_cell", traits={"pure"})
+class GetCell(Op):
+    """One cell (1-based): a load when the matrix is dense and the indexes are in range, else a call of `sm_get_cell`."""
+
+    operand: Operand[Matrix]
+    i: Operand[Scalar]
+    j: Operand[Scalar]
+
+    def infer(self) -> Sequence[Type]:
+        return (f64,)
+
+
+@define("rt.set_cell", consumes=(0,))
+class SetCell(Op):
+    """The matrix with one cell (1-based) changed; takes the matrix over.
+
+    A store when it is dense, in range and nobody else holds it, else a call of `sm_set_cell`.
+    """
+
+    operand: Operand[Matrix]
+    value: Operand[Scalar]
+    i: Operand[Scalar]
+    j: Operand[Scalar]
+
+    def infer(self) -> Sequence[Type]:
+        source = self.operand.type
+        return (source,)
 
 
 @define("rt.retain")
