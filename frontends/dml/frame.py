@@ -1,0 +1,266 @@
+"""The state of lowering one function body: where operations go, and which value each variable has.
+
+The modules that lower expressions and statements register a function for each kind of node here; they all work on
+a `Frame`, so nothing else ties them together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from sysmlc.frontends.dml import ast
+from sysmlc.frontends.dml.flow import Flow
+from sysmlc.frontends.dml.types import NUMERIC, Literal, convert, describe, is_scalar, type_of
+from sysmlc.ir.core import Builder, Op, Region, Value
+from sysmlc.ir.dialects.core import Constant
+from sysmlc.ir.dialects.dml_scalar import Cast, RequireDefined
+from sysmlc.ir.dialects.shapes import constant
+from sysmlc.ir.nearest import nearest
+from sysmlc.ir.source import Diagnostic
+from sysmlc.ir.types import Matrix, Type, box, f64, i1, i64, list_, string
+
+if TYPE_CHECKING:
+    from sysmlc.frontends.dml.names import Unit
+    from sysmlc.frontends.dml.session import Session
+
+CONSTANTS: Final = {"Inf": math.inf, "NaN": math.nan, "pi": math.pi}
+_FOREIGN: Final = {
+    "true": "TRUE", "false": "FALSE", "T": "TRUE", "F": "FALSE", "True": "TRUE", "False": "FALSE", "PI": "pi",
+    "Pi": "pi", "INF": "Inf", "inf": "Inf", "Infinity": "Inf", "NAN": "NaN", "nan": "NaN", "NA": "NaN",
+}  # fmt: skip
+
+
+class PoisonedError(Exception):
+    """An expression reads a variable whose assignment was wrong; that is reported already."""
+
+
+@dataclass(slots=True)
+class Variable:
+    """What is known of a variable at one point of the script."""
+
+    value: Value | None
+    """None: its assignment was wrong, and whatever depends on it is not worth a message."""
+    flag: Value | None
+    """Whether it is defined (i1), where that depends on the path taken; None: it is."""
+    at: ast.Node
+    """The place of its last assignment."""
+
+
+_Handler = TypeVar("_Handler", bound=Callable[..., Any])
+_handlers: Final[dict[type[ast.Node], Callable[..., Any]]] = {}
+
+
+def lowers(*kinds: type[ast.Node]) -> Callable[[_Handler], _Handler]:
+    """Decorator: the function that lowers nodes of these kinds, called with a frame and the node."""
+
+    def register(handler: _Handler) -> _Handler:
+        for kind in kinds:
+            _handlers[kind] = handler
+        return handler
+
+    return register
+
+
+class Frame:
+    """One function body (or the script itself) being lowered."""
+
+    def __init__(self, session: Session, unit: Unit, region: Region, flow: Flow) -> None:
+        self.session = session
+        self.unit = unit
+        self.builder = Builder(region)
+        self.flow = flow
+        self.env: dict[str, Variable] = {}
+        self.stopped = False
+        """Whether the path being lowered has come to a stop()."""
+        self.predicate = ""
+        """The statement whose condition is being lowered, if any."""
+        self.carried: dict[ast.Node, dict[str, Type]] = {}
+        """Types that the variables of a loop were found to need, for when an outer loop lowers it again."""
+        self._node: ast.Node | None = None
+
+    # ---- operations
+
+    def emit(self, node: ast.Node, cls: Any, *operands: Any, **attrs: Any) -> Value:
+        """Insert an operation at the place of `node` and give its only result."""
+        return self.op(node, cls, *operands, **attrs).result
+
+    def op(self, node: ast.Node, cls: Any, *operands: Any, **attrs: Any) -> Op:
+        """Insert an operation at the place of `node`."""
+        builder = self.builder
+        if node is not self._node:
+            builder.loc = node.loc
+            self._node = node
+        op: Op = cls.new(*operands, loc=builder.loc, **attrs)
+        return builder.insert(op)
+
+    def constant(self, node: ast.Node, value: Literal) -> Value:
+        """A constant of the type that `value` has."""
+        return self.emit(node, Constant, value=value)
+
+    @contextmanager
+    def inside(self, region: Region) -> Iterator[None]:
+        """Insert into `region` for a while."""
+        outer, self.builder.region = self.builder.region, region
+        try:
+            yield
+        finally:
+            self.builder.region = outer
+
+    # ---- nodes
+
+    def expr(self, node: ast.Node) -> Value:
+        """The value of an expression."""
+        value: Value = _handlers[type(node)](self, node)
+        return value
+
+    def block(self, body: tuple[ast.Statement, ...]) -> None:
+        """Lower statements; an error spoils its statement only."""
+        for statement in body:
+            try:
+                _handlers[type(statement)](self, statement)
+            except PoisonedError:
+                self.poison(statement)
+            except Diagnostic as error:
+                self.session.report(error)
+                self.poison(statement)
+
+    def attempt(self, evaluate: Callable[[], Value]) -> Value | None:
+        """The value, or None after reporting what is wrong with it."""
+        try:
+            return evaluate()
+        except PoisonedError:
+            return None
+        except Diagnostic as error:
+            self.session.report(error)
+            return None
+
+    # ---- variables
+
+    def read(self, node: ast.Name) -> Value:
+        """The value of a variable."""
+        name = node.name
+        variable = self.env.get(name)
+        if variable is None:
+            if name in CONSTANTS:
+                return self.constant(node, CONSTANTS[name])
+            raise self.undefined(node)
+        if variable.value is None:
+            raise PoisonedError
+        if variable.flag is not None:
+            self.op(node, RequireDefined, variable.flag, variable=name)
+            self.env[name] = Variable(variable.value, None, variable.at)
+        return variable.value
+
+    def undefined(self, node: ast.Name) -> Diagnostic:
+        """The error of reading a variable that no path assigns."""
+        name = node.name
+        # Report a variable once: later uses would say the same.
+        self.env[name] = Variable(None, None, node)
+        hint = None
+        if name in _FOREIGN:
+            hint = f"did you mean '{_FOREIGN[name]}'?"
+        elif name in self.unit.functions:
+            hint = f"'{name}' is a function: call it with parentheses"
+        else:
+            hint = nearest(name, [known for known in self.env if known != name] + list(CONSTANTS))
+        return Diagnostic(f"variable '{name}' is not defined", node.loc, hint=hint)
+
+    def define(self, target: ast.Name, value: Value) -> None:
+        """Assign a whole variable."""
+        if not value.name:
+            value.name = target.name
+        self.env[target.name] = Variable(value, None, target)
+
+    def poison(self, statement: ast.Statement) -> None:
+        """Mark what a wrong statement would have assigned."""
+        targets: tuple[ast.Node, ...] = ()
+        if isinstance(statement, ast.Assign):
+            targets = (statement.target,)
+        elif isinstance(statement, ast.MultiAssign):
+            targets = statement.targets
+        elif isinstance(statement, ast.IndexedAssign):
+            targets = (statement.target,)
+        for target in targets:
+            if isinstance(target, ast.Name):
+                self.env[target.name] = Variable(None, None, target)
+            elif isinstance(target, ast.Index):
+                self.env.setdefault(target.base.name, Variable(None, None, target))
+
+    # ---- conversions
+
+    def cast(self, node: ast.Node, value: Value, to: Type) -> Value:
+        """A scalar as another scalar type; constants are converted here and now."""
+        source = value.type
+        if source is to:
+            return value
+        known = constant(value) if to is not box else None
+        if known is not None:
+            converted = convert(known, to)
+            if converted is not None:
+                if not value.uses and not value.name and value.op is not None and value.op.parent is not None:
+                    value.op.erase()
+                return self.constant(node, converted)
+        return self.emit(node, Cast, value, types=[to])
+
+    def scalar(self, node: ast.Expr, to: Type, what: str = "this") -> Value:
+        """The value of an expression that must be a scalar, converted to `to`. A literal becomes one constant."""
+        known = literal(node)
+        if known is not None and (to is string) == isinstance(known, str):
+            converted = known if type_of(known) is to else convert(known, to)
+            if converted is not None:
+                return self.constant(node, converted)
+        return self.as_scalar(node, self.expr(node), to, what)
+
+    def as_scalar(self, node: ast.Node, value: Value, to: Type, what: str = "this") -> Value:
+        """`value`, which must be a scalar that can be had as `to`; text never counts as a number."""
+        source = value.type
+        if source is to:
+            return value
+        if to is string:
+            if is_scalar(source):
+                return self.cast(node, value, to)
+        elif source in NUMERIC:
+            return self.cast(node, value, to)
+        wanted = "a scalar" if isinstance(source, Matrix) or source is list_ else describe(to)
+        if to in (f64, i64) and source is string:
+            wanted = "a number"
+        raise Diagnostic(
+            f"{what} must be {wanted}, but is {describe(source)}", node.loc, hint=scalar_hint(source, to)
+        )
+
+    def truth(self, node: ast.Expr, statement: str) -> Value:
+        """The condition of a statement, as i1; numbers are true when they are not 0."""
+        outer, self.predicate = self.predicate, statement
+        try:
+            return self.scalar(node, i1, f"the condition of '{statement}'")
+        finally:
+            self.predicate = outer
+
+
+def scalar_hint(source: Type, to: Type) -> str | None:
+    """How to get a scalar of type `to` from a value of type `source`."""
+    if isinstance(source, Matrix):
+        return "take one cell out: as.scalar(X[i, j])"
+    if source is list_:
+        return "take one entry out: as.scalar(L[i])"
+    if source is string:
+        casts = {f64: "as.double", i64: "as.integer", i1: "as.logical"}
+        return f"convert it: {casts[to]}(…)" if to in casts else None
+    return None
+
+
+def literal(node: ast.Node) -> Literal | None:
+    """The value of a literal, its sign included; None for any other expression."""
+    kind = type(node)
+    if kind is ast.IntLit or kind is ast.DoubleLit or kind is ast.BoolLit or kind is ast.StringLit:
+        value: Literal = node.value  # type: ignore[attr-defined]
+        return value
+    if kind is ast.Unary and node.op in "-+":  # type: ignore[attr-defined]
+        inner = literal(node.operand)  # type: ignore[attr-defined]
+        if type(inner) is int or type(inner) is float:
+            return -inner if node.op == "-" else inner  # type: ignore[attr-defined]
+    return None
