@@ -186,6 +186,8 @@ SM_API void sm_interrupted(sm_ctx* ctx);  // called by generated code when it se
 SM_API void sm_fail(sm_ctx* ctx, const char* message);  // raises an error (does not return inside sm_run)
 SM_API int32_t sm_main(int argc, char** argv, const sm_program* program);
 
+SM_API void sm_set_seed(sm_ctx* ctx, int64_t seed);  // of the generators whose script gives none
+
 // Output goes to the sink (NULL: standard output, buffered). The sink returns 0, or an errno value.
 SM_API void sm_set_output_sink(sm_ctx* ctx, int32_t (*sink)(void* user, const char* text, int64_t n), void* user);
 SM_API void sm_flush(sm_ctx* ctx);

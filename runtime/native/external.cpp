@@ -1,0 +1,94 @@
+// Values that come from and go to an embedding host: NumPy arrays and SciPy matrices.
+#include "context.h"
+
+#include <string.h>
+
+namespace sm {
+namespace {
+
+template <class Ptr, class Index>
+Matrix import_csr(sm_ctx* ctx, int64_t rows, int64_t cols, const double* data, const Ptr* rowptr, const Index* colidx) {
+    require(rowptr[0] == 0, "sparse input: row offsets must start at 0");
+    for (int64_t i = 0; i < rows; i++) require(rowptr[i] <= rowptr[i + 1], "sparse input: row offsets must ascend");
+    Matrix r = new_csr(ctx, rows, cols, int64_t(rowptr[rows]));
+    for (int64_t i = 0; i <= rows; i++) r->rowptr[i] = int64_t(rowptr[i]);
+    parallel_chunks(ctx, rows, 4096, [&](int64_t b, int64_t e) {
+        for (int64_t i = b; i < e; i++) {
+            int64_t last = -1;
+            for (int64_t p = r->rowptr[i]; p < r->rowptr[i + 1]; p++) {
+                int64_t c = int64_t(colidx[p]);
+                require(c > last && c < cols, "sparse input: columns must ascend within a row and stay below %lld", (long long)cols);
+                r->colidx[p] = int32_t(last = c);
+                values(r.get())[p] = data[p];
+            }
+        }
+    });
+    return r;
+}
+
+}  // namespace
+}  // namespace sm
+
+using sm::Matrix;
+
+// Wraps a row-major buffer of f64 without a copy. It is never written; `free_external(external)` is called when
+// the last reference goes (also when this function fails).
+SM_API sm_matrix* sm_matrix_from_external(sm_ctx* ctx, int64_t rows, int64_t cols, double* data, void (*free_external)(void*), void* external) {
+    return SM_ENTRY(ctx, {
+        try {
+            sm::checked_cells(rows, cols);
+            Matrix m = sm::new_object<sm_matrix>(ctx, SM_KIND_MATRIX);
+            m->rows = rows;
+            m->cols = cols;
+            m->nnz = -1;
+            m->flags = SM_READONLY;
+            m->data = data;
+            m->capacity = rows * cols;
+            m->free_external = free_external;
+            m->external = external;
+            return m.take();
+        } catch (...) {
+            if (free_external) free_external(external);
+            throw;
+        }
+    });
+}
+
+// A dense matrix of the host's size with cells copied from `data` (NULL: zeros).
+SM_API sm_matrix* sm_matrix_new(sm_ctx* ctx, int64_t rows, int64_t cols, const double* data) {
+    return SM_ENTRY(ctx, {
+        if (!data) return sm::new_dense_zero(ctx, rows, cols).take();
+        Matrix m = sm::new_dense(ctx, rows, cols);
+        sm::parallel_chunks(ctx, m->capacity, 1 << 17, [&](int64_t b, int64_t e) { memcpy(sm::values(m.get()) + b, data + b, size_t(e - b) * 8); });
+        return m.take();
+    });
+}
+
+// Copies CSR arrays whose offsets and columns are 4 or 8 bytes wide. Columns must ascend within rows. The result
+// is CSR whatever its density; sm_compact picks the better format.
+SM_API sm_matrix* sm_csr_new(sm_ctx* ctx, int64_t rows, int64_t cols, const double* data, const void* rowptr, int64_t rowptr_bytes,
+                             const void* colidx, int64_t colidx_bytes) {
+    return SM_ENTRY(ctx, {
+        sm::require(rows >= 0 && cols >= 0, "sparse input: negative size");
+        auto *p4 = static_cast<const int32_t*>(rowptr), *c4 = static_cast<const int32_t*>(colidx);
+        auto *p8 = static_cast<const int64_t*>(rowptr), *c8 = static_cast<const int64_t*>(colidx);
+        Matrix m = rowptr_bytes == 8 ? (colidx_bytes == 8 ? sm::import_csr(ctx, rows, cols, data, p8, c8) : sm::import_csr(ctx, rows, cols, data, p8, c4))
+                                     : (colidx_bytes == 8 ? sm::import_csr(ctx, rows, cols, data, p4, c8) : sm::import_csr(ctx, rows, cols, data, p4, c4));
+        return m.take();
+    });
+}
+
+// Views for hosts: valid while the object is held (sm_hold).
+SM_API int32_t sm_object_kind(sm_object* o) { return o->kind; }
+SM_API int64_t sm_matrix_rows(sm_matrix* m) { return m->rows; }
+SM_API int64_t sm_matrix_cols(sm_matrix* m) { return m->cols; }
+SM_API int32_t sm_matrix_format(sm_matrix* m) { return m->format; }
+SM_API void* sm_matrix_data(sm_matrix* m) { return m->data; }
+SM_API int64_t* sm_matrix_rowptr(sm_matrix* m) { return m->rowptr; }
+SM_API int32_t* sm_matrix_colidx(sm_matrix* m) { return m->colidx; }
+SM_API const char* sm_string_text(sm_string* s) { return s->text; }
+SM_API int64_t sm_string_length(sm_string* s) { return s->length; }
+SM_API int32_t sm_box_tag(sm_box* b) { return b->tag; }
+SM_API sm_object* sm_list_item(sm_list* list, int64_t index) {  // 1-based, borrowed; NULL: no such entry
+    return index < 1 || index > list->length ? nullptr : list->items[index - 1];
+}
