@@ -16,6 +16,8 @@ String new_string(sm_ctx* ctx, std::string_view text) {
     return s;
 }
 
+String lasting(sm_ctx* ctx, sm_string* s) { return s->o.ctx ? String::borrow(s) : new_string(ctx, view(s)); }
+
 namespace {
 
 double to_f64(std::string_view text) {
@@ -49,34 +51,34 @@ SM_API int32_t sm_string_compare(sm_ctx*, sm_string* a, sm_string* b) {
     return order < 0 ? -1 : order > 0;
 }
 
-SM_API sm_string* sm_f64_to_string(sm_ctx* ctx, double v) {
+SM_API sm_string* sm_cast_f64_str(sm_ctx* ctx, double v) {
     return SM_ENTRY(ctx, {
         char text[40];
         return sm::new_string(ctx, {text, size_t(sm::write_double(text, v))}).take();
     });
 }
-SM_API sm_string* sm_i64_to_string(sm_ctx* ctx, int64_t v) {
+SM_API sm_string* sm_cast_i64_str(sm_ctx* ctx, int64_t v) {
     return SM_ENTRY(ctx, { return sm::new_string(ctx, sm::to_text(v)).take(); });
 }
-SM_API sm_string* sm_i1_to_string(sm_ctx* ctx, int32_t v) {
+SM_API sm_string* sm_cast_i1_str(sm_ctx* ctx, int32_t v) {
     return SM_ENTRY(ctx, { return sm::new_string(ctx, v ? "TRUE" : "FALSE").take(); });
 }
 
-SM_API double sm_string_to_f64(sm_ctx* ctx, sm_string* s) {
+SM_API double sm_cast_str_f64(sm_ctx* ctx, sm_string* s) {
     return SM_ENTRY(ctx, { return sm::to_f64(view(s)); });
 }
-SM_API int64_t sm_string_to_i64(sm_ctx* ctx, sm_string* s) {
+SM_API int64_t sm_cast_str_i64(sm_ctx* ctx, sm_string* s) {
     return SM_ENTRY(ctx, {
         int64_t exact;
         return sm::parse_int(view(s), exact) ? exact : sm::truncated(sm::to_f64(view(s)));
     });
 }
-SM_API int32_t sm_string_to_i1(sm_ctx*, sm_string* s) { return view(s) == "TRUE" || view(s) == "true"; }
-SM_API int64_t sm_f64_to_i64(sm_ctx*, double v) { return sm::truncated(v); }
+SM_API int32_t sm_cast_str_i1(sm_ctx*, sm_string* s) { return view(s) == "TRUE" || view(s) == "true"; }
+SM_API int64_t sm_cast_f64_i64(sm_ctx*, double v) { return sm::truncated(v); }
 
 // ---- boxes: scalars whose type is known at run time only ------------------------------------------------------
 
-SM_API sm_box* sm_f64_to_box(sm_ctx* ctx, double v) {
+SM_API sm_box* sm_cast_f64_box(sm_ctx* ctx, double v) {
     return SM_ENTRY(ctx, {
         sm::Box b = sm::new_object<sm_box>(ctx, SM_KIND_BOX);
         b->tag = SM_TAG_F64;
@@ -84,7 +86,7 @@ SM_API sm_box* sm_f64_to_box(sm_ctx* ctx, double v) {
         return b.take();
     });
 }
-SM_API sm_box* sm_i64_to_box(sm_ctx* ctx, int64_t v) {
+SM_API sm_box* sm_cast_i64_box(sm_ctx* ctx, int64_t v) {
     return SM_ENTRY(ctx, {
         sm::Box b = sm::new_object<sm_box>(ctx, SM_KIND_BOX);
         b->tag = SM_TAG_I64;
@@ -92,7 +94,7 @@ SM_API sm_box* sm_i64_to_box(sm_ctx* ctx, int64_t v) {
         return b.take();
     });
 }
-SM_API sm_box* sm_i1_to_box(sm_ctx* ctx, int32_t v) {
+SM_API sm_box* sm_cast_i1_box(sm_ctx* ctx, int32_t v) {
     return SM_ENTRY(ctx, {
         sm::Box b = sm::new_object<sm_box>(ctx, SM_KIND_BOX);
         b->tag = SM_TAG_I1;
@@ -100,33 +102,32 @@ SM_API sm_box* sm_i1_to_box(sm_ctx* ctx, int32_t v) {
         return b.take();
     });
 }
-SM_API sm_box* sm_string_to_box(sm_ctx* ctx, sm_string* s) {
+SM_API sm_box* sm_cast_str_box(sm_ctx* ctx, sm_string* s) {
     return SM_ENTRY(ctx, {
         sm::Box b = sm::new_object<sm_box>(ctx, SM_KIND_BOX);
+        b->v.str = sm::lasting(ctx, s).take();
         b->tag = SM_TAG_STRING;
-        sm::retain(&s->o);
-        b->v.str = s;
         return b.take();
     });
 }
 
-SM_API double sm_box_to_f64(sm_ctx* ctx, sm_box* b) {
+SM_API double sm_cast_box_f64(sm_ctx* ctx, sm_box* b) {
     if (b->tag == SM_TAG_F64) return b->v.f64;
-    return b->tag == SM_TAG_STRING ? sm_string_to_f64(ctx, b->v.str) : double(b->v.i64);
+    return b->tag == SM_TAG_STRING ? sm_cast_str_f64(ctx, b->v.str) : double(b->v.i64);
 }
-SM_API int64_t sm_box_to_i64(sm_ctx* ctx, sm_box* b) {
+SM_API int64_t sm_cast_box_i64(sm_ctx* ctx, sm_box* b) {
     if (b->tag == SM_TAG_F64) return sm::truncated(b->v.f64);
-    return b->tag == SM_TAG_STRING ? sm_string_to_i64(ctx, b->v.str) : b->v.i64;
+    return b->tag == SM_TAG_STRING ? sm_cast_str_i64(ctx, b->v.str) : b->v.i64;
 }
-SM_API int32_t sm_box_to_i1(sm_ctx* ctx, sm_box* b) {
+SM_API int32_t sm_cast_box_i1(sm_ctx* ctx, sm_box* b) {
     if (b->tag == SM_TAG_F64) return b->v.f64 != 0;
-    return b->tag == SM_TAG_STRING ? sm_string_to_i1(ctx, b->v.str) : b->v.i64 != 0;
+    return b->tag == SM_TAG_STRING ? sm_cast_str_i1(ctx, b->v.str) : b->v.i64 != 0;
 }
-SM_API sm_string* sm_box_to_string(sm_ctx* ctx, sm_box* b) {
+SM_API sm_string* sm_cast_box_str(sm_ctx* ctx, sm_box* b) {
     switch (b->tag) {
-        case SM_TAG_F64: return sm_f64_to_string(ctx, b->v.f64);
-        case SM_TAG_I64: return sm_i64_to_string(ctx, b->v.i64);
-        case SM_TAG_I1: return sm_i1_to_string(ctx, int32_t(b->v.i64));
+        case SM_TAG_F64: return sm_cast_f64_str(ctx, b->v.f64);
+        case SM_TAG_I64: return sm_cast_i64_str(ctx, b->v.i64);
+        case SM_TAG_I1: return sm_cast_i1_str(ctx, int32_t(b->v.i64));
         default: sm::retain(&b->v.str->o); return b->v.str;
     }
 }
