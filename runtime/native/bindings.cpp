@@ -55,9 +55,9 @@ sm_box* scalar_input(sm_ctx* ctx, const char* name) {
 
 void output_box(sm_ctx* ctx, const char* name, int32_t tag, int64_t bits, sm_string* str) {
     Box b = new_object<sm_box>(ctx, SM_KIND_BOX);
-    b->tag = tag;
     b->v.i64 = bits;
-    if (str) retain(&str->o), b->v.str = str;
+    if (str) b->v.str = lasting(ctx, str).take();
+    b->tag = tag;
     auto& outputs = context(ctx)->outputs;
     for (Binding& o : outputs)
         if (o.first == name) {

@@ -58,6 +58,8 @@ template <class T>
 Ref<T> new_object(sm_ctx* ctx, uint8_t kind, size_t size = sizeof(T)) {
     return Ref<T>(reinterpret_cast<T*>(new_object(ctx, kind, size)));
 }
+// The same text as an object of the context: constants of a program live no longer than its code.
+String lasting(sm_ctx* ctx, sm_string* s);
 void free_matrix_buffers(sm_matrix* m) noexcept;  // memory that m owns, or the external owner's callback
 
 // Frees what a finished program left behind: everything that no binding and no host reference reaches.

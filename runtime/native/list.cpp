@@ -69,9 +69,9 @@ Ref<sm_object> object_of(sm_ctx* ctx, const sm_arg& value) {
     switch (value.tag) {
         case SM_TAG_F64: case SM_TAG_I64: case SM_TAG_I1: case SM_TAG_STRING: {
             Box b = new_object<sm_box>(ctx, SM_KIND_BOX);
+            if (value.tag == SM_TAG_STRING) b->v.str = lasting(ctx, value.v.str).take();
+            else b->v.i64 = value.v.i64;  // the same bits for f64
             b->tag = int32_t(value.tag);
-            b->v.i64 = value.v.i64;
-            if (value.tag == SM_TAG_STRING) retain(&value.v.str->o), b->v.str = value.v.str;
             return Ref<sm_object>(&b.take()->o);
         }
         default: return Ref<sm_object>::borrow(value.v.object);
