@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sysmlc.frontends.dml.lexer import (
     ARG,
+    ASSIGNS,
     BAD,
     BRACKET,
     DOUBLE,
@@ -82,8 +83,9 @@ class Cursor:
         if self.texts[self.at] == text:
             self.at += 1
             return
-        start = self.starts[opened]
-        place = self.source.location(start)
+        if self.texts[self.at] in ASSIGNS and self._begins_line(self.at - 1):
+            self.at -= 1  # a new statement: name what begins it, not its '='
+        place = self.source.location(self.starts[opened])
         raise self.unexpected(f"'{text}' to close '{self.texts[opened]}' opened at {place.line}:{place.col}")
 
     def _end(self) -> int:
@@ -241,6 +243,10 @@ class Cursor:
         hint = f"write 'name = {text}' and assign to 'name'"
         return self._fail(self.at, f"the command-line argument {text} cannot be assigned to", hint)
 
+    def _begins_line(self, token: int) -> bool:
+        """Is the token the first of its line?"""
+        return token == 0 or "\n" in self.source.text[self.starts[token - 1] : self.starts[token]]
+
     def _continues_line(self, token: int) -> bool:
         """Does the token follow, on the same line, one that may end an expression?"""
         if token == 0 or self.kinds[token] == END:
@@ -248,4 +254,4 @@ class Cursor:
         before = token - 1
         if self.texts[before] in (";", "{", "}", ")", "else", "=", "<-"):
             return False
-        return "\n" not in self.source.text[self.starts[before] : self.starts[token]]
+        return not self._begins_line(token)

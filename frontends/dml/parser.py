@@ -369,7 +369,7 @@ class Parser(SignatureParser):
 
     def _may_start_statement(self, token: int) -> bool:
         """Is the token the first of its line, without a sign that the line continues another?"""
-        if "\n" not in self.source.text[self.starts[token - 1] : self.starts[token]]:
+        if not self._begins_line(token):
             return False
         if self.kinds[token - 1] <= POWER_LEVEL or self.texts[token - 1] in (
             "!",

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sysmlc.frontends.dml import ast
+from sysmlc.frontends.dml.check import check as static_errors
 from sysmlc.frontends.dml.lexer import DOTTED, KEYWORDS, LEVELS, PUNCTUATIONS
 from sysmlc.frontends.dml.parser import parse
 from sysmlc.frontends.dml.unparse import same, to_source
@@ -234,6 +235,8 @@ def check(text: str, valid: bool) -> str:
         places = [(error.loc.line, error.loc.col) for error in errors]
         assert places == sorted(set(places)), "errors out of order"
         return "errors"
+    for error in static_errors(tree, builtins={"sum", "print"}, namespaces={}):
+        assert str(error).startswith("fuzz.dml:"), "an error without a place"
     printed = to_source(tree)
     again, errors = attempt(printed)
     # Parentheses that printing adds may cross the limit of nesting; nothing else may change.

@@ -215,6 +215,7 @@ ERRORS = {
     "if (x<-3) y = 2": "1:6 expected ')' to close '(' opened at 1:4, found '<-'",
     "x = y = 3": "1:7 expected the end of the statement, found '='",
     "x = (1 + 2": "1:11 expected ')' to close '(' opened at 1:5, found the end of the file",
+    "x = ((1 +\ny = 3": "2:1 expected ')' to close '(' opened at 1:6, found 'y'",
     "x = X[1,2": "1:10 expected ']' to close '[' opened at 1:6, found the end of the file",
     "{ x = 1 }": "1:1 a block belongs to an if, else, for, while or function",
     "while (a) { x = 1": "1:18 expected '}' to close '{' opened at 1:11, found the end of the file",
