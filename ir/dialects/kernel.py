@@ -16,7 +16,7 @@ from sysmlc.ir.types import Handle, Scalar, Type, Vector, f64, i1, i64, ptr, vec
 
 FORM_DENSE: Final = 0
 FORM_UNION: Final = 3
-FIELDS: Final = ("in", "in_rs", "out", "out_rs", "rowptr", "colidx", "rowptr2", "colidx2", "flags")
+FIELDS: Final = ("in", "in_rs", "out", "out_rs", "out_rows", "rowptr", "colidx", "rowptr2", "colidx2", "flags")
 INTEGER: Final = ("iadd", "isub", "imul", "iand", "imin")
 INTEGER_RELATIONS: Final = ("ilt", "ige", "ieq")
 
@@ -131,7 +131,7 @@ def _check_yield(op: Op, types: list[Type], region: int) -> None:
 
 @define("kernel.field", traits={"pure"})
 class Field(Op):
-    """A member of the argument block: `in_rs` and friends are indexed, `flags` and the index arrays are not."""
+    """A member of the argument block; `index` counts inputs or outputs. `out_rows` is `out_rs` where it holds an address."""
 
     args: Operand[Handle]
     member: Attr[str]

@@ -1,0 +1,259 @@
+"""What all forms of cell kernels share: the body at some width, and the states of aggregates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sysmlc.ir.core import Builder, Op, Region, Value
+from sysmlc.ir.dialects.core import Constant, Yield
+from sysmlc.ir.dialects.dml_cell import Binary, IfElse, Unary
+from sysmlc.ir.dialects.dml_scalar import Cast
+from sysmlc.ir.dialects.kernel import (
+    CellKernel,
+    Field,
+    Halves,
+    Integer,
+    IntegerRelation,
+    KernelFor,
+    KernelIf,
+    Load,
+    Offset,
+    Splat,
+    Store,
+    TwoSum,
+)
+from sysmlc.ir.types import Vector, i64
+
+EXPENSIVE = frozenset({
+    "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "sigmoid", "pow", "log_base",
+    "div", "mod", "intdiv", "sqrt",
+})  # fmt: skip
+IDENTITY = {"sum": 0.0, "prod": 1.0, "min": float("inf"), "max": float("-inf")}
+
+State = list[Value]
+"""The running values of one aggregate: {value, compensation}, {product}, or {extreme, NaN if one was seen}."""
+LoopBody = Callable[["Code", Value, list[Value]], Sequence[Value]]
+
+
+class Code(Builder):
+    """A builder with short forms for what kernels are made of."""
+
+    def number(self, value: float) -> Value:
+        return self(Constant, value=value)
+
+    def integer(self, value: int) -> Value:
+        return self(Constant, value=value)
+
+    def add(self, a: Value, b: Value) -> Value:
+        return self(Integer, "iadd", a, b)
+
+    def sub(self, a: Value, b: Value) -> Value:
+        return self(Integer, "isub", a, b)
+
+    def mul(self, a: Value, b: Value) -> Value:
+        return self(Integer, "imul", a, b)
+
+    def relation(self, name: str, a: Value, b: Value) -> Value:
+        return self(IntegerRelation, name, a, b)
+
+    def at(self, base: Value, index: Value, elem: str = "f64") -> Value:
+        return self(Offset, base, index, elem=elem)
+
+    def load_i64(self, base: Value, index: Value) -> Value:
+        return self(Load, self.at(base, index, "i64"), types=[i64])
+
+    def load_i32(self, base: Value, index: Value) -> Value:
+        return self(Load, self.at(base, index, "i32"), types=[i64], width="i32")
+
+    def wide(self, value: Value, lanes: int) -> Value:
+        """`value` in every lane; itself for one lane."""
+        return value if lanes == 1 else self(Splat, value, lanes=lanes)
+
+    def loop(
+        self,
+        start: Value,
+        stop: Value,
+        step: int | Value,
+        inits: Sequence[Value],
+        body: LoopBody,
+    ) -> list[Value]:
+        """A counted loop; `body(code, counter, carried)` gives the new carried values."""
+        region = Region([i64, *(v.type for v in inits)])
+        inner = Code(region, loc=self.loc)
+        values = body(inner, region.args[0], list(region.args[1:]))
+        inner.op(Yield, values)
+        by = self.integer(step) if isinstance(step, int) else step
+        return self.op(KernelFor, start, stop, by, inits, regions=[region]).results
+
+    def when(
+        self,
+        condition: Value,
+        then: Callable[[Code], Sequence[Value]],
+        orelse: Callable[[Code], Sequence[Value]] = lambda code: (),
+    ) -> list[Value]:
+        """One of two pieces of code; gives their values."""
+        regions, types = [], []
+        for make in (then, orelse):
+            region = Region()
+            inner = Code(region, loc=self.loc)
+            values = make(inner)
+            inner.op(Yield, values)
+            regions.append(region)
+            types = [v.type for v in values]
+        return self.op(KernelIf, condition, regions=regions, types=types).results
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output of a kernel: its place, kind (map, full, row, col), and function if it is an aggregate."""
+
+    index: int
+    kind: str
+    fn: str
+
+
+class Frame:
+    """A kernel being written: its arguments, its outputs, its body."""
+
+    def __init__(
+        self, b: Builder, kernel: CellKernel, mask: int, lanes: int, params: Sequence[Value]
+    ) -> None:
+        self.code = Code(b.region, b.anchor, b.loc)
+        self.kernel = kernel
+        self.lanes = lanes
+        self.args, self.r0, self.r1, self.c0, self.c1 = params
+        self.inputs = range(len(kernel.body.args))
+        self.is_vector = [bool(mask >> i & 1) for i in self.inputs]
+        self.outputs = [
+            Output(i, kind.partition(":")[0], kind.partition(":")[2]) for i, kind in enumerate(kernel.outputs)
+        ]
+        self.expensive = sum(op.fn in EXPENSIVE for op in kernel.body)
+        self.size = sum(op.name.startswith("dml.") for op in kernel.body)
+
+    def field(self, member: str, index: int = 0) -> Value:
+        return self.code(Field, self.args, member=member, index=index)
+
+    def of_kind(self, *kinds: str) -> list[Output]:
+        return [o for o in self.outputs if o.kind in kinds]
+
+    def evaluate(self, code: Code, cells: Sequence[Value], lanes: int) -> list[Value]:
+        """The body applied to these values."""
+        known: dict[Value, Value] = dict(zip(self.kernel.body.args, cells, strict=True))
+        for op in self.kernel.body:
+            if op.name == "core.yield":
+                return [known[v] for v in op.operands]
+            known[op.results[0]] = _at_width(code, op, [known[v] for v in op.operands], lanes)
+        raise AssertionError("a body without a yield")
+
+
+def _at_width(code: Code, op: Op, operands: list[Value], lanes: int) -> Value:
+    if isinstance(op, Constant):
+        value = op.value
+        assert isinstance(value, (int, float))
+        return code.wide(code.number(float(value)), lanes)
+    if isinstance(op, Binary) and op.fn == "pow":
+        power = op.rhs.op
+        if power is not None and power.name == "core.constant":
+            exponent = power.attrs["value"]
+            assert isinstance(exponent, (int, float))
+            special = _constant_power(code, operands[0], float(exponent), lanes)
+            if special is not None:
+                return special
+    if isinstance(op, Cast):
+        return operands[0] if lanes > 1 else code(Cast, operands[0], types=[op.results[0].type])
+    if isinstance(op, (Unary, Binary)):
+        return code(type(op), op.fn, *operands)
+    assert isinstance(op, IfElse), f"{op.name} in a cell body"
+    return code(IfElse, *operands)
+
+
+def _constant_power(code: Code, x: Value, power: float, lanes: int) -> Value | None:
+    """x^power by multiplications, where that is as exact as a power function."""
+
+    def binary(fn: str, a: Value, b: Value) -> Value:
+        return code(Binary, fn, a, b)
+
+    if power == 1:
+        return x
+    if power == 0:
+        return code.wide(code.number(1.0), lanes)
+    if power == -1:
+        return binary("div", code.wide(code.number(1.0), lanes), x)
+    if power in (2, 3, 4):
+        square = binary("mul", x, x)
+        return square if power == 2 else binary("mul", square, x if power == 3 else square)
+    if power == 0.5:
+        # sqrt(-Inf) is NaN, (-Inf)^0.5 is Inf.
+        root = code(Unary, "sqrt", x)
+        low, high = (code.wide(code.number(v), lanes) for v in (float("-inf"), float("inf")))
+        equal = binary("eq", x, low)
+        return code(IfElse, equal, high, root)
+    return None
+
+
+# -- aggregates ------------------------------------------------------------------------------------------------
+
+
+def start(code: Code, fn: str, lanes: int) -> State:
+    """The state of nothing."""
+    first = code.wide(code.number(IDENTITY[fn]), lanes)
+    return [first] if fn == "prod" else [first, code.wide(code.number(0.0), lanes)]
+
+
+def step(code: Code, fn: str, state: State, value: Value) -> State:
+    """The state after one more value in each lane."""
+    if fn == "sum":
+        total, error = code.op(TwoSum, state[0], value).results
+        return [total, code(Binary, "add", state[1], error)]
+    if fn == "prod":
+        return [code(Binary, "mul", state[0], value)]
+    # One minimum instruction drops NaN; whether there was one is remembered beside it.
+    less = code(Binary, "lt" if fn == "min" else "gt", value, state[0])
+    unordered = code(Binary, "ne", value, value)
+    return [code(IfElse, less, value, state[0]), code(IfElse, unordered, value, state[1])]
+
+
+def merge(code: Code, fn: str, a: State, b: State) -> State:
+    """The state of both parts."""
+    made = step(code, fn, a, b[0])
+    if fn == "sum":
+        return [made[0], code(Binary, "add", made[1], b[1])]
+    if fn == "prod":
+        return made
+    return [made[0], code(Binary, "add", made[1], b[1])]
+
+
+def across_lanes(code: Code, fn: str, state: State) -> State:
+    """The state of all lanes together."""
+    while isinstance(state[0].type, Vector):
+        parts = [code.op(Halves, v).results for v in state]
+        state = merge(code, fn, [p[0] for p in parts], [p[1] for p in parts])
+    return state
+
+
+def finish(code: Code, fn: str, state: State, lanes: int = 1) -> State:
+    """{value, compensation} for sums (0 unless the value is finite), {value} for the others."""
+    if fn == "prod":
+        return state
+    zero = code.wide(code.number(0.0), lanes)
+    if fn == "sum":
+        finite = code(Binary, "eq", code(Binary, "sub", state[0], state[0]), zero)
+        return [state[0], code(IfElse, finite, state[1], zero)]
+    seen = code(Binary, "ne", state[1], state[1])
+    return [code(IfElse, seen, state[1], state[0])]
+
+
+def store_full(frame: Frame, output: Output, state: State) -> None:
+    """Write the partial of a full aggregate."""
+    code = frame.code
+    address = frame.field("out", output.index)
+    for i, value in enumerate(finish(code, output.fn, across_lanes(code, output.fn, state))):
+        code.op(Store, value, code.at(address, code.integer(i)))
+
+
+def store_row(code: Code, output: Output, state: State, base: Value, row: Value) -> None:
+    """Write the result of one row."""
+    parts = finish(code, output.fn, across_lanes(code, output.fn, state))
+    total = code(Binary, "add", *parts) if output.fn == "sum" else parts[0]
+    code.op(Store, total, code.at(base, row))

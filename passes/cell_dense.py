@@ -1,0 +1,357 @@
+"""Loops of dense cell kernels: rows, columns within a row, and several vectors or rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sysmlc.ir.core import Value
+from sysmlc.ir.dialects.dml_cell import Binary
+from sysmlc.ir.dialects.kernel import (
+    Fence,
+    Gather,
+    Integer,
+    Iota,
+    Load,
+    LoadMasked,
+    Mask,
+    Misaligned,
+    Prefetch,
+    Select,
+    Store,
+    StoreMasked,
+)
+from sysmlc.ir.types import f64, vector
+from sysmlc.passes.cell_body import (
+    IDENTITY,
+    Code,
+    Frame,
+    LoopBody,
+    Output,
+    State,
+    finish,
+    merge,
+    start,
+    step,
+    store_full,
+    store_row,
+)
+
+PREFETCH_AHEAD = 512
+"""Cells: 4 KiB ahead keeps one stream at full bandwidth."""
+CACHE_LINE = 8
+"""Cells in a cache line."""
+COLUMN_BLOCK = 4
+"""Rows that share one pass over the partial results of column aggregates."""
+MAX_STATE = 16
+"""Vectors of running values that stay in registers."""
+STREAM = 1
+"""SM_CELL_STREAM."""
+
+
+def dense_loops(frame: Frame) -> None:
+    """Write the loops of the dense form."""
+    if frame.lanes >= 4 and all(o.kind == "row" for o in frame.outputs):
+        code = frame.code
+        width = code.sub(frame.c1, frame.c0)
+        short = code.relation("ilt", width, code.integer(2 * frame.lanes + 1))
+
+        def rows_across_lanes(inner: Code) -> list[Value]:
+            frame.code = inner
+            _short_rows(frame)
+            return []
+
+        def row_by_row(inner: Code) -> list[Value]:
+            frame.code = inner
+            _Dense(frame).emit()
+            return []
+
+        code.when(short, rows_across_lanes, row_by_row)
+        frame.code = code
+    else:
+        _Dense(frame).emit()
+
+
+def split(values: Sequence[Value], states: Sequence[State]) -> tuple[list[State], list[Value]]:
+    """Cut a flat list of carried values into states of the given sizes; also what is left over."""
+    made, at = [], 0
+    for state in states:
+        made.append(list(values[at : at + len(state)]))
+        at += len(state)
+    return made, list(values[at:])
+
+
+def flat(states: Sequence[State]) -> list[Value]:
+    return [v for state in states for v in state]
+
+
+@dataclass
+class _Row:
+    """Where the cells of one row are, for each input: an address, or the value of the whole row."""
+
+    cells: list[Value]
+    maps: dict[int, Value]
+
+
+class _Dense:
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+        self.lanes = frame.lanes
+        self.full, self.rows = frame.of_kind("full"), frame.of_kind("row")
+        self.maps, self.cols = frame.of_kind("map"), frame.of_kind("col")
+        cheap = frame.expensive == 0 and frame.size <= 12
+        self.block = COLUMN_BLOCK if self.cols and cheap else 1
+        vectors = sum(1 if o.fn == "prod" else 2 for o in self.full + self.rows)
+        self.unroll = 4 if cheap and self.block == 1 else 1
+        while self.unroll * vectors > MAX_STATE and self.unroll > 1:
+            self.unroll //= 2
+        self.reads_only = not self.maps
+
+    def emit(self) -> None:
+        frame, code = self.frame, self.frame.code
+        self.bases = [frame.field("in", i) for i in frame.inputs]
+        self.strides = [frame.field("in_rs", i) for i in frame.inputs]
+        self.outs = {o.index: frame.field("out", o.index) for o in self.maps + self.rows + self.cols}
+        self.out_strides = {o.index: frame.field("out_rs", o.index) for o in self.maps + self.cols}
+        flag = code.integer(STREAM)
+        self.stream = code.relation("ieq", code(Integer, "iand", frame.field("flags"), flag), flag)
+        width = code.sub(frame.c1, frame.c0)
+        chunk = code.integer(-self.unroll * self.lanes)
+        self.c_main = code.add(frame.c0, code(Integer, "iand", width, chunk))
+        states = [start(code, o.fn, self.lanes) for o in self.full for _ in range(self.unroll)]
+
+        def rows_of(block: int) -> LoopBody:
+            def body(inner: Code, r: Value, carried: list[Value]) -> list[Value]:
+                return flat(self.row_block(inner, r, block, split(carried, states)[0]))
+
+            return body
+
+        done, rest = flat(states), frame.r0
+        if self.block > 1:
+            height = code.sub(frame.r1, frame.r0)
+            rest = code.add(frame.r0, code(Integer, "iand", height, code.integer(-self.block)))
+            done = code.loop(frame.r0, rest, self.block, done, rows_of(self.block))
+        done = code.loop(rest, frame.r1, 1, done, rows_of(1))
+        finals = split(done, states)[0]
+        for i, output in enumerate(self.full):
+            store_full(
+                frame, output, self.join(code, output, finals[i * self.unroll : (i + 1) * self.unroll])
+            )
+        clean_columns(frame, self.outs, self.out_strides)
+        if self.maps:
+            code.when(self.stream, _fence)
+
+    def join(self, code: Code, output: Output, states: list[State]) -> State:
+        while len(states) > 1:
+            states = [merge(code, output.fn, a, b) for a, b in zip(states[::2], states[1::2], strict=True)]
+        return states[0]
+
+    def row_block(self, code: Code, r: Value, block: int, full: list[State]) -> list[State]:
+        """`block` rows from `r`: all columns, aggregates of rows written."""
+        numbers = [r if j == 0 else code.add(r, code.integer(j)) for j in range(block)]
+        rows = [self.open_row(code, n) for n in numbers]
+        aligned = code.integer(0)
+        for row in rows:
+            for address in row.maps.values():
+                first = code.at(address, self.frame.c0)
+                aligned = code.add(aligned, code(Misaligned, first, to=8 * self.lanes))
+        stream = code(Select, code.relation("ieq", aligned, code.integer(0)), self.stream, code.number(False))
+        per_row = [start(code, o.fn, self.lanes) for _ in rows for o in self.rows for _ in range(self.unroll)]
+        states = [*full, *per_row]
+
+        def main(inner: Code, c: Value, carried: list[Value]) -> list[Value]:
+            return flat(self.cells(inner, c, rows, split(carried, states)[0], None, stream))
+
+        def tail(inner: Code, c: Value, carried: list[Value]) -> list[Value]:
+            mask = inner(Mask, inner.sub(self.frame.c1, c), lanes=self.lanes)
+            return flat(self.cells(inner, c, rows, split(carried, states)[0], mask, stream))
+
+        done = code.loop(self.frame.c0, self.c_main, self.unroll * self.lanes, flat(states), main)
+        done = code.loop(self.c_main, self.frame.c1, self.lanes, done, tail)
+        final = split(done, states)[0]
+        at = len(full)
+        for n in numbers:
+            for output in self.rows:
+                joined = self.join(code, output, final[at : at + self.unroll])
+                store_row(code, output, joined, self.outs[output.index], n)
+                at += self.unroll
+        return final[: len(full)]
+
+    def open_row(self, code: Code, r: Value) -> _Row:
+        cells = []
+        for i in self.frame.inputs:
+            address = code.at(self.bases[i], code.mul(r, self.strides[i]))
+            if not self.frame.is_vector[i]:
+                address = code.wide(code(Load, address, types=[f64]), self.lanes)
+            cells.append(address)
+        maps = {
+            o.index: code.at(self.outs[o.index], code.mul(r, self.out_strides[o.index])) for o in self.maps
+        }
+        return _Row(cells, maps)
+
+    def cells(
+        self, code: Code, c: Value, rows: list[_Row], states: list[State], mask: Value | None, stream: Value
+    ) -> list[State]:
+        """One step of the column loop; with a mask, only the lanes it names of one vector."""
+        unroll = self.unroll if mask is None else 1
+        columns = [c if u == 0 else code.add(c, code.integer(u * self.lanes)) for u in range(unroll)]
+        results: list[list[list[Value]]] = []
+        loaded = [[self.load(code, row, column, mask) for column in columns] for row in rows]
+        if self.reads_only and mask is None:
+            self.prefetch(code, rows, c)
+        for cells_of_row in loaded:
+            results.append([self.frame.evaluate(code, cells, self.lanes) for cells in cells_of_row])
+        self.store_maps(code, rows, columns, results, mask, stream)
+        states = list(states)
+        for j in range(len(rows)):
+            first_row_state = len(self.full) * self.unroll + j * len(self.rows) * self.unroll
+            for u in range(unroll):
+                for outputs, base in ((self.full, 0), (self.rows, first_row_state)):
+                    for k, output in enumerate(outputs):
+                        at = base + k * self.unroll + u
+                        value = neutral(code, output, results[j][u][output.index], mask, self.lanes)
+                        states[at] = step(code, output.fn, states[at], value)
+        for u, column in enumerate(columns):
+            for output in self.cols:
+                values = [results[j][u][output.index] for j in range(len(rows))]
+                self.add_to_columns(code, output, column, values, mask)
+        return states
+
+    def load(self, code: Code, row: _Row, column: Value, mask: Value | None) -> list[Value]:
+        cells = []
+        for i in self.frame.inputs:
+            if not self.frame.is_vector[i]:
+                cells.append(row.cells[i])
+            else:
+                cells.append(load_vector(code, code.at(row.cells[i], column), self.lanes, mask))
+        return cells
+
+    def prefetch(self, code: Code, rows: list[_Row], c: Value) -> None:
+        for u in range(0, self.unroll * self.lanes, CACHE_LINE):
+            ahead = code.add(c, code.integer(PREFETCH_AHEAD + u))
+            for row in rows:
+                for i in self.frame.inputs:
+                    if self.frame.is_vector[i]:
+                        code.op(Prefetch, code.at(row.cells[i], ahead))
+
+    def store_maps(
+        self,
+        code: Code,
+        rows: list[_Row],
+        columns: list[Value],
+        results: list[list[list[Value]]],
+        mask: Value | None,
+        stream: Value,
+    ) -> None:
+        places = [
+            (results[j][u][o.index], code.at(row.maps[o.index], column))
+            for o in self.maps
+            for j, row in enumerate(rows)
+            for u, column in enumerate(columns)
+        ]
+        if mask is not None:
+            for value, address in places:
+                code.op(StoreMasked, value, address, mask)
+        elif places:
+
+            def store(inner: Code, streaming: bool) -> list[Value]:
+                for value, address in places:
+                    inner.op(Store, value, address, streaming=streaming)
+                return []
+
+            code.when(stream, lambda inner: store(inner, True), lambda inner: store(inner, False))
+
+    def add_to_columns(
+        self, code: Code, output: Output, column: Value, values: list[Value], mask: Value | None
+    ) -> None:
+        """Fold values of some rows into the partial results of their columns, which are in memory (and in L1)."""
+        addresses = [code.at(self.outs[output.index], column)]
+        if output.fn == "sum":
+            addresses.append(code.at(addresses[0], self.out_strides[output.index]))
+        state = [load_vector(code, a, self.lanes, mask) for a in addresses]
+        for value in values:
+            if output.fn == "sum":
+                state = step(code, "sum", state, value)
+            else:
+                fn = "mul" if output.fn == "prod" else output.fn
+                state = [code(Binary, fn, state[0], value)]
+        for value, address in zip(state, addresses, strict=True):
+            store_vector(code, value, address, mask)
+
+
+def clean_columns(frame: Frame, outs: dict[int, Value], errors: dict[int, Value]) -> None:
+    """Compensations of columns whose sum is not finite are NaN by now: make them 0."""
+    sums = [o for o in frame.of_kind("col") if o.fn == "sum"]
+
+    def body(inner: Code, c: Value, carried: list[Value]) -> list[Value]:
+        mask = inner(Mask, inner.sub(frame.c1, c), lanes=frame.lanes)
+        for output in sums:
+            total = inner.at(outs[output.index], c)
+            error = inner.at(total, errors[output.index])
+            state = [load_vector(inner, a, frame.lanes, mask) for a in (total, error)]
+            store_vector(inner, finish(inner, "sum", state, frame.lanes)[1], error, mask)
+        return []
+
+    if sums:
+        frame.code.loop(frame.c0, frame.c1, frame.lanes, [], body)
+
+
+def _fence(code: Code) -> list[Value]:
+    code.op(Fence)
+    return []
+
+
+def load_vector(code: Code, address: Value, lanes: int, mask: Value | None) -> Value:
+    """A vector of cells; with a mask, zeros in the other lanes."""
+    type = vector(lanes, f64)
+    return (
+        code(Load, address, types=[type]) if mask is None else code(LoadMasked, address, mask, types=[type])
+    )
+
+
+def store_vector(code: Code, value: Value, address: Value, mask: Value | None) -> None:
+    if mask is None:
+        code.op(Store, value, address)
+    else:
+        code.op(StoreMasked, value, address, mask)
+
+
+def neutral(code: Code, output: Output, value: Value, mask: Value | None, lanes: int) -> Value:
+    if mask is None:
+        return value
+    return code(Select, mask, value, code.wide(code.number(IDENTITY[output.fn]), lanes))
+
+
+def _short_rows(frame: Frame) -> None:
+    """Aggregates of rows that are hardly longer than a vector: one row in each lane, columns one after the other."""
+    code, lanes = frame.code, frame.lanes
+    bases = [frame.field("in", i) for i in frame.inputs]
+    strides = [frame.field("in_rs", i) for i in frame.inputs]
+    outs = {o.index: frame.field("out", o.index) for o in frame.outputs}
+    steps = [code(Iota, s, lanes=lanes) for s in strides]
+
+    def rows(inner: Code, r: Value, _: list[Value]) -> list[Value]:
+        mask = inner(Mask, inner.sub(frame.r1, r), lanes=lanes)
+        firsts = [inner.at(b, inner.mul(r, s)) for b, s in zip(bases, strides, strict=True)]
+        fixed = {i: inner(Gather, firsts[i], steps[i], mask) for i in frame.inputs if not frame.is_vector[i]}
+        states = [start(inner, o.fn, lanes) for o in frame.outputs]
+
+        def columns(deep: Code, c: Value, carried: list[Value]) -> list[Value]:
+            cells = [
+                fixed[i] if i in fixed else deep(Gather, deep.at(firsts[i], c), steps[i], mask)
+                for i in frame.inputs
+            ]
+            values = frame.evaluate(deep, cells, lanes)
+            parts = split(carried, states)[0]
+            return flat(
+                [step(deep, o.fn, s, v) for o, s, v in zip(frame.outputs, parts, values, strict=True)]
+            )
+
+        done = split(inner.loop(frame.c0, frame.c1, 1, flat(states), columns), states)[0]
+        for output, state in zip(frame.outputs, done, strict=True):
+            parts = finish(inner, output.fn, state, lanes)
+            total = inner(Binary, "add", *parts) if output.fn == "sum" else parts[0]
+            inner.op(StoreMasked, total, inner.at(outs[output.index], r), mask)
+        return []
+
+    code.loop(frame.r0, frame.r1, lanes, [], rows)

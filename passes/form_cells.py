@@ -1,0 +1,158 @@
+"""Turn cellwise operations and aggregates on matrices into `fused.cell` regions.
+
+    %z = dml.add %x, %y                        %z = fused.cell %x, %y {outputs = ["map"]} {
+                                          →      (%a, %b) { %s = dml.add %a, %b; core.yield %s } }
+
+Relations give 0/1 cells. Means and variances become sums and scalar or vector arithmetic first. Scalars are inputs of the
+region, so that one kernel serves all of them; only the few constants that kernels profit from are part of the body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sysmlc.ir.core import Builder, Op, Region, Value
+from sysmlc.ir.dialects.core import Constant, Module, Yield
+from sysmlc.ir.dialects.dml_cell import Aggregate, Binary, IfElse, Outer, Unary
+from sysmlc.ir.dialects.dml_matrix import Length, NCol, NRow
+from sysmlc.ir.dialects.dml_scalar import Cast
+from sysmlc.ir.dialects.fused import Cell
+from sysmlc.ir.dialects.shapes import constant
+from sysmlc.ir.passes import Pass, register_pass
+from sysmlc.ir.types import Matrix, Scalar, Type, f64, i1
+
+SIMPLE_CONSTANTS = frozenset({0.0, 1.0, -1.0, 2.0, 3.0, 4.0, 0.5})
+"""Constants that change what a kernel is (x^2, x > 0) instead of only being data."""
+REDUCTIONS = {"sum": "sum", "sumsq": "sum", "prod": "prod", "min_of": "min", "max_of": "max"}
+
+BodyMaker = Callable[[Builder, Sequence[Value]], Value]
+
+
+@register_pass
+@dataclass(frozen=True)
+class FormCells(Pass):
+    """Turn cellwise operations and aggregates on matrices into fused.cell regions."""
+
+    name = "form-cells"
+
+    def run(self, module: Module) -> None:
+        for func in list(module.body):
+            if func.name != "core.func":
+                continue
+            for op in list(func.walk()):
+                if op.name == "dml.var" or op.name == "dml.sd" or op.name == "dml.mean":
+                    _decompose(op)
+            for op in list(func.walk()):
+                if _is_cellwise(op):
+                    _form(op)
+                    self.count("cells formed")
+
+
+def _is_cellwise(op: Op) -> bool:
+    return isinstance(op, (Unary, Binary, IfElse, Outer, Aggregate)) and any(
+        isinstance(v.type, Matrix) for v in op.operands
+    )
+
+
+def _form(op: Op) -> None:
+    b = Builder.before(op)
+    outputs: str = "map"
+    outer = False
+    make: BodyMaker
+    if isinstance(op, Aggregate):
+        fn = op.fn
+        outputs = f"{op.dir}:{REDUCTIONS[fn]}"
+
+        def make(inner: Builder, cells: Sequence[Value]) -> Value:
+            return inner(Binary, "mul", cells[0], cells[0]) if fn == "sumsq" else cells[0]
+    elif isinstance(op, Outer):
+        fn, outer = op.op, True
+
+        def make(inner: Builder, cells: Sequence[Value]) -> Value:
+            return as_cell(inner, inner(Binary, fn, cells[0], cells[1]))
+    else:
+        fn, cls = op.fn, type(op)
+
+        def make(inner: Builder, cells: Sequence[Value]) -> Value:
+            return as_cell(inner, inner(cls, *cells) if isinstance(op, IfElse) else inner(cls, fn, *cells))
+
+    made = make_cell(b, op.operands, (outputs,), [op.results[0].type], lambda i, c: [make(i, c)], outer)
+    made.results[0].name = op.results[0].name
+    op.replace_by(made.results)
+
+
+def as_cell(b: Builder, value: Value) -> Value:
+    """A truth value as a 0/1 cell."""
+    return b(Cast, value, types=[f64]) if value.type is i1 else value
+
+
+def make_cell(
+    b: Builder,
+    operands: Sequence[Value],
+    outputs: tuple[str, ...],
+    types: Sequence[Type],
+    body: Callable[[Builder, Sequence[Value]], Sequence[Value]],
+    outer: bool = False,
+) -> Op:
+    """A `fused.cell` over `operands` (matrices first, each once); `body` computes with one f64 value for each operand."""
+    inputs: list[Value] = []
+    region = Region()
+    inner = Builder(region, loc=b.loc)
+    cells: dict[Value, Value] = {}
+    for value in sorted(operands, key=lambda v: not isinstance(v.type, Matrix)):
+        if value in cells:
+            continue
+        known = None if isinstance(value.type, Matrix) else constant(value)
+        if isinstance(known, (int, float)) and float(known) in SIMPLE_CONSTANTS:
+            cells[value] = inner(Constant, value=float(known))
+            continue
+        assert isinstance(value.type, (Matrix, Scalar))
+        cells[value] = region.add_arg(f64, value.name)
+        scalar = isinstance(value.type, Scalar) and value.type is not f64
+        inputs.append(b(Cast, value, types=[f64]) if scalar else value)
+    inner.op(Yield, body(inner, [cells[v] for v in operands]))
+    return b.op(Cell, inputs, outputs=outputs, outer=outer, regions=[region], types=list(types))
+
+
+def _decompose(op: Op) -> None:
+    """mean, var and sd as sums: two passes over the data, as accurate as the compensated sums are."""
+    assert isinstance(op, Aggregate)
+    b = Builder.before(op)
+    x, dir = op.operand, op.dir
+    count = _count(b, x, dir)
+    mean = b(Binary, "div", b(Aggregate, "sum", x, dir=dir), count)
+    if op.fn == "mean":
+        op.replace_by([_typed(mean, op)])
+        return
+
+    def squared_distance(inner: Builder, cells: Sequence[Value]) -> list[Value]:
+        distance = inner(Binary, "sub", cells[0], cells[1])
+        return [inner(Binary, "mul", distance, distance)]
+
+    total = make_cell(b, [x, mean], (f"{dir}:sum",), [op.results[0].type], squared_distance).result
+    one = b(Constant, value=1.0)
+    # One value has variance 0: 0 / max(n - 1, 1).
+    result = b(Binary, "div", total, b(Binary, "max", b(Binary, "sub", count, one), one))
+    if op.fn == "sd":
+        result = b(Unary, "sqrt", result)
+    op.replace_by([_typed(result, op)])
+
+
+def _typed(value: Value, op: Op) -> Value:
+    value.type = op.results[0].type
+    return value
+
+
+def _count(b: Builder, x: Value, dir: str) -> Value:
+    """How many cells one result is made of, f64."""
+    assert isinstance(x.type, Matrix)
+    rows, cols = x.type.rows, x.type.cols
+    if dir == "full":
+        if isinstance(rows, int) and isinstance(cols, int):
+            return b(Constant, value=float(rows * cols))
+        return b(Cast, b(Length, x), types=[f64])
+    known, op = (cols, NCol) if dir == "row" else (rows, NRow)
+    if isinstance(known, int):
+        return b(Constant, value=float(known))
+    return b(Cast, b(op, x), types=[f64])

@@ -1,0 +1,197 @@
+"""Lower `fused.cell` to launches of kernels.
+
+Each region becomes a `kernel.cell` of the module, named after its content, so that equal bodies share one kernel (and one
+entry of the object cache, across programs). Static types say which variants of it can occur: which inputs are read
+along columns and which stay the same within a row, and which formats may drive it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from sysmlc.ir.core import Builder, Op, Region, Value, clone_region
+from sysmlc.ir.dialects.core import Module
+from sysmlc.ir.dialects.fused import Cell
+from sysmlc.ir.dialects.kernel import FORM_UNION, CellKernel, csr_form
+from sysmlc.ir.dialects.rt import Launch
+from sysmlc.ir.passes import Pass, register_pass
+from sysmlc.ir.types import Dim, Matrix, f64, same_dim
+from sysmlc.passes.sparse_safety import Abstract, Unknown, outputs_at
+
+MAX_INPUTS, MAX_OUTPUTS = 16, 8
+MAX_UNDECIDED = 6
+"""Inputs whose class may be left open; beyond that, only kernels with all inputs expanded are listed."""
+
+VECTOR, SPLAT = True, False
+
+
+@register_pass
+@dataclass(frozen=True)
+class LowerCells(Pass):
+    """Lower fused.cell regions to kernels and launches."""
+
+    name = "lower-cells"
+
+    def run(self, module: Module) -> None:
+        kernels = {str(op.attrs["sym"]): op for op in module.body if isinstance(op, CellKernel)}
+        for func in list(module.body):
+            if func.name != "core.func":
+                continue
+            for op in list(func.walk()):
+                if isinstance(op, Cell):
+                    self._lower(module, op, kernels)
+
+    def _lower(self, module: Module, cell: Cell, kernels: dict[str, CellKernel]) -> None:
+        if len(cell.operands) > MAX_INPUTS or len(cell.results) > MAX_OUTPUTS:
+            raise cell.error(f"has more than {MAX_INPUTS} inputs or {MAX_OUTPUTS} results")
+        _put_matrices_first(cell)
+        name = kernel_name(cell)
+        kernel = kernels.get(name)
+        if kernel is None:
+            kernel = describe(cell, name)
+            kernels[name] = kernel
+            module.body.append(kernel)
+            self.count("kernels made")
+        kernel.attrs["variants"] = tuple(sorted({*kernel.variants, *variants(cell, kernel)}))
+        launch = Builder.before(cell).op(
+            Launch, cell.operands, kernel=name, reuse=cell.reuse, types=[r.type for r in cell.results]
+        )
+        for old, new in zip(cell.results, launch.results, strict=True):
+            new.name = old.name
+        cell.replace_by(launch.results)
+        self.count("launches")
+
+
+def _put_matrices_first(cell: Cell) -> None:
+    """Kernels name the inputs that may be sparse by position, so scalars come last."""
+    order = sorted(range(len(cell.operands)), key=lambda i: not isinstance(cell.operands[i].type, Matrix))
+    if order == list(range(len(order))):
+        return
+    args = [cell.body.args[i] for i in order]
+    cell.body.args[:] = args
+    for i, arg in enumerate(args):
+        arg.index = i
+    cell.set_operands([cell.operands[i] for i in order])
+    if cell.reuse:
+        cell.attrs["reuse"] = tuple(sorted(order.index(i) for i in cell.reuse))
+
+
+# -- the kernel of a region ------------------------------------------------------------------------------------
+
+
+def kernel_name(cell: Cell) -> str:
+    """A name that says what the kernel computes, and is equal exactly for equal kernels."""
+    matrices = sum(isinstance(v.type, Matrix) for v in cell.operands)
+    text = f"{len(cell.operands)},{matrices},{cell.outputs},{cell.outer};{body_text(cell.body)}"
+    verbs = [op.fn for op in cell.body if op.name.startswith("dml.") and op.fn != "cast"][:3]
+    kinds = sorted({kind.replace(":", "_") for kind in cell.outputs})
+    return "_".join(["cell", *verbs, *kinds, hashlib.sha256(text.encode()).hexdigest()[:10]])
+
+
+def body_text(body: Region) -> str:
+    """The content of a region as text, without names and places."""
+    number: dict[Value, int] = {}
+    for arg in body.args:
+        number[arg] = len(number)
+    lines = []
+    for op in body:
+        operands = ",".join(str(number[v]) for v in op.operands)
+        lines.append(f"{op.name}({operands}){sorted(op.attrs.items())!r}{[r.type.text for r in op.results]}")
+        for result in op.results:
+            number[result] = len(number)
+    return ";".join(lines)
+
+
+def describe(cell: Cell, name: str) -> CellKernel:
+    """The kernel of a region, without variants yet."""
+    matrices = [isinstance(v.type, Matrix) for v in cell.operands]
+    unknown: list[Abstract] = [Unknown.CELL if m else Unknown.SCALAR for m in matrices]
+    safe = probe = 0
+    for i, is_matrix in enumerate(matrices):
+        if not is_matrix:
+            continue
+        at_zero = outputs_at(cell.body, [0.0 if k == i else u for k, u in enumerate(unknown)])
+        if all(v == 0.0 for v in at_zero):
+            safe |= 1 << i
+        elif all(v == 0.0 or v is Unknown.SCALAR for v in at_zero):
+            probe |= 1 << i
+    none = [0.0 if m else u for m, u in zip(matrices, unknown, strict=True)]
+    made = CellKernel.new(
+        sym=name,
+        outputs=cell.outputs,
+        variants=(),
+        sparse_safe=safe,
+        sparse_probe=probe,
+        zero_safe=all(v == 0.0 for v in outputs_at(cell.body, none)),
+        outer=cell.outer,
+        regions=[clone_region(cell.body, {})],
+        loc=cell.loc,
+    )
+    assert isinstance(made, CellKernel)
+    return made
+
+
+# -- the variants that can occur -------------------------------------------------------------------------------
+
+
+def variants(cell: Cell, kernel: CellKernel) -> Iterator[int]:
+    """The keys of all variants a launch of this region may ask for."""
+    rows, cols = iteration_shape(cell)
+    options = [_classes(v, i, cell.outer, rows, cols) for i, v in enumerate(cell.operands)]
+    matrices = [i for i, v in enumerate(cell.operands) if isinstance(v.type, Matrix)]
+    everything = sum(1 << i for i in matrices)
+    if sum(len(o) > 1 for o in options) > MAX_UNDECIDED:
+        yield everything
+        options = [(VECTOR,) if VECTOR in o else o for o in options]
+    for classes in product(*options):
+        yield _mask(classes)
+    safe = kernel.sparse_safe | kernel.sparse_probe
+    for i in matrices:
+        if safe >> i & 1 and may_be_sparse(cell.operands[i]):
+            for classes in product(*options):
+                if classes[i] is VECTOR:
+                    yield csr_form(i) << 16 | _mask(classes)
+    sparse = [i for i in matrices if may_be_sparse(cell.operands[i])]
+    if matrices == sparse == [0, 1] and kernel.zero_safe and all(VECTOR in options[i] for i in matrices):
+        yield FORM_UNION << 16 | everything
+
+
+def _mask(classes: Sequence[bool]) -> int:
+    return sum(1 << i for i, c in enumerate(classes) if c is VECTOR)
+
+
+def may_be_sparse(value: Value) -> bool:
+    """Whether the value may be in CSR format; column vectors never are."""
+    return isinstance(value.type, Matrix) and value.type.format != "dense" and value.type.cols != 1
+
+
+def iteration_shape(cell: Op) -> tuple[Dim, Dim]:
+    """The rows and columns a region runs over, as far as types say."""
+    assert isinstance(cell, Cell)
+    matrices = [v.type for v in cell.operands if isinstance(v.type, Matrix)]
+    rows, cols = matrices[0].rows, matrices[-1 if cell.outer else 0].cols
+    for kind, result in zip(cell.outputs, cell.results, strict=True):
+        if isinstance(result.type, Matrix):
+            if kind == "map" or kind.startswith("row"):
+                rows = result.type.rows
+            if kind == "map" or kind.startswith("col"):
+                cols = result.type.cols
+    return rows, cols
+
+
+def _classes(value: Value, index: int, outer: bool, rows: Dim, cols: Dim) -> tuple[bool, ...]:
+    """How an input may be read: along columns (full shape, row vector), or one value a row (scalar, column vector)."""
+    type = value.type
+    if not isinstance(type, Matrix):
+        assert type is f64
+        return (SPLAT,)
+    if (index == 0 and not outer) or (same_dim(type.rows, rows) and same_dim(type.cols, cols)):
+        return (VECTOR,)
+    if isinstance(type.cols, int) and type.cols != 1:
+        return (VECTOR,)
+    if type.cols == 1 and isinstance(cols, int) and cols != 1:
+        return (SPLAT,)
+    return (VECTOR, SPLAT)
