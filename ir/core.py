@@ -267,6 +267,14 @@ class Op:
     def check(self) -> None:
         """Verify what the structure does not show. Raises Diagnostic."""
 
+    def fold(self) -> Sequence[Value | bool | int | float | str] | None:
+        """What each result is known to be: an existing value or a constant. None when that is not known."""
+        return None
+
+    def flow(self) -> Iterable[tuple[Value, Value]]:
+        """Which values become which region arguments and results of this operation: what dataflow follows."""
+        return ()
+
     def error(self, message: str, hint: str | None = None) -> Diagnostic:
         """A diagnostic at this operation, in the form `'op' message`."""
         return Diagnostic(f"'{self.name}' {message}", self.loc, hint=hint)

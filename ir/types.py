@@ -208,3 +208,17 @@ def compatible(a: Type, b: Type) -> bool:
             and (a.format is None or b.format is None or a.format == b.format)
         )
     return False
+
+
+def meet(a: Type, b: Type) -> Type:
+    """The type of a value that has both of two compatible types: it knows what either of them knows."""
+    if a is b or not (isinstance(a, Matrix) and isinstance(b, Matrix)):
+        return a
+    known = [n for n in (a.nnz, b.nnz) if n is not None]
+    return matrix(
+        meet_dim(a.rows, b.rows),
+        meet_dim(a.cols, b.cols),
+        a.elem,
+        min(known, default=None),
+        a.format or b.format,
+    )

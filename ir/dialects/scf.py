@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from sysmlc.ir.core import Op, Region
+from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.define import Attr, Body, Operand, Operands, define
 from sysmlc.ir.types import Scalar, i1, i64, refines
 
@@ -34,6 +35,10 @@ class If(Op):
     then: Body
     orelse: Body
 
+    def flow(self) -> Iterable[tuple[Value, Value]]:
+        for region in self.regions:
+            yield from zip(region.terminator.operands, self.results, strict=True)
+
     def check(self) -> None:
         if self.condition.type is not i1:
             raise self.error(f"the condition must be i1, but is {self.condition.type}")
@@ -48,6 +53,12 @@ class While(Op):
     inits: Operands[Any]
     cond: Body
     body: Body
+
+    def flow(self) -> Iterable[tuple[Value, Value]]:
+        yield from zip(self.inits, self.cond.args, strict=True)
+        yield from zip(self.body.terminator.operands, self.cond.args, strict=True)
+        yield from zip(self.cond.args, self.body.args, strict=True)
+        yield from zip(self.cond.args, self.results, strict=True)
 
     def check(self) -> None:
         for region in self.regions:
@@ -70,6 +81,11 @@ class For(Op):
     step: Operand[Scalar]
     inits: Operands[Any]
     body: Body
+
+    def flow(self) -> Iterable[tuple[Value, Value]]:
+        for values in (self.inits, self.body.terminator.operands):
+            yield from zip(values, self.body.args[1:], strict=True)
+            yield from zip(values, self.results, strict=True)
 
     def check(self) -> None:
         for bound in self.operands[:3]:
