@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Severity = Literal["error", "warning", "note"]
+_SHOWN = 200
+"""How many characters of a source line a diagnostic shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,12 @@ def _place(loc: Location, severity: str, message: str) -> str:
     line = loc.source.line(loc.line)
     if line is None:
         return head
-    shown = line.replace("\t", " ")
     width = max(1, min(loc.end_col, len(line) + 1) - loc.col) if loc.end_col else 1
-    return f"{head}\n  {shown}\n  {' ' * (loc.col - 1)}^{'~' * (width - 1)}"
+    # Of a very long line only the part around the caret helps; what would move the cursor must not get out.
+    cut = max(0, loc.col - 1 - _SHOWN // 2) if len(line) > _SHOWN else 0
+    width = min(width, _SHOWN - (loc.col - 1 - cut))
+    before, after = "…" if cut else "", "…" if len(line) > cut + _SHOWN else ""
+    shown = "".join(char if char.isprintable() else " " for char in line[cut : cut + _SHOWN])
+    return (
+        f"{head}\n  {before}{shown}{after}\n  {' ' * (len(before) + loc.col - 1 - cut)}^{'~' * (width - 1)}"
+    )

@@ -17,6 +17,7 @@ from sysmlc.ir.source import Diagnostic, Note
 
 Definition: TypeAlias = ast.FunctionDef | ast.ExternalFunction
 
+MAX_HINTS: Final = 20
 CONSTANTS: Final = ("Inf", "NaN", "pi")
 _FOREIGN_NAMES: Final = {
     **dict.fromkeys(("T", "true", "True"), "write TRUE"),
@@ -83,6 +84,10 @@ class _Checker:
         notes = (Note("the first one is here", first.loc),) if first is not None else ()
         self.errors.append(Diagnostic(message, node.loc, hint=hint, notes=notes))
 
+    def near(self, name: str, known: Iterable[str]) -> str | None:
+        """A hint for an unknown name; the search is slow, and nobody reads a hundred hints."""
+        return nearest(name, known) if len(self.errors) < MAX_HINTS else None
+
     # ---- definitions
 
     def definitions(self) -> None:
@@ -111,7 +116,7 @@ class _Checker:
         assigned.update(name.name for name in _targets(function.body))
         for output in function.outputs:
             if output.name not in assigned:
-                hint = nearest(output.name, assigned)
+                hint = self.near(output.name, assigned)
                 self.error(f"'{function.name}' never assigns its output '{output.name}'", output, hint)
 
     # ---- variables
@@ -140,7 +145,8 @@ class _Checker:
                 elif (
                     isinstance(node, ast.Name)
                     and id(node) not in skipped
-                    and node.name not in known | missing
+                    and node.name not in known
+                    and node.name not in missing
                 ):
                     missing.add(node.name)
                     self.undefined(node, known)
@@ -150,7 +156,7 @@ class _Checker:
         hint = _FOREIGN_NAMES.get(node.name)
         if hint is None and (node.name in self.functions or node.name in (self.builtins or ())):
             hint = f"'{node.name}' is a function: call it with parentheses"
-        self.error(f"variable '{node.name}' is not defined", node, hint or nearest(node.name, known))
+        self.error(f"variable '{node.name}' is not defined", node, hint or self.near(node.name, known))
 
     def parfor(self, loop: ast.ParFor) -> None:
         """Parameters of `parfor` have known names and values; an argument `$x` may be any."""
@@ -158,7 +164,7 @@ class _Checker:
         for param in loop.params:
             name = param.name or ""
             if name not in PARFOR_PARAMETERS:
-                hint = nearest(name, PARFOR_PARAMETERS) or "it has " + ", ".join(PARFOR_PARAMETERS)
+                hint = self.near(name, PARFOR_PARAMETERS) or "it has " + ", ".join(PARFOR_PARAMETERS)
                 self.error(f"parfor has no parameter '{name}'", param, hint)
                 continue
             if name in seen:
@@ -193,18 +199,18 @@ class _Checker:
         space, name = call.namespace, call.name
         if space is None:
             if name not in self.functions and self.builtins is not None and name not in self.builtins:
-                hint = nearest(name, [*self.functions, *self.builtins])
+                hint = self.near(name, [*self.functions, *self.builtins])
                 self.errors.append(Diagnostic(f"there is no function '{name}'", call.name_loc, hint=hint))
             return self.functions.get(name)
         if space not in self.imported:
-            hint = nearest(space, self.imported) or f'source("file.dml") as {space}'
+            hint = self.near(space, self.imported) or f'source("file.dml") as {space}'
             self.errors.append(Diagnostic(f"there is no namespace '{space}'", call.name_loc, hint=hint))
             return None
         if self.namespaces is None or space not in self.namespaces:
             return None
         functions = self.namespaces[space]
         if name not in functions:
-            hint = nearest(name, functions) or f"{space} has {', '.join(sorted(functions)[:8])}"
+            hint = self.near(name, functions) or f"{space} has {', '.join(sorted(functions)[:8])}"
             self.errors.append(Diagnostic(f"'{space}' has no function '{name}'", call.name_loc, hint=hint))
         return functions.get(name)
 
@@ -235,7 +241,7 @@ class _Checker:
         for arg in named:
             assert arg.name is not None
             if arg.name not in params:
-                close = nearest(arg.name, params)
+                close = self.near(arg.name, params)
                 message = f"'{call.full_name}' has no parameter '{arg.name}'"
                 self.error(message, arg, f"{close} {shown}" if close else shown)
             elif given.setdefault(arg.name, arg) is not arg:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,14 @@ def test_errors(text: str, expected: list[str]) -> None:
 def test_hints(text: str, hint: str) -> None:
     (error,) = found(text)
     assert error.hint == hint
+
+
+def test_many_unknown_names_take_no_time() -> None:
+    text = "".join(f"variable_{i} = undefined_{i}\n" for i in range(5000))
+    started = time.perf_counter()
+    errors = found(text)
+    assert len(errors) == 5000
+    assert time.perf_counter() - started < 10
 
 
 def test_signature() -> None:
