@@ -239,15 +239,17 @@ SM_API sm_matrix* sm_matmul(sm_ctx* ctx, sm_matrix* A, sm_matrix* B, const char*
         if (inner != inner2)
             fail("inner dimensions of the matrix product differ: %s%s %%*%% %s%s", shape(A).c_str(), ta ? " transposed" : "", shape(B).c_str(),
                  tb ? " transposed" : "");
-        if (is_dense(A) && is_dense(B)) return product_dense(ctx, A, ta, B, tb).take();
+        // Transposes of CSR operands are made; a result may be stored dense when that is smaller.
         Matrix b = Matrix::borrow(B);
-        if (tb) b = Matrix(sm_t(ctx, B));
-        if (is_csr(A) && is_dense(b.get()))
-            return ta ? product_csr_transposed_dense(ctx, A, b.get()).take() : product_csr_dense(ctx, A, b.get()).take();
+        if (tb && is_csr(B)) b = Matrix(sm_t(ctx, B)), tb = false;
         Matrix a = Matrix::borrow(A);
-        if (ta) a = Matrix(sm_t(ctx, A));
+        if (ta && is_csr(A) && is_dense(b.get()) && !tb) return product_csr_transposed_dense(ctx, A, b.get()).take();
+        if (ta && is_csr(A)) a = Matrix(sm_t(ctx, A)), ta = false;
+        if (is_dense(a.get()) && is_dense(b.get())) return product_dense(ctx, a.get(), ta, b.get(), tb).take();
+        if (tb) b = Matrix(sm_t(ctx, b.get()));
+        if (ta) a = Matrix(sm_t(ctx, a.get()));
         if (is_dense(a.get())) return product_dense_csr(ctx, a.get(), b.get()).take();
-        return product_csr_csr(ctx, a.get(), b.get()).take();
+        return (is_dense(b.get()) ? product_csr_dense(ctx, a.get(), b.get()) : product_csr_csr(ctx, a.get(), b.get())).take();
     });
 }
 

@@ -48,37 +48,61 @@ SM_CLONES void csr_rows_times_vector(const int64_t* rp, const int32_t* ci, const
     }
 }
 
-// out[0..n) = sum of val[p] * B[ci[p], j0..j0+n): the columns of one strip stay in registers.
+// out[0..n) = sum of val[p] * B[ci[p], 0..n) for W vectors in registers, 8 (W - 1) < n <= 8 W; the last vector overlaps.
 template <int W>
-SM_INLINE void strip(const int32_t* ci, const double* val, int64_t begin, int64_t end, const double* b, int64_t ldb, double* out) {
+SM_INLINE void strip(const int32_t* ci, const double* val, int64_t begin, int64_t end, const double* b, int64_t ldb, int64_t n, double* out) {
     v8 s[W];
+    const int64_t last = n - 8;
     for (int w = 0; w < W; w++) s[w] = zero8();
     for (int64_t p = begin; p < end; p++) {
         const double* r = b + int64_t(ci[p]) * ldb;
         if (p + 8 < end) __builtin_prefetch(b + int64_t(ci[p + 8]) * ldb);
         double x = val[p];
-        for (int w = 0; w < W; w++) s[w] += load8(r + 8 * w) * x;
+        for (int w = 0; w < W - 1; w++) s[w] += load8(r + 8 * w) * x;
+        s[W - 1] += load8(r + last) * x;
     }
-    for (int w = 0; w < W; w++) store8(out + 8 * w, s[w]);
+    for (int w = 0; w < W - 1; w++) store8(out + 8 * w, s[w]);
+    store8(out + last, s[W - 1]);
+}
+
+// The same for n = N < 8 columns.
+template <int N>
+SM_INLINE void narrow(const int32_t* ci, const double* val, int64_t begin, int64_t end, const double* b, int64_t ldb, double* out) {
+    double s[N] = {0};
+    for (int64_t p = begin; p < end; p++) {
+        const double* r = b + int64_t(ci[p]) * ldb;
+        for (int q = 0; q < N; q++) s[q] += val[p] * r[q];
+    }
+    for (int q = 0; q < N; q++) out[q] = s[q];
 }
 
 SM_CLONES void csr_rows_times_dense(const int64_t* rp, const int32_t* ci, const double* val, const double* b, int64_t n, double* out, int64_t r0,
                                     int64_t r1) {
-    for (int64_t i = r0; i < r1; i++) {
-        int64_t begin = rp[i], end = rp[i + 1], j = 0;
-        double* o = out + i * n;
-        for (; j + 64 <= n; j += 64) strip<8>(ci, val, begin, end, b + j, n, o + j);
-        for (; j + 32 <= n; j += 32) strip<4>(ci, val, begin, end, b + j, n, o + j);
-        for (; j + 16 <= n; j += 16) strip<2>(ci, val, begin, end, b + j, n, o + j);
-        for (; j + 8 <= n; j += 8) strip<1>(ci, val, begin, end, b + j, n, o + j);
-        if (j == n) continue;
-        double s[8] = {0};
-        int64_t rest = n - j;
-        for (int64_t p = begin; p < end; p++) {
-            const double* r = b + int64_t(ci[p]) * n + j;
-            for (int64_t q = 0; q < rest; q++) s[q] += val[p] * r[q];
+    for (int64_t j = 0; j < n;) {  // column strips of at most 64; what is left over is never narrower than 8 unless n is
+        int64_t rest = n - j, width = rest <= 64 ? rest : rest < 72 ? 56 : 64;
+        for (int64_t i = r0; i < r1; i++) {
+            const int64_t p = rp[i], end = rp[i + 1];
+            double* o = out + i * n + j;
+            const double* bj = b + j;
+            switch (width < 8 ? width : 7 + (width + 7) / 8) {
+                case 1: narrow<1>(ci, val, p, end, bj, n, o); break;
+                case 2: narrow<2>(ci, val, p, end, bj, n, o); break;
+                case 3: narrow<3>(ci, val, p, end, bj, n, o); break;
+                case 4: narrow<4>(ci, val, p, end, bj, n, o); break;
+                case 5: narrow<5>(ci, val, p, end, bj, n, o); break;
+                case 6: narrow<6>(ci, val, p, end, bj, n, o); break;
+                case 7: narrow<7>(ci, val, p, end, bj, n, o); break;
+                case 8: strip<1>(ci, val, p, end, bj, n, width, o); break;
+                case 9: strip<2>(ci, val, p, end, bj, n, width, o); break;
+                case 10: strip<3>(ci, val, p, end, bj, n, width, o); break;
+                case 11: strip<4>(ci, val, p, end, bj, n, width, o); break;
+                case 12: strip<5>(ci, val, p, end, bj, n, width, o); break;
+                case 13: strip<6>(ci, val, p, end, bj, n, width, o); break;
+                case 14: strip<7>(ci, val, p, end, bj, n, width, o); break;
+                default: strip<8>(ci, val, p, end, bj, n, width, o); break;
+            }
         }
-        for (int64_t q = 0; q < rest; q++) o[j + q] = s[q];
+        j += width;
     }
 }
 
@@ -112,7 +136,7 @@ Matrix sum_of_row_blocks(sm_ctx* ctx, const sm_matrix* a, int64_t rows, int64_t 
     parallel_for(ctx, n, [&](int64_t t) {
         int64_t r0 = std::lower_bound(a->rowptr, a->rowptr + a->rows, a->nnz * t / n) - a->rowptr;
         int64_t r1 = t + 1 == n ? a->rows : std::lower_bound(a->rowptr, a->rowptr + a->rows, a->nnz * (t + 1) / n) - a->rowptr;
-        f(t ? 0 + r0 : 0, r1, t ? partial.data() + (t - 1) * size : values(r.get()));
+        f(t ? r0 : 0, r1, t ? partial.data() + (t - 1) * size : values(r.get()));
     });
     for (int64_t t = 1; t < n; t++) add_into(values(r.get()), partial.data() + (t - 1) * size, size);
     return r;
