@@ -352,12 +352,12 @@ def left_spine(expr: Expr) -> tuple[Expr, list[Binary]]:
 def children(parent: Node) -> list[Node]:
     """The nodes directly below `parent`, in source order."""
     found: list[Node] = []
-    for field in _child_fields(type(parent)):
-        value: Any = getattr(parent, field)
-        if isinstance(value, Node):
+    for name in _child_fields(type(parent)):
+        value: Any = getattr(parent, name)
+        if type(value) is tuple:
+            found.extend(value)
+        elif value is not None:
             found.append(value)
-        elif isinstance(value, tuple):
-            found.extend(item for item in value if isinstance(item, Node))
     return found
 
 
@@ -367,15 +367,18 @@ def walk(root: Node) -> Iterator[Node]:
     while stack:
         current = stack.pop()
         yield current
-        stack.extend(reversed(children(current)))
+        if _child_fields(type(current)):
+            below = children(current)
+            below.reverse()
+            stack += below
 
 
 _fields: dict[type[Node], tuple[str, ...]] = {}
+_PLAIN = {"Span", "Source", "str", "str | None", "int", "float", "bool", "tuple[tuple[str, str], ...]"}
 
 
 def _child_fields(cls: type[Node]) -> tuple[str, ...]:
     names = _fields.get(cls)
     if names is None:
-        plain = {"span", "op", "op_at", "source", "namespace"}
-        names = _fields[cls] = tuple(f.name for f in fields(cls) if f.name not in plain)
+        names = _fields[cls] = tuple(f.name for f in fields(cls) if f.type not in _PLAIN)
     return names

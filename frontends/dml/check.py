@@ -126,31 +126,31 @@ class _Checker:
         targets = _targets(body)
         known = {param.name for param in params} | {name.name for name in targets} | set(CONSTANTS)
         skipped = {id(name) for name in targets}
-        missing: set[str] = set()
-        for param in params:
-            if param.default is not None:
-                self.calls(param.default)
-        for statement in body:
-            for node in ast.walk(statement):
-                if isinstance(node, ast.Assign) and node.accumulate and node.target.name not in known:
-                    skipped.add(id(node.target))
-                    if node.target.name not in missing:
-                        missing.add(node.target.name)
-                        message = f"'+=' adds to the variable '{node.target.name}', which is not defined"
-                        self.error(message, node.target, f"write '{node.target.name} = 0' before")
-                elif isinstance(node, ast.For):
-                    skipped.update(id(inner) for param in node.params for inner in ast.walk(param))
-                    if isinstance(node, ast.ParFor):
-                        self.parfor(node)
-                elif (
-                    isinstance(node, ast.Name)
-                    and id(node) not in skipped
-                    and node.name not in known
-                    and node.name not in missing
-                ):
-                    missing.add(node.name)
+        defaults = [param.default for param in params if param.default is not None]
+        skipped.update(id(inner) for default in defaults for inner in ast.walk(default))
+        wanted: dict[int, int | None] = {}
+        for node in (node for root in (*defaults, *body) for node in ast.walk(root)):
+            if isinstance(node, ast.Name):
+                if node.name not in known and id(node) not in skipped:
                     self.undefined(node, known)
-            self.calls(statement)
+                    known.add(node.name)
+            elif isinstance(node, ast.Call):
+                function = self.resolve(node)
+                if function is not None:
+                    self.arguments(node, function)
+                    self.results(node, function, wanted.get(id(node), 0))
+            elif isinstance(node, ast.CallStatement):
+                wanted[id(node.call)] = None
+            elif isinstance(node, ast.MultiAssign):
+                wanted[id(node.call)] = len(node.targets)
+            elif isinstance(node, ast.For):
+                skipped.update(id(inner) for param in node.params for inner in ast.walk(param))
+                if isinstance(node, ast.ParFor):
+                    self.parfor(node)
+            elif isinstance(node, ast.Assign) and node.accumulate and node.target.name not in known:
+                known.add(node.target.name)
+                message = f"'+=' adds to the variable '{node.target.name}', which is not defined"
+                self.error(message, node.target, f"write '{node.target.name} = 0' before")
 
     def undefined(self, node: ast.Name, known: Iterable[str]) -> None:
         hint = _FOREIGN_NAMES.get(node.name)
@@ -179,20 +179,6 @@ class _Checker:
                 self.error(f"'{name}' is a whole number above 0, not '{given}'", param.value)
 
     # ---- calls
-
-    def calls(self, root: ast.Node) -> None:
-        """Check every call below `root`."""
-        whole: dict[int, int | None] = {}
-        for node in ast.walk(root):
-            if isinstance(node, ast.CallStatement):
-                whole[id(node.call)] = None
-            elif isinstance(node, ast.MultiAssign):
-                whole[id(node.call)] = len(node.targets)
-            elif isinstance(node, ast.Call):
-                function = self.resolve(node)
-                if function is not None:
-                    self.arguments(node, function)
-                    self.results(node, function, whole.get(id(node), 0))
 
     def resolve(self, call: ast.Call) -> Definition | None:
         """The script's function that is called; reports names that nothing defines."""
