@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <charconv>
@@ -26,6 +27,8 @@ int write_double(char* out, double v) noexcept {
     }
     char digits[40];
     char* end = std::to_chars(digits, digits + sizeof digits, v, std::chars_format::scientific).ptr;
+    // One digit is shown with a second one, and then the nearest two are meant: 4.9E-324.
+    if (digits[1] == 'e' && v < 1e-320) end = digits + snprintf(digits, sizeof digits, "%.1e", v);
     char* e = digits;
     while (*e != 'e') e++;
     memcpy(p, digits, size_t(e - digits));

@@ -23,6 +23,7 @@ inline void tile(const double* in, int64_t in_rs, double* out, int64_t out_rs) {
 }
 
 void dense(sm_ctx* ctx, const sm_matrix* m, sm_matrix* r) {
+    if (cells(m) == 0) return;
     if (m->rows == 1 || m->cols == 1) {
         parallel_chunks(ctx, cells(m), 1 << 17, [&](int64_t b, int64_t e) { memcpy(values(r) + b, values(m) + b, size_t(e - b) * 8); });
         return;
@@ -87,7 +88,7 @@ Matrix transpose(sm_ctx* ctx, sm_matrix* m) {
         return r;
     }
     Matrix r = new_dense(ctx, m->cols, m->rows);
-    if (cells(m) > 0) dense(ctx, m, r.get());
+    dense(ctx, m, r.get());
     r->nnz = m->nnz;
     return r;
 }
