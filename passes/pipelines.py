@@ -11,6 +11,13 @@ LEVELS = (
     "",  # -O2
 )
 
+PROGRAM = "form-cells,lower-cells,update-in-place,lower-program,manage-ownership"
+
+
+def lowering() -> list[Pass]:
+    """From the logical level to a program of kernel launches and runtime calls that owns its values."""
+    return parse_pipeline(PROGRAM)
+
 
 def pipeline(level: int) -> list[Pass]:
     """The passes of optimisation level 0, 1 or 2."""

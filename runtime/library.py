@@ -1,10 +1,14 @@
-"""Where the native runtime is: its libraries and headers, in an installed package and in a checkout alike."""
+"""The native runtime: where its libraries and headers are (installed or in a checkout), and its C functions."""
 
 from __future__ import annotations
 
+import ctypes
+import importlib.util
 import os
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 
 def native_library() -> Path:
@@ -49,3 +53,87 @@ def _built(name: str) -> list[Path]:
     if not (root / "pyproject.toml").is_file():
         return []
     return [root / "build" / "lib" / name, *sorted((root / "build").glob(f"*/lib/{name}"))]
+
+
+@cache
+def native() -> ctypes.CDLL:
+    """The runtime, loaded into this process once; its functions have their C signatures."""
+    # Global: code compiled in process finds the runtime's symbols as the dynamic linker would.
+    lib = ctypes.CDLL(str(native_library()), mode=ctypes.RTLD_GLOBAL)
+    for name, (result, *args) in _SIGNATURES.items():
+        function = getattr(lib, name)
+        function.restype, function.argtypes = result, args
+    blas = blas_library()
+    if blas is not None:
+        lib.sm_blas_path(str(blas).encode())
+    return lib
+
+
+def blas_library() -> Path | None:
+    """The BLAS/LAPACK library of the scipy-openblas32 wheel; None when it is not installed."""
+    spec = importlib.util.find_spec("scipy_openblas32")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for place in sorted(Path(folder, "lib").glob("libscipy_openblas*.so")):
+            return place
+    return None
+
+
+_P, _S, _I32, _I64, _F64 = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_double
+_SIGNATURES: dict[str, tuple[type[ctypes._SimpleCData[Any]] | None, ...]] = {
+    "sm_ctx_new": (_P,),
+    "sm_ctx_free": (None, _P),
+    "sm_run": (_I32, _P, _P),
+    "sm_error_message": (_S, _P),
+    "sm_error_loc": (_I32, _P),
+    "sm_error_render": (_S, _P),
+    "sm_error_clear": (None, _P),
+    "sm_set_locations": (None, _P, _P, _I64),
+    "sm_set_resolve": (None, _P, _P),
+    "sm_set_output_sink": (None, _P, _P, _P),
+    "sm_interrupt": (None, _P),
+    "sm_flush": (None, _P),
+    "sm_set_arg": (None, _P, _S, _S),
+    "sm_set_seed": (None, _P, _I64),
+    "sm_set_input": (None, _P, _S, _P),
+    "sm_get_output": (_P, _P, _S),
+    "sm_retain": (None, _P, _P),
+    "sm_release": (None, _P, _P),
+    "sm_hold": (None, _P, _P),
+    "sm_unhold": (None, _P, _P),
+    "sm_live_objects": (_I64, _P),
+    "sm_threads": (_I32,),
+    "sm_set_threads": (None, _I32),
+    "sm_alloc_count": (_I64,),
+    "sm_bytes_live": (_I64,),
+    "sm_bytes_peak": (_I64,),
+    "sm_reset_peak": (None,),
+    "sm_stats_enable": (None, _P, _I32),
+    "sm_stats_report": (_S, _P, _I64),
+    "sm_blas_path": (None, _S),
+    "sm_matrix_from_external": (_P, _P, _I64, _I64, _P, _P, _P),
+    "sm_matrix_new": (_P, _P, _I64, _I64, _P),
+    "sm_csr_new": (_P, _P, _I64, _I64, _P, _P, _I64, _P, _I64),
+    "sm_compact": (_P, _P, _P),
+    "sm_object_kind": (_I32, _P),
+    "sm_matrix_rows": (_I64, _P),
+    "sm_matrix_cols": (_I64, _P),
+    "sm_matrix_format": (_I32, _P),
+    "sm_matrix_data": (_P, _P),
+    "sm_matrix_rowptr": (_P, _P),
+    "sm_matrix_colidx": (_P, _P),
+    "sm_string_new": (_P, _P, _S, _I64),
+    "sm_string_text": (_P, _P),
+    "sm_string_length": (_I64, _P),
+    "sm_cast_f64_box": (_P, _P, _F64),
+    "sm_cast_i64_box": (_P, _P, _I64),
+    "sm_cast_i1_box": (_P, _P, _I32),
+    "sm_cast_str_box": (_P, _P, _P),
+    "sm_cast_box_f64": (_F64, _P, _P),
+    "sm_cast_box_i64": (_I64, _P, _P),
+    "sm_cast_box_str": (_P, _P, _P),
+    "sm_box_tag": (_I32, _P),
+    "sm_list_new": (_P, _P, _I64, _P, _P),
+    "sm_list_length": (_I64, _P, _P),
+    "sm_list_item": (_P, _P, _I64),
+    "sm_list_name": (_S, _P, _P, _I64),
+}

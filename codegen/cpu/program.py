@@ -12,9 +12,10 @@ from typing import Final
 from sysmlc.codegen.cpu.calls import PRINTERS as CALL_PRINTERS
 from sysmlc.codegen.cpu.calls import llvm_type
 from sysmlc.codegen.cpu.scalars import double_text, emit_scalar
-from sysmlc.codegen.cpu.tables import TYPES, Kernel, Parameter, Tables
+from sysmlc.codegen.cpu.tables import TYPES, Parameter, Tables
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.core import Module
+from sysmlc.ir.dialects.kernel import CellKernel
 from sysmlc.ir.source import Location
 from sysmlc.ir.types import f64, i1
 
@@ -29,14 +30,12 @@ def function_symbol(name: str) -> str:
 
 def emit_program(
     module: Module,
-    kernels: Mapping[str, Kernel],
     *,
     name: str = "script",
     parameters: Sequence[Parameter] = (),
-    linked: bool = False,
     version: str = "",
 ) -> str:
-    """The LLVM text of a whole program. `linked`: kernels are linked in, not found by the host at run time."""
+    """The LLVM text of a whole program. Its kernels are found by the host (see `link_variants` for executables)."""
     tables = Tables()
     declarations: dict[str, None] = {}
     functions = {str(f.attrs["sym"]): f for f in module.body if f.name == "core.func"}
@@ -44,9 +43,9 @@ def emit_program(
     text: list[str] = []
     for func in functions.values():
         text += _Function(func, functions, recursive, tables, declarations).print()
-    used = {str(op.attrs["kernel"]): None for f in functions.values() for op in f.walk() if op.name == "rt.launch"}
-    for kernel in used:
-        tables.kernel(kernels[kernel], linked)
+    for kernel in module.body:
+        if isinstance(kernel, CellKernel):
+            tables.kernel(kernel)
     tables.program(name, parameters, version)
     entry = f"define void @sm_entry(ptr %ctx) {{\n  call fastcc void {function_symbol('main')}(ptr %ctx)\n  ret void\n}}"
     tail = '!0 = !{!"branch_weights", i32 1, i32 2000}\n!1 = !{!"branch_weights", i32 2000, i32 1}'

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
+from sysmlc.ir.dialects.kernel import CellKernel
 from sysmlc.ir.source import UNKNOWN, Location
 
 IMMORTAL_REFS = 1 << 30
@@ -12,18 +14,8 @@ KIND_STRING = 2
 MAX_OUT = 8
 
 
-@dataclass(frozen=True)
-class Kernel:
-    """What the runtime must know to launch a cell kernel: the fields of `sm_cell_kernel`."""
-
-    name: str
-    n_in: int
-    out_kind: tuple[int, ...]
-    out_fn: tuple[int, ...]
-    sparse_safe: int = 0
-    zero_safe: int = 0
-    keys: tuple[int, ...] = ()
-    """Variants the program may ask for; the run time resolves others through the context."""
+OUT_KINDS: Final = {"map": 0, "full": 1, "row": 2, "col": 3}
+OUT_FUNCTIONS: Final = {"": 0, "sum": 0, "prod": 1, "min": 2, "max": 3}
 
 
 @dataclass(frozen=True)
@@ -90,23 +82,21 @@ class Tables:
         """An array of C strings, null when it is empty."""
         return self.array(f"@names.{len(self.lines)}", "ptr", [self.text(t) for t in texts])
 
-    def kernel(self, kernel: Kernel, linked: bool) -> None:
-        """The descriptor of a kernel. `linked`: its variants are symbols of the executable, else they are found later."""
-        symbol = f'@"kernel.{kernel.name}"'
-        keys = self.array(f'@"keys.{kernel.name}"', "i32", [str(k) for k in kernel.keys])
-        functions = "null"
-        if kernel.keys:
-            functions = f'@"variants.{kernel.name}"'
-            items = [f'@"{variant_symbol(kernel.name, k)}"' if linked else "null" for k in kernel.keys]
-            if linked:
-                self.lines.extend(f"declare void {item}(ptr, i64, i64, i64, i64)" for item in items)
-            inner = ", ".join(f"ptr {item}" for item in items)
-            self.lines.append(f"{functions} = internal global [{len(items)} x ptr] [{inner}], align 8")
-        kinds, functions_of = _byte_array(kernel.out_kind), _byte_array(kernel.out_fn)
+    def kernel(self, kernel: CellKernel) -> None:
+        """The descriptor of a kernel; its variants are found by the host when they are first needed."""
+        name, keys = kernel.sym, kernel.variants
+        key_array = self.array(f'@"keys.{name}"', "i32", [str(k) for k in keys])
+        variants = f'@"variants.{name}"' if keys else "null"
+        if keys:
+            self.lines.append(variant_table(name, keys, linked=False))
+        kinds = [kind.partition(":") for kind in kernel.outputs]
+        out_kind = _byte_array([OUT_KINDS[kind] for kind, _, _ in kinds])
+        out_fn = _byte_array([OUT_FUNCTIONS[fn] for _, _, fn in kinds])
+        zero_safe = int(kernel.zero_safe) | int(kernel.outer) << 1
         self.lines.append(
-            f"{symbol} = internal global %sm_cell_kernel {{ i32 {kernel.n_in}, i32 {len(kernel.out_kind)}, {kinds}, {functions_of}, "
-            f"i32 {kernel.sparse_safe}, i32 {kernel.zero_safe}, i32 {len(kernel.keys)}, ptr {keys}, ptr {functions}, "
-            f"ptr {self.text(kernel.name)}, ptr null }}, align 8"
+            f'@"kernel.{name}" = internal global %sm_cell_kernel {{ i32 {len(kernel.body.args)}, i32 {len(kinds)}, {out_kind}, '
+            f"{out_fn}, i32 {kernel.sparse_safe}, i32 {zero_safe}, i32 {len(keys)}, i32 {kernel.sparse_probe}, "
+            f"ptr {key_array}, ptr {variants}, ptr {self.text(name)}, ptr null }}, align 8"
         )
 
     def program(self, name: str, parameters: Sequence[Parameter], version: str) -> None:
@@ -140,11 +130,19 @@ def _byte_array(values: Sequence[int]) -> str:
 
 def variant_symbol(kernel: str, key: int) -> str:
     """The symbol of one variant of a kernel in object code."""
-    return f"{kernel}.{key:x}"
+    return f"{kernel}_{key:x}"
+
+
+def variant_table(kernel: str, keys: Sequence[int], linked: bool) -> str:
+    """The table of a kernel's variants: empty, or `linked` to the symbols of its objects."""
+    symbols = [f'@"{variant_symbol(kernel, k)}"' for k in keys]
+    declared = "".join(f"declare void {s}(ptr, i64, i64, i64, i64)\n" for s in symbols) if linked else ""
+    inner = ", ".join(f"ptr {s}" for s in (symbols if linked else ["null"] * len(symbols)))
+    return f'{declared}@"variants.{kernel}" = internal global [{len(symbols)} x ptr] [{inner}], align 8'
 
 
 TYPES = """\
 %sm_object = type { i32, i8, i8, i16, ptr, ptr, ptr }
-%sm_cell_kernel = type { i32, i32, [8 x i8], [8 x i8], i32, i32, i32, ptr, ptr, ptr, ptr }
+%sm_cell_kernel = type { i32, i32, [8 x i8], [8 x i8], i32, i32, i32, i32, ptr, ptr, ptr, ptr }
 %sm_arg = type { i64, i64 }
 """
