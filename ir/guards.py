@@ -92,12 +92,14 @@ def _slot(e: Expr, slots: Mapping[Expr, int], loc: Location) -> int:
 
 
 def _connective(left: Guard, right: Guard, decides: bool) -> Guard:
-    def guard(bindings: list[Any]) -> bool | None:
+    def guard(bindings: list[Any]) -> Any:
         a = left(bindings)
         if a is decides:
             return decides
         b = right(bindings)
-        return decides if b is decides else None if a is None or b is None else not decides
+        if b is decides:
+            return decides
+        return None if a is None or b is None else not decides
 
     return guard
 
