@@ -53,14 +53,17 @@ template <int W>
 SM_INLINE void strip(const int32_t* ci, const double* val, int64_t begin, int64_t end, const double* b, int64_t ldb, int64_t n, double* out) {
     v8 s[W];
     const int64_t last = n - 8;
+#pragma GCC unroll 8
     for (int w = 0; w < W; w++) s[w] = zero8();
     for (int64_t p = begin; p < end; p++) {
         const double* r = b + int64_t(ci[p]) * ldb;
         if (p + 8 < end) __builtin_prefetch(b + int64_t(ci[p + 8]) * ldb);
         double x = val[p];
+#pragma GCC unroll 8
         for (int w = 0; w < W - 1; w++) s[w] += load8(r + 8 * w) * x;
         s[W - 1] += load8(r + last) * x;
     }
+#pragma GCC unroll 8
     for (int w = 0; w < W - 1; w++) store8(out + 8 * w, s[w]);
     store8(out + last, s[W - 1]);
 }
@@ -71,8 +74,10 @@ SM_INLINE void narrow(const int32_t* ci, const double* val, int64_t begin, int64
     double s[N] = {0};
     for (int64_t p = begin; p < end; p++) {
         const double* r = b + int64_t(ci[p]) * ldb;
+#pragma GCC unroll 8
         for (int q = 0; q < N; q++) s[q] += val[p] * r[q];
     }
+#pragma GCC unroll 8
     for (int q = 0; q < N; q++) out[q] = s[q];
 }
 
