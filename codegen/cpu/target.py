@@ -1,0 +1,118 @@
+"""Targets of native code: what a processor can do, and turning LLVM text into objects for it."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+LEVELS = ("native", "x86-64-v2", "x86-64-v3", "x86-64-v4")
+TRIPLE = "x86_64-unknown-linux-gnu"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A processor to generate code for. Kernels differ by `lanes` and the instructions named here."""
+
+    level: str
+    cpu: str
+    features: str
+    lanes: int
+    """f64 in a SIMD register."""
+    fma: bool
+
+    @property
+    def avx512(self) -> bool:
+        return self.lanes == 8
+
+    @property
+    def key(self) -> str:
+        """What code generation depends on: part of the name of a cached object."""
+        return f"{self.cpu};{self.features};{self.lanes};{self.fma}"
+
+
+def level_of(features: dict[str, bool]) -> str:
+    """The highest level whose features are all there."""
+
+    def have(*names: str) -> bool:
+        return all(features.get(n, False) for n in names)
+
+    if not have("avx2", "fma", "bmi2"):
+        return "x86-64-v2"
+    return "x86-64-v4" if have("avx512f", "avx512dq", "avx512vl", "avx512bw") else "x86-64-v3"
+
+
+@functools.cache
+def make_target(level: str = "native") -> Target:
+    """The target called `native` (this machine), or one of the portable levels."""
+    if level not in LEVELS:
+        raise ValueError(f"unknown target '{level}': one of {', '.join(LEVELS)}")
+    cpu, features = level, ""
+    portable = level
+    if level == "native":
+        import llvmlite.binding as llvm
+
+        host = llvm.get_host_cpu_features()
+        portable = level_of(host)
+        # The features decide; the name of the CPU only tunes, and virtual machines often give a wrong one.
+        cpu, features = llvm.get_host_cpu_name(), host.flatten(sort=True)
+    lanes = {"x86-64-v2": 2, "x86-64-v3": 4, "x86-64-v4": 8}[portable]
+    return Target(level, cpu, features, lanes, fma=lanes >= 4)
+
+
+@functools.cache
+def initialize() -> None:
+    """Make LLVM ready for native code."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+
+
+@functools.cache
+def target_machine(target: Target, opt: int = 2) -> Any:
+    """The LLVM target machine (position-independent code, for processes and libraries alike)."""
+    initialize()
+    import llvmlite.binding as llvm
+
+    return llvm.Target.from_triple(TRIPLE).create_target_machine(
+        cpu=target.cpu, features=target.features, opt=opt, reloc="pic", codemodel="default"
+    )
+
+
+def optimize(module: Any, target: Target) -> None:
+    """A light pipeline: kernels carry their SIMD and unrolling already, so there is little left to find."""
+    import llvmlite.binding as llvm
+
+    tuning = llvm.create_pipeline_tuning_options(speed_level=1)
+    builder = llvm.create_pass_builder(target_machine(target), tuning)
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_always_inliner_pass()
+    passes.add_sroa_pass()
+    passes.add_instruction_combine_pass()
+    passes.add_simplify_cfg_pass()
+    passes.run(module, builder)
+
+
+def parse(text: str) -> Any:
+    """The LLVM module of a text."""
+    initialize()
+    import llvmlite.binding as llvm
+
+    module = llvm.parse_assembly(text)
+    module.triple = TRIPLE
+    return module
+
+
+def compile_object(text: str, target: Target) -> bytes:
+    """A relocatable object of LLVM text that kernels are printed to."""
+    module = parse(text)
+    optimize(module, target)
+    return bytes(target_machine(target).emit_object(module))
+
+
+def compile_assembly(text: str, target: Target) -> str:
+    """The same as assembler text, to look at."""
+    module = parse(text)
+    optimize(module, target)
+    return str(target_machine(target).emit_assembly(module))
