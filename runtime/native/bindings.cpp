@@ -14,6 +14,8 @@ const std::string* find_arg(sm_ctx* ctx, const char* name) {
 
 const std::string& arg(sm_ctx* ctx, const char* name) {
     const std::string* text = find_arg(ctx, name);
+    bool positional = *name >= '0' && *name <= '9';
+    if (!text && positional) fail("the script needs the argument $%s: pass it with -args", name);
     if (!text) fail("the script needs the argument $%s: pass it with -nvargs %s=…", name, name);
     return *text;
 }
