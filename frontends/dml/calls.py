@@ -29,7 +29,9 @@ def _statement(frame: Frame, node: ast.CallStatement) -> None:
         found = builtin(call)
         if not found.effect:
             raise Diagnostic(
-                f"'{call.name}' has no effect as a statement", call.loc, hint=f"use its result: x = {call.name}(…)"
+                f"'{call.name}' has no effect as a statement",
+                call.loc,
+                hint=f"use its result: x = {call.name}(…)",
             )
     evaluate(frame, call)
 
@@ -51,11 +53,15 @@ def _multi_assign(frame: Frame, node: ast.MultiAssign) -> None:
 
 def _wrong_count(node: ast.Call, has: int, wanted: int) -> Diagnostic:
     if has == 0:
-        return Diagnostic(f"'{node.full_name}' has no result", node.loc, hint="call it as a statement of its own")
+        return Diagnostic(
+            f"'{node.full_name}' has no result", node.loc, hint="call it as a statement of its own"
+        )
     targets = "[" + ", ".join("abcdefghijklmnop"[:has]) + "]" if has > 1 else "a"
     hint = f"write {targets} = {node.full_name}(…)"
     if wanted == 1:
-        return Diagnostic(f"'{node.full_name}' has {has} results and cannot be part of an expression", node.loc, hint=hint)
+        return Diagnostic(
+            f"'{node.full_name}' has {has} results and cannot be part of an expression", node.loc, hint=hint
+        )
     return Diagnostic(
         f"'{node.full_name}' has {has} result{'s' * (has != 1)}, not {wanted}", node.loc, hint=hint
     )
@@ -102,7 +108,9 @@ def _arguments(node: ast.Call, definition: ast.FunctionDef) -> list[tuple[ast.Pa
     if named and len(named) != len(node.args):
         where = next(arg for arg in node.args if arg.name is None)
         raise Diagnostic(
-            f"arguments of '{node.full_name}' must be either all named or all positional", where.loc, hint=hint
+            f"arguments of '{node.full_name}' must be either all named or all positional",
+            where.loc,
+            hint=hint,
         )
     if not named:
         if len(node.args) != len(params) and (node.args or any(p.default is None for p in params)):
@@ -110,7 +118,12 @@ def _arguments(node: ast.Call, definition: ast.FunctionDef) -> list[tuple[ast.Pa
                 f"'{node.full_name}' takes {len(params)} argument{'s' * (len(params) != 1)}, but {len(node.args)} "
                 f"{'is' if len(node.args) == 1 else 'are'} given",
                 node.loc,
-                hint=hint + ("; defaults count only when all arguments are named" if any(p.default for p in params) else ""),
+                hint=hint
+                + (
+                    "; defaults count only when all arguments are named"
+                    if any(p.default for p in params)
+                    else ""
+                ),
             )
         return list(zip(params, node.args, strict=False))
     by_name = {param.name: param for param in params}
@@ -132,7 +145,8 @@ def _arguments(node: ast.Call, definition: ast.FunctionDef) -> list[tuple[ast.Pa
 def signature(name: str, definition: ast.FunctionDef) -> str:
     """The head of a function as a call would look: `f(matrix[double] X, int k = …)`."""
     params = ", ".join(
-        f"{p.type} {p.name}" + (f" = {_text(p.default)}" if p.default is not None else "") for p in definition.params
+        f"{p.type} {p.name}" + (f" = {_text(p.default)}" if p.default is not None else "")
+        for p in definition.params
     )
     return f"{name}({params})"
 
@@ -174,5 +188,7 @@ def _fit(
     elif isinstance(source, Matrix) and is_scalar(type):
         hint = "take one cell out: as.scalar(…)"
     raise Diagnostic(
-        f"the parameter '{param.name}' is {describe(type)}, but the argument is {describe(source)}", at.loc, hint=hint
+        f"the parameter '{param.name}' is {describe(type)}, but the argument is {describe(source)}",
+        at.loc,
+        hint=hint,
     )

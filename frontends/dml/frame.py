@@ -76,10 +76,14 @@ class Frame:
         self.env: dict[str, Variable] = {}
         self.stopped = False
         """Whether the path being lowered has come to a stop()."""
+        self.workdir = "."
+        """Where setwd() has led to: relative paths start there."""
         self.predicate = ""
         """The statement whose condition is being lowered, if any."""
         self.carried: dict[ast.Node, dict[str, Type]] = {}
         """Types that the variables of a loop were found to need, for when an outer loop lowers it again."""
+        self.twins: dict[Value, Value] = {}
+        """For the arguments of a `while` body, those of its condition."""
         self._node: ast.Node | None = None
 
     # ---- operations

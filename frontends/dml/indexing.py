@@ -102,7 +102,9 @@ def _bound(frame: Frame, node: ast.Expr, what: str) -> Value:
     value = frame.expr(node)
     if value.type not in NUMERIC:
         hint = "matrices have no column names" if value.type is string else scalar_hint(value.type, i64)
-        raise Diagnostic(f"a {what} index must be a number, but is {describe(value.type)}", node.loc, hint=hint)
+        raise Diagnostic(
+            f"a {what} index must be a number, but is {describe(value.type)}", node.loc, hint=hint
+        )
     return frame.cast(node, value, i64)
 
 
@@ -121,7 +123,7 @@ def _entries(frame: Frame, node: ast.Index, base: Value) -> Value:
 def _key(frame: Frame, node: ast.Index) -> Span | Value | None:
     """The positions a list index names, or the name (a string); None for all."""
     if not node.single:
-        raise Diagnostic("a list has one dimension: index it as L[i] or L[\"name\"]", node.loc)
+        raise Diagnostic('a list has one dimension: index it as L[i] or L["name"]', node.loc)
     part = node.rows
     if part is None:
         return None
@@ -139,7 +141,9 @@ def one_entry(frame: Frame, node: ast.Node, value: Value) -> Value:
     op = value.op
     if value.type is list_ and op is not None:
         operands = op.operands
-        taken_out = op.name == "dml.list_named" or (op.name == "dml.list_range" and operands[1] is operands[2])
+        taken_out = op.name == "dml.list_named" or (
+            op.name == "dml.list_range" and operands[1] is operands[2]
+        )
         if taken_out or (op.name == "dml.list_new" and len(operands) == 1):
             return value
     return frame.emit(node, ListNew, [value])
@@ -209,7 +213,9 @@ def _accumulate(frame: Frame, node: ast.IndexedAssign) -> None:
             raise Diagnostic("'+=' adds to one entry of a list, by its position", target.loc)
         entry = frame.emit(target, ListScalar, frame.emit(target, ListRange, base, key.lower, key.upper))
         total = apply(frame, node, "+", entry, frame.expr(node.value))
-        _replace(frame, target, frame.emit(node, ListSet, base, key.lower, frame.emit(node, ListNew, [total])))
+        _replace(
+            frame, target, frame.emit(node, ListSet, base, key.lower, frame.emit(node, ListNew, [total]))
+        )
         return
     rows, cols = _spans(frame, target, base, _indexable(target, base))
     added = frame.expr(node.value)

@@ -65,9 +65,7 @@ class Files:
             self._by_key[key] = unit  # before its own imports: files may source each other
         for function in program.functions:
             if function.name in unit.functions:
-                self.report(
-                    Diagnostic(f"the function '{function.name}' is defined twice", function.loc)
-                )
+                self.report(Diagnostic(f"the function '{function.name}' is defined twice", function.loc))
             unit.functions[function.name] = function
         workdir = "."
         for statement in _file_statements(program.body):
@@ -125,7 +123,9 @@ def _file_statements(body: tuple[ast.Statement, ...]) -> Iterator[ast.Import | a
 
 def _locate(path: str, workdir: str) -> tuple[str, str, Path, bool] | None:
     """Key, name for messages, path, and whether bundled, of a sourced file."""
-    candidates = [path] if os.path.isabs(path) else [os.path.join(workdir, path), os.path.join("scripts", path)]
+    candidates = (
+        [path] if os.path.isabs(path) else [os.path.join(workdir, path), os.path.join("scripts", path)]
+    )
     for candidate in candidates:
         if os.path.isfile(candidate):
             shown = os.path.normpath(candidate)

@@ -92,7 +92,9 @@ def apply(frame: Frame, node: ast.Node, op: str, left: Value, right: Value) -> V
         for side in (left, right):
             if not isinstance(side.type, Matrix):
                 hint = "write '*' to multiply by a scalar" if side.type in NUMERIC else None
-                raise Diagnostic(f"'%*%' needs two matrices, but one is {describe(side.type)}", node.loc, hint=hint)
+                raise Diagnostic(
+                    f"'%*%' needs two matrices, but one is {describe(side.type)}", node.loc, hint=hint
+                )
         return frame.emit(node, MatMul, left, right)
     if op == "+" and (left.type is string or right.type is string):
         for side in (left, right):
@@ -100,9 +102,7 @@ def apply(frame: Frame, node: ast.Node, op: str, left: Value, right: Value) -> V
                 raise Diagnostic(
                     f"'+' cannot join a string and {describe(side.type)}", node.loc, hint="write toString(…)"
                 )
-        return frame.emit(
-            node, Concat, frame.cast(node, left, string), frame.cast(node, right, string)
-        )
+        return frame.emit(node, Concat, frame.cast(node, left, string), frame.cast(node, right, string))
     return combine(frame, node, OPERATORS[op], left, right, f"'{op}'")
 
 
@@ -147,7 +147,5 @@ def _common(node: ast.Node, fn: str, a: Type, b: Type, called: str) -> Type:
     for side in (a, b):
         fits = is_scalar(side) if wanted is string else side in NUMERIC
         if not fits:
-            raise Diagnostic(
-                f"{called} cannot be applied to {describe(a)} and {describe(b)}", node.loc
-            )
+            raise Diagnostic(f"{called} cannot be applied to {describe(a)} and {describe(b)}", node.loc)
     return wanted

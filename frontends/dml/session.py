@@ -39,6 +39,8 @@ class Session:
     def __init__(self, args: Mapping[str, str], runtime_args: bool) -> None:
         self.runtime_args = runtime_args
         self.errors: list[Diagnostic] = []
+        """A loop that is lowered again takes back those of its body."""
+        self.declaration_errors: list[Diagnostic] = []
         self.files = Files(self.report)
         self._args = {name.removeprefix("$"): argument(text) for name, text in args.items() if text != ""}
         self._functions: dict[ast.Node, Function] = {}
@@ -55,9 +57,11 @@ class Session:
         """The errors in source order: the script first, then the files it sources; each place once."""
         order = {unit.program.source.name: i for i, unit in enumerate(self.files.units)}
         seen: dict[tuple[str, int, int, str], Diagnostic] = {}
-        for error in self.errors:
+        for error in self.errors + self.declaration_errors:
             seen.setdefault((error.loc.source.name, error.loc.line, error.loc.col, error.message), error)
-        key = {id(e): (order.get(e.loc.source.name, len(order)), e.loc.line, e.loc.col) for e in seen.values()}
+        key = {
+            id(e): (order.get(e.loc.source.name, len(order)), e.loc.line, e.loc.col) for e in seen.values()
+        }
         return sorted(seen.values(), key=lambda e: key[id(e)])[:MAX_ERRORS]
 
     # ---- arguments
@@ -84,7 +88,8 @@ class Session:
         owner, definition = found
         if isinstance(definition, ast.ExternalFunction):
             raise Diagnostic(
-                f"'{call.full_name}' is an external function in Java, which this version does not run", call.name_loc
+                f"'{call.full_name}' is an external function in Java, which this version does not run",
+                call.name_loc,
             )
         return self.function(owner, definition, call.full_name)
 
@@ -107,7 +112,7 @@ class Session:
         try:
             return declared(param.type)
         except Diagnostic as error:
-            self.report(error)
+            self.declaration_errors.append(error)
             return None
 
     def lower_pending(self) -> None:
@@ -193,4 +198,4 @@ def _cast_hint(source: Type, type: Type) -> str | None:
     if is_scalar(source) and not is_scalar(type):
         return "make a matrix of it: as.matrix(…)" if type is matrix() else "make a list of it: list(…)"
     casts = {i64: "as.integer", f64: "as.double", i1: "as.logical"}
-    return f"convert it: {casts[type]}(…)" if type in casts else "join it to a string: \"\" + …"
+    return f"convert it: {casts[type]}(…)" if type in casts else 'join it to a string: "" + …'
