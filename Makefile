@@ -11,6 +11,9 @@ native:   ## (re)build the native runtime into build/lib
 format:   ## format and sort imports
 	ruff format . && ruff check --fix .
 check:    ## what CI checks before it runs the tests
-	ruff format --check . && ruff check . && mypy && lint-imports
+	ruff format --check .
+	ruff check .
+	mypy
+	lint-imports
 test:     ## run the tests
 	$(PYTHON) -m pytest
