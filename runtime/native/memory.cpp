@@ -71,11 +71,12 @@ void drop_cached() {
     list.bytes = 0;
 }
 
-// Keeps h when that does not lift the memory use above the program's peak; false: the caller unmaps it.
+// Keeps h when that does not lift the memory use (much) above the program's peak; false: the caller unmaps it.
 bool cache(MapHeader* h) {
     FreeList& list = free_list();
     std::lock_guard lock(list.mutex);
-    int64_t allowed = peak.load(std::memory_order_relaxed) - live.load(std::memory_order_relaxed);
+    int64_t most = peak.load(std::memory_order_relaxed);
+    int64_t allowed = most - live.load(std::memory_order_relaxed) + most / 16 + (1 << 20);  // mappings are rounded up
     if (h->mapped > allowed) return false;
     for (int round = 0; round < 2; round++) {
         if (list.bytes + h->mapped <= allowed)

@@ -6,21 +6,40 @@
 #include <algorithm>
 #include <vector>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 namespace sm {
 namespace {
 
 constexpr int64_t kTile = 8;
 
-// An 8x8 tile: whole cache lines are read and written; the loops unroll and vectorise.
+// An 8x8 tile: whole cache lines are read and written. Large results bypass the caches (aligned lines only).
+#if defined(__SSE2__)
+template <bool kStream>
 inline void tile(const double* in, int64_t in_rs, double* out, int64_t out_rs) {
-    double t[kTile][kTile];
-    for (int i = 0; i < kTile; i++) memcpy(t[i], in + i * in_rs, sizeof t[i]);
-    for (int j = 0; j < kTile; j++) {
-        double line[kTile];
-        for (int i = 0; i < kTile; i++) line[i] = t[i][j];
-        memcpy(out + j * out_rs, line, sizeof line);
+    auto store = [](double* to, __m128d v) { kStream ? _mm_stream_pd(to, v) : _mm_storeu_pd(to, v); };
+    for (int j = 0; j < kTile; j += 2) {
+        __m128d even[4], odd[4];
+        for (int i = 0; i < 4; i++) {
+            __m128d a = _mm_loadu_pd(in + 2 * i * in_rs + j), b = _mm_loadu_pd(in + (2 * i + 1) * in_rs + j);
+            even[i] = _mm_unpacklo_pd(a, b);
+            odd[i] = _mm_unpackhi_pd(a, b);
+        }
+        for (int i = 0; i < 4; i++) store(out + j * out_rs + 2 * i, even[i]);
+        for (int i = 0; i < 4; i++) store(out + (j + 1) * out_rs + 2 * i, odd[i]);
     }
 }
+inline void store_fence() { _mm_sfence(); }
+#else
+template <bool kStream>
+inline void tile(const double* in, int64_t in_rs, double* out, int64_t out_rs) {
+    for (int j = 0; j < kTile; j++)
+        for (int i = 0; i < kTile; i++) out[j * out_rs + i] = in[i * in_rs + j];
+}
+inline void store_fence() {}
+#endif
 
 void dense(sm_ctx* ctx, const sm_matrix* m, sm_matrix* r) {
     if (cells(m) == 0) return;
@@ -28,17 +47,25 @@ void dense(sm_ctx* ctx, const sm_matrix* m, sm_matrix* r) {
         parallel_chunks(ctx, cells(m), 1 << 17, [&](int64_t b, int64_t e) { memcpy(values(r) + b, values(m) + b, size_t(e - b) * 8); });
         return;
     }
-    // A task writes a band of result rows; within it, blocks of source rows stay in the cache.
-    int64_t band = std::clamp<int64_t>((4 * kGrain / m->rows + kTile - 1) / kTile * kTile, kTile, 64);
-    parallel_chunks(ctx, m->cols, band, [&](int64_t c0, int64_t c1) {
-        int64_t full_c = c0 + (c1 - c0) / kTile * kTile, full_r = m->rows / kTile * kTile;
-        for (int64_t i = 0; i < full_r; i += kTile) {
-            for (int64_t j = c0; j < full_c; j += kTile) tile(row(m, i) + j, m->cols, row(r, j) + i, m->rows);
+    // A task makes a block of result rows: of 64 columns of X a row gives whole lines, and 64 lines are written.
+    int64_t band = std::min<int64_t>(m->cols, 64), height = std::max<int64_t>(4 * kGrain / band, kTile) / kTile * kTile;
+    int64_t bands = (m->cols + band - 1) / band, heights = (m->rows + height - 1) / height;
+    bool stream = cells(m) > (1 << 21) && m->rows % kTile == 0;
+    parallel_for(ctx, bands * heights, [&](int64_t task) {
+        int64_t c0 = task / heights * band, c1 = std::min(c0 + band, m->cols);
+        int64_t r0 = task % heights * height, r1 = std::min(r0 + height, m->rows);
+        int64_t full_c = c0 + (c1 - c0) / kTile * kTile, full_r = r0 + (r1 - r0) / kTile * kTile;
+        for (int64_t i = r0; i < full_r; i += kTile) {
+            for (int64_t j = c0; j < full_c; j += kTile) {
+                if (stream) tile<true>(row(m, i) + j, m->cols, row(r, j) + i, m->rows);
+                else tile<false>(row(m, i) + j, m->cols, row(r, j) + i, m->rows);
+            }
             for (int64_t j = full_c; j < c1; j++)
                 for (int64_t k = i; k < i + kTile; k++) row(r, j)[k] = row(m, k)[j];
         }
-        for (int64_t i = full_r; i < m->rows; i++)
+        for (int64_t i = full_r; i < r1; i++)
             for (int64_t j = c0; j < c1; j++) row(r, j)[i] = row(m, i)[j];
+        store_fence();
     });
 }
 
