@@ -12,10 +12,10 @@ from sysmlc.frontends.dml import builtins_text as texts
 from sysmlc.frontends.dml.absent import ABSENT
 from sysmlc.frontends.dml.arguments import Builtin
 from sysmlc.frontends.dml.builtins_cells import aggregate, binary, family, op, unary
+from sysmlc.frontends.dml.frame import PoisonedError
 from sysmlc.ir.dialects import dml_matrix as m
 from sysmlc.ir.dialects import dml_stat as stat
 from sysmlc.ir.dialects.dml_scalar import ListRemove, Time
-from sysmlc.ir.nearest import nearest
 from sysmlc.ir.source import Diagnostic
 from sysmlc.ir.types import f64, i1, i64
 
@@ -179,4 +179,9 @@ def builtin(node: ast.Call) -> Builtin:
         return TABLE["rand"]
     if name in ABSENT:
         raise Diagnostic(f"'{name}' {ABSENT[name]}", node.name_loc)
-    raise Diagnostic(f"there is no function '{name}'", node.name_loc, hint=nearest(name, TABLE))
+    raise PoisonedError  # no such function: `check` has said so
+
+
+def names() -> list[str]:
+    """All names of functions that DML knows, whether this version has them or not."""
+    return [*TABLE, *ABSENT, "Rand"]

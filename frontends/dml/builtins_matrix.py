@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sysmlc.frontends.dml import ast
-from sysmlc.frontends.dml.arguments import Builtin, Emitter, empty, evaluate
+from sysmlc.frontends.dml.arguments import Builtin, Emitter, evaluate
 from sysmlc.frontends.dml.frame import Frame, literal, scalar_hint
 from sysmlc.frontends.dml.indexing import cell, one_entry
 from sysmlc.frontends.dml.types import NUMERIC, describe, is_scalar

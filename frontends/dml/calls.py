@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sysmlc.frontends.dml import ast
-from sysmlc.frontends.dml.builtins import Builtin, builtin
-from sysmlc.frontends.dml.frame import Frame, Variable, lowers
+from sysmlc.frontends.dml.builtins import builtin
+from sysmlc.frontends.dml.frame import Frame, PoisonedError, Variable, lowers
 from sysmlc.frontends.dml.indexing import store
 from sysmlc.frontends.dml.session import Function
 from sysmlc.frontends.dml.types import describe, is_scalar
@@ -19,6 +19,8 @@ def _call(frame: Frame, node: ast.Call) -> Value:
     results = evaluate(frame, node)
     if len(results) == 1:
         return results[0]
+    if frame.session.finds_function(frame.unit, node):
+        raise PoisonedError
     raise _wrong_count(node, len(results), 1)
 
 
@@ -42,7 +44,9 @@ def _multi_assign(frame: Frame, node: ast.MultiAssign) -> None:
     user = frame.session.resolve(frame.unit, call)
     results = evaluate(frame, call)
     count = len(node.targets)
-    if count > len(results) or (user is None and count != len(results)):
+    if user is not None and count > len(results):
+        raise PoisonedError
+    if user is None and count != len(results):
         raise _wrong_count(call, len(results), count)
     for target, value in zip(node.targets, results, strict=False):
         if isinstance(target, ast.Name):
@@ -52,27 +56,23 @@ def _multi_assign(frame: Frame, node: ast.MultiAssign) -> None:
 
 
 def _wrong_count(node: ast.Call, has: int, wanted: int) -> Diagnostic:
+    """The error of a builtin's results that do not fit; for functions of the script, `check` has found it."""
+    name = node.full_name
     if has == 0:
         return Diagnostic(
-            f"'{node.full_name}' has no result", node.loc, hint="call it as a statement of its own"
+            f"'{name}' returns nothing", node.name_loc, hint="call it as a statement of its own"
         )
-    targets = "[" + ", ".join("abcdefghijklmnop"[:has]) + "]" if has > 1 else "a"
-    hint = f"write {targets} = {node.full_name}(…)"
-    if wanted == 1:
-        return Diagnostic(
-            f"'{node.full_name}' has {has} results and cannot be part of an expression", node.loc, hint=hint
-        )
-    return Diagnostic(
-        f"'{node.full_name}' has {has} result{'s' * (has != 1)}, not {wanted}", node.loc, hint=hint
-    )
+    targets = ", ".join("abcdefgh"[:has])
+    hint = f"write '[{targets}] = {name}(…)'" if has > 1 else f"write 'a = {name}(…)'"
+    count = f"{has} value{'s' * (has != 1)}" + (f", not {wanted}" if wanted > 1 else "")
+    return Diagnostic(f"'{name}' returns {count}", node.name_loc, hint=hint)
 
 
 def evaluate(frame: Frame, node: ast.Call) -> list[Value]:
     """Lower a call and give all its results."""
     function = frame.session.resolve(frame.unit, node)
     if function is None:
-        found: Builtin = builtin(node)
-        return found.lower(frame, node)
+        return builtin(node).lower(frame, node)
     if frame.predicate:
         raise Diagnostic(
             f"the condition of '{frame.predicate}' cannot call the function '{node.full_name}'",
@@ -101,59 +101,17 @@ def call_function(frame: Frame, node: ast.Call, function: Function) -> list[Valu
 
 
 def _arguments(node: ast.Call, definition: ast.FunctionDef) -> list[tuple[ast.Param, ast.Arg]]:
-    """Each argument with its parameter, in the order written; every parameter without a default is given."""
-    params = definition.params
-    named = [arg for arg in node.args if arg.name is not None]
-    hint = signature(node.full_name, definition)
-    if named and len(named) != len(node.args):
-        where = next(arg for arg in node.args if arg.name is None)
-        raise Diagnostic(
-            f"arguments of '{node.full_name}' must be either all named or all positional",
-            where.loc,
-            hint=hint,
-        )
-    if not named:
-        if len(node.args) != len(params) and (node.args or any(p.default is None for p in params)):
-            raise Diagnostic(
-                f"'{node.full_name}' takes {len(params)} argument{'s' * (len(params) != 1)}, but {len(node.args)} "
-                f"{'is' if len(node.args) == 1 else 'are'} given",
-                node.loc,
-                hint=hint
-                + (
-                    "; defaults count only when all arguments are named"
-                    if any(p.default for p in params)
-                    else ""
-                ),
-            )
-        return list(zip(params, node.args, strict=False))
-    by_name = {param.name: param for param in params}
-    given: dict[str, tuple[ast.Param, ast.Arg]] = {}
-    for arg in named:
-        name = arg.name or ""
-        if name not in by_name:
-            raise Diagnostic(f"'{node.full_name}' has no parameter '{name}'", arg.loc, hint=hint)
-        if name in given:
-            raise Diagnostic(f"the argument '{name}' is given twice", arg.loc)
-        given[name] = by_name[name], arg
-    missing = [p.name for p in params if p.name not in given and p.default is None]
-    if missing:
-        names = ", ".join(f"'{name}'" for name in missing)
-        raise Diagnostic(f"'{node.full_name}' needs the argument {names}", node.loc, hint=hint)
-    return list(given.values())
-
-
-def signature(name: str, definition: ast.FunctionDef) -> str:
-    """The head of a function as a call would look: `f(matrix[double] X, int k = …)`."""
-    params = ", ".join(
-        f"{p.type} {p.name}" + (f" = {_text(p.default)}" if p.default is not None else "")
-        for p in definition.params
-    )
-    return f"{name}({params})"
-
-
-def _text(node: ast.Node) -> str:
-    source, start, end = node.span
-    return source.text[start:end]
+    """Each argument with its parameter, in the order written; `check` has complained about wrong lists."""
+    params = {param.name: param for param in definition.params}
+    if any(arg.name is not None for arg in node.args):
+        pairs = [(params[arg.name], arg) for arg in node.args if arg.name in params]
+    else:
+        pairs = list(zip(definition.params, node.args, strict=False))
+    given = {param.name for param, _ in pairs}
+    missing = [param for param in definition.params if param.name not in given]
+    if len(given) < len(node.args) or any(param.default is None for param in missing):
+        raise PoisonedError
+    return pairs
 
 
 def _default(
@@ -180,7 +138,7 @@ def _fit(
     source = value.type
     if is_scalar(source) and is_scalar(type):
         return frame.cast(at, value, type)
-    if isinstance(source, Matrix) and isinstance(type, Matrix) or source is type is list_:
+    if (isinstance(source, Matrix) and isinstance(type, Matrix)) or source is type is list_:
         return value
     hint = None
     if isinstance(type, Matrix) and is_scalar(source):

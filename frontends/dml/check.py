@@ -47,15 +47,17 @@ def check(
     *,
     builtins: Collection[str] | None = None,
     namespaces: Mapping[str, Mapping[str, Definition]] | None = None,
+    variables: Collection[str] = (),
 ) -> list[Diagnostic]:
     """The errors of a script, in source order.
 
     Unknown functions are errors only where `builtins`, the names of all others, is given; functions of other
-    files are checked where `namespaces` has them (without it, only that the namespace is imported).
+    files are checked where `namespaces` has them (without it, only that the namespace is imported). `variables` are
+    defined from outside before the script starts.
     """
     checker = _Checker(program, builtins, namespaces)
     checker.definitions()
-    checker.scope(program.body, ())
+    checker.scope(program.body, (), variables)
     for function in program.functions:
         if isinstance(function, ast.FunctionDef):
             checker.scope(function.body, function.params)
@@ -121,10 +123,12 @@ class _Checker:
 
     # ---- variables
 
-    def scope(self, body: tuple[ast.Statement, ...], params: Iterable[ast.Param]) -> None:
+    def scope(
+        self, body: tuple[ast.Statement, ...], params: Iterable[ast.Param], variables: Collection[str] = ()
+    ) -> None:
         """Names and calls of one function body, or of the script."""
         targets = _targets(body)
-        known = {param.name for param in params} | {name.name for name in targets} | set(CONSTANTS)
+        known = {param.name for param in params} | {name.name for name in targets} | {*CONSTANTS, *variables}
         skipped = {id(name) for name in targets}
         defaults = [param.default for param in params if param.default is not None]
         skipped.update(id(inner) for default in defaults for inner in ast.walk(default))
@@ -135,6 +139,8 @@ class _Checker:
                     self.undefined(node, known)
                     known.add(node.name)
             elif isinstance(node, ast.Call):
+                if node.name == "exists":
+                    skipped.update(id(arg.value) for arg in node.args)
                 function = self.resolve(node)
                 if function is not None:
                     self.arguments(node, function)

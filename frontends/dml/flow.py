@@ -143,7 +143,7 @@ class Flow:
                     wanted |= self._uses[statement]
                 case ast.IndexedAssign() | ast.CallStatement():
                     wanted |= self._uses[statement]
-                case ast.If(cond=cond, body=then, orelse=orelse):
+                case ast.If(body=then, orelse=orelse):
                     self.after[statement] = set(wanted)
                     self._wanted(then, set(wanted))
                     self._wanted(orelse, set(wanted))

@@ -17,10 +17,9 @@ from sysmlc.frontends.dml.flow import Flow
 from sysmlc.frontends.dml.types import NUMERIC, Literal, convert, describe, is_scalar, type_of
 from sysmlc.ir.core import Builder, Op, Region, Value
 from sysmlc.ir.dialects.core import Constant
-from sysmlc.ir.dialects.dml_scalar import Cast, RequireDefined
+from sysmlc.ir.dialects.dml_scalar import Cast, RequireDefined, Undefined
 from sysmlc.ir.dialects.shapes import constant
-from sysmlc.ir.nearest import nearest
-from sysmlc.ir.source import Diagnostic
+from sysmlc.ir.source import Diagnostic, Note
 from sysmlc.ir.types import Matrix, Type, box, f64, i1, i64, list_, string
 
 if TYPE_CHECKING:
@@ -28,10 +27,6 @@ if TYPE_CHECKING:
     from sysmlc.frontends.dml.session import Session
 
 CONSTANTS: Final = {"Inf": math.inf, "NaN": math.nan, "pi": math.pi}
-_FOREIGN: Final = {
-    "true": "TRUE", "false": "FALSE", "T": "TRUE", "F": "FALSE", "True": "TRUE", "False": "FALSE", "PI": "pi",
-    "Pi": "pi", "INF": "Inf", "inf": "Inf", "Infinity": "Inf", "NAN": "NaN", "nan": "NaN", "NA": "NaN",
-}  # fmt: skip
 
 
 class PoisonedError(Exception):
@@ -123,24 +118,33 @@ class Frame:
 
     def block(self, body: tuple[ast.Statement, ...]) -> None:
         """Lower statements; an error spoils its statement only."""
+        session = self.session
         for statement in body:
             try:
                 _handlers[type(statement)](self, statement)
             except PoisonedError:
+                session.poisoned.append(statement)
                 self.poison(statement)
             except Diagnostic as error:
-                self.session.report(error)
+                session.report(error)
                 self.poison(statement)
 
-    def attempt(self, evaluate: Callable[[], Value]) -> Value | None:
-        """The value, or None after reporting what is wrong with it."""
+    @contextmanager
+    def reporting(self) -> Iterator[None]:
+        """Report what goes wrong inside, and go on after it."""
         try:
-            return evaluate()
+            yield
         except PoisonedError:
-            return None
+            pass  # reported where the variable was assigned
         except Diagnostic as error:
             self.session.report(error)
-            return None
+
+    def attempt(self, node: ast.Node, type: Type, evaluate: Callable[[], Value]) -> Value:
+        """The value, or some value of `type` after reporting what is wrong with it."""
+        found: list[Value] = []
+        with self.reporting():
+            found.append(evaluate())
+        return found[0] if found else self.emit(node, Undefined, types=[type])
 
     # ---- variables
 
@@ -160,18 +164,15 @@ class Frame:
         return variable.value
 
     def undefined(self, node: ast.Name) -> Diagnostic:
-        """The error of reading a variable that no path assigns."""
+        """The error of reading a variable that no path up to here assigns."""
         name = node.name
-        # Report a variable once: later uses would say the same.
+        at = self.flow.body.assigned.get(name)
+        # Once is enough: later uses would say the same.
         self.env[name] = Variable(None, None, node)
-        hint = None
-        if name in _FOREIGN:
-            hint = f"did you mean '{_FOREIGN[name]}'?"
-        elif name in self.unit.functions:
-            hint = f"'{name}' is a function: call it with parentheses"
-        else:
-            hint = nearest(name, [known for known in self.env if known != name] + list(CONSTANTS))
-        return Diagnostic(f"variable '{name}' is not defined", node.loc, hint=hint)
+        if at is None:
+            raise PoisonedError  # nothing assigns it: `check` has said so
+        notes = (Note(f"'{name}' is assigned here", at.loc),)
+        return Diagnostic(f"variable '{name}' is not defined yet", node.loc, notes=notes)
 
     def define(self, target: ast.Name, value: Value) -> None:
         """Assign a whole variable."""
@@ -248,7 +249,8 @@ class Frame:
 def scalar_hint(source: Type, to: Type) -> str | None:
     """How to get a scalar of type `to` from a value of type `source`."""
     if isinstance(source, Matrix):
-        return "take one cell out: as.scalar(X[i, j])"
+        one = source.rows == 1 and source.cols == 1
+        return "convert it: as.scalar(…)" if one else "take one cell out: as.scalar(X[i, j])"
     if source is list_:
         return "take one entry out: as.scalar(L[i])"
     if source is string:

@@ -53,9 +53,9 @@ def _index(frame: Frame, node: ast.Index) -> Value:
 
 def cell(frame: Frame, node: ast.Expr) -> Value | None:
     """`X[i, j]` of a matrix as a scalar; None when the expression is not a single cell."""
-    if type(node) is not ast.Index or node.rows is None or node.cols is None:
+    if not isinstance(node, ast.Index) or node.rows is None or node.cols is None:
         return None
-    if type(node.rows) is ast.Range or type(node.cols) is ast.Range:
+    if isinstance(node.rows, ast.Range) or isinstance(node.cols, ast.Range):
         return None
     base = frame.read(node.base)
     if not isinstance(base.type, Matrix):

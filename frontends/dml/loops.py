@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from sysmlc.frontends.dml import ast
 from sysmlc.frontends.dml.flow import Effect
 from sysmlc.frontends.dml.frame import Frame, Variable, literal, lowers
-from sysmlc.frontends.dml.parfor import check_dependencies, check_parameters
+from sysmlc.frontends.dml.parfor import check_dependencies, parameters
 from sysmlc.frontends.dml.types import describe, forget_nonzeros, forget_sizes, is_scalar, merge
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.core import Yield
@@ -46,9 +47,7 @@ def _while(frame: Frame, node: ast.While) -> None:
         env = frame.env
         with frame.inside(cond):
             frame.env = _view(frame, env)
-            condition = frame.attempt(lambda: frame.truth(node.cond, "while"))
-            if condition is None:
-                condition = frame.emit(node.cond, Undefined, types=[i1])
+            condition = frame.attempt(node.cond, i1, lambda: frame.truth(node.cond, "while"))
             frame.op(node.cond, Yield, [condition])
         frame.env = env
         with frame.inside(body):
@@ -64,7 +63,7 @@ def _while(frame: Frame, node: ast.While) -> None:
 def _for(frame: Frame, node: ast.For) -> None:
     options = ""
     if isinstance(node, ast.ParFor):
-        options = check_parameters(frame, node)
+        options = parameters(frame, node)
         if "check=0" not in options.split(","):
             for error in check_dependencies(node, frame.flow, frame.env):
                 frame.session.report(error)
@@ -94,12 +93,10 @@ def _bounds(frame: Frame, node: ast.For) -> tuple[Value, Value, Value]:
     """Start, end and step as integers. Without a step the loop counts towards its end, also downwards."""
     span = node.range
     values: list[Value] = []
-    for bound, what in ((span.start, "start"), (span.stop, "end"), (span.by, "step")):
-        if bound is None:
-            continue
-        at: ast.Expr = bound
-        value = frame.attempt(lambda at=at, what=what: frame.scalar(at, i64, f"the {what} of a loop"))  # type: ignore[misc]
-        values.append(value if value is not None else frame.emit(at, Undefined, types=[i64]))
+    for bound, what in ((span.start, "the start"), (span.stop, "the end"), (span.by, "the step")):
+        if bound is not None:
+            evaluate = partial(frame.scalar, bound, i64, f"{what} of a loop")
+            values.append(frame.attempt(bound, i64, evaluate))
     first, last = values[0], values[1]
     if span.by is not None:
         _check_step(frame, span.by, values[2])
@@ -166,7 +163,7 @@ class _Loop:
         inside = [name for name in self.effect.assigned if name in self.effect.reads]
         unassigned: set[str] = set()
         while True:
-            errors = len(frame.session.errors)
+            errors, poisoned = len(frame.session.errors), len(frame.session.poisoned)
             regions = [Region() for _ in range(self.regions)]
             if self.counter:
                 regions[0].add_arg(i64, self.counter)
@@ -177,6 +174,7 @@ class _Loop:
             if self._fits(carried, inside, unassigned, end):
                 break
             del frame.session.errors[errors:]
+            del frame.session.poisoned[poisoned:]
             for region in regions:
                 for op in region:
                     op.drop_uses()

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from sysmlc.frontends.dml import calls, indexing, loops, scalars, statements
+from sysmlc.frontends.dml import builtins, calls, indexing, loops, scalars, statements
 from sysmlc.frontends.dml.ast import Program
+from sysmlc.frontends.dml.check import check
 from sysmlc.frontends.dml.flow import Flow
 from sysmlc.frontends.dml.frame import Frame, Variable
 from sysmlc.frontends.dml.names import Unit
@@ -51,11 +52,14 @@ def lower_program(
     session = Session(args or {}, runtime_args)
     with _deep_recursion():
         unit = session.files.main(program)
+        for one in session.files.units:
+            _check(session, one, (inputs or {}) if one is unit else {})
         main = _main(session, unit, inputs or {}, outputs)
         session.lower_pending()
         functions = session.reachable(main) if not session.errors else []
         session.check_unused()
     errors = session.sorted_errors()
+    assert errors or not session.poisoned, f"an error was swallowed at {session.poisoned[0].loc}"
     if len(errors) > 1:
         raise DiagnosticGroup(errors)
     if errors:
@@ -64,6 +68,13 @@ def lower_program(
     for function in (main, *functions):
         body.append(function)
     return Module.new(regions=[body], loc=program.loc)
+
+
+def _check(session: Session, unit: Unit, inputs: Mapping[str, Type]) -> None:
+    """Report what the tree of a file shows without types."""
+    namespaces = {name: other.functions for name, other in unit.namespaces.items()}
+    for error in check(unit.program, builtins=builtins.names(), namespaces=namespaces, variables=inputs):
+        session.report(error)
 
 
 def _main(session: Session, unit: Unit, inputs: Mapping[str, Type], outputs: Sequence[str]) -> Op:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from sysmlc.frontends.dml import ast
 from sysmlc.frontends.dml.parser import parse
-from sysmlc.ir.nearest import nearest
 from sysmlc.ir.source import Diagnostic, DiagnosticGroup, Source
 
 
@@ -22,8 +21,6 @@ class Unit:
     """Whether the file comes with the package."""
     functions: dict[str, ast.FunctionDef | ast.ExternalFunction] = field(default_factory=dict)
     namespaces: dict[str, Unit] = field(default_factory=dict)
-    broken: set[str] = field(default_factory=set)
-    """Namespaces whose file could not be had; that is reported already."""
 
     def find(self, call: ast.Call) -> tuple[Unit, ast.FunctionDef | ast.ExternalFunction] | None:
         """The function of the script that `call` names, with the unit it is defined in."""
@@ -32,18 +29,6 @@ class Unit:
             return None
         found = unit.functions.get(call.name)
         return None if found is None else (unit, found)
-
-    def unknown_function(self, call: ast.Call) -> Diagnostic:
-        """The error of a call with a namespace that leads nowhere."""
-        space = call.namespace or ""
-        if space not in self.namespaces:
-            hint = nearest(space, self.namespaces) or f'source("file.dml") as {space}'
-            return Diagnostic(f"there is no namespace '{space}'", call.name_loc, hint=hint)
-        known = self.namespaces[space].functions
-        hint = nearest(call.name, known)
-        if hint is None and known:
-            hint = f"{space} has " + ", ".join(sorted(known)[:8]) + (", …" if len(known) > 8 else "")
-        return Diagnostic(f"'{space}' has no function '{call.name}'", call.name_loc, hint=hint)
 
 
 class Files:
@@ -63,19 +48,14 @@ class Files:
         self.units.append(unit)
         if key is not None:
             self._by_key[key] = unit  # before its own imports: files may source each other
-        for function in program.functions:
-            if function.name in unit.functions:
-                self.report(Diagnostic(f"the function '{function.name}' is defined twice", function.loc))
-            unit.functions[function.name] = function
+        unit.functions.update((function.name, function) for function in program.functions)
         workdir = "."
         for statement in _file_statements(program.body):
             if isinstance(statement, ast.SetWd):
                 workdir = os.path.join(workdir, statement.path)
             else:
                 found = self._import(statement, workdir)
-                if found is None:
-                    unit.broken.add(statement.namespace)
-                else:
+                if found is not None:
                     unit.namespaces[statement.namespace] = found
         return unit
 
@@ -97,11 +77,11 @@ class Files:
         self._by_key[key] = None
         try:
             program = parse(Source(name, path.read_text(encoding="utf-8")))
-        except Diagnostic as error:
-            self.report(error)
+        except Diagnostic as wrong:
+            self.report(wrong)
         except DiagnosticGroup as group:
-            for error in group.diagnostics:
-                self.report(error)
+            for one in group.diagnostics:
+                self.report(one)
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             self.report(Diagnostic(f"cannot read '{statement.path}': {reason}", statement.loc))

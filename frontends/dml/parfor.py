@@ -16,70 +16,24 @@ from sysmlc.frontends.dml.flow import Flow
 from sysmlc.frontends.dml.frame import Frame, Variable, literal
 from sysmlc.frontends.dml.types import Literal
 from sysmlc.ir.dialects.shapes import constant_int
-from sysmlc.ir.nearest import nearest
 from sysmlc.ir.source import Diagnostic, Note
 from sysmlc.ir.types import Matrix
 
-_WORDS: Final[dict[str, tuple[str, ...]]] = {
-    "mode": ("LOCAL", "REMOTE_MR", "REMOTE_MR_DP", "REMOTE_SPARK", "REMOTE_SPARK_DP"),
-    "taskpartitioner": ("FIXED", "NAIVE", "STATIC", "FACTORING", "FACTORING_CMIN", "FACTORING_CMAX"),
-    "datapartitioner": ("NONE", "LOCAL", "REMOTE_MR", "REMOTE_SPARK"),
-    "resultmerge": ("LOCAL_AUTOMATIC", "LOCAL_MEM", "LOCAL_FILE", "REMOTE_MR", "REMOTE_SPARK"),
-    "opt": ("RULEBASED", "NONE", "CONSTRAINED", "HEURISTIC"),
-    "log": ("INFO", "DEBUG", "TRACE", "WARN", "ERROR", "FATAL", "ALL", "OFF"),
-}
-_NUMBERS: Final[dict[str, tuple[int, int]]] = {
-    "check": (0, 1), "profile": (0, 1), "par": (1, 2**31), "tasksize": (1, 2**62),
-}  # fmt: skip
 _HINT: Final = "parfor (…, check=0) turns this check off"
 
 
-def check_parameters(frame: Frame, node: ast.ParFor) -> str:
-    """The parameters as `name=value,…`, after complaints about wrong ones."""
-    options: dict[str, str] = {}
+def parameters(frame: Frame, node: ast.ParFor) -> str:
+    """The parameters as `name=value,…`; `check` has complained about wrong ones."""
+    options: dict[str, Literal] = {}
     for param in node.params:
-        name = param.name or ""
-        value = _parameter_value(frame, param.value)
-        problem = _wrong(name, value)
-        if problem is None and name in options:
-            problem = f"the parameter '{name}' is given twice", None
-        if problem is not None:
-            frame.session.report(Diagnostic(problem[0], param.loc, hint=problem[1]))
-            continue
-        options[name] = str(int(value) if isinstance(value, bool) else value)
+        value = param.value
+        known: Literal | None = value.name if isinstance(value, ast.Name) else literal(value)
+        if isinstance(value, ast.ArgRef):
+            known = frame.session.argument(value.name)
+        if known is None:
+            raise Diagnostic(f"the parameter '{param.name}' must be a literal or a $ argument", param.loc)
+        options[param.name or ""] = int(known) if isinstance(known, bool) else known
     return ",".join(f"{name}={value}" for name, value in options.items())
-
-
-def _parameter_value(frame: Frame, node: ast.Expr) -> Literal | None:
-    if isinstance(node, ast.ArgRef):
-        return frame.session.argument(node.name)
-    if isinstance(node, ast.Name) and node.name.isupper():
-        return node.name
-    return literal(node)
-
-
-def _wrong(name: str, value: Literal | None) -> tuple[str, str | None] | None:
-    known = [*_WORDS, *_NUMBERS]
-    if name not in known:
-        return f"parfor has no parameter '{name}'", nearest(name, known) or "it has " + ", ".join(
-            sorted(known)
-        )
-    if value is None:
-        return f"the parameter '{name}' must be a literal or a $ argument", None
-    if name in _WORDS:
-        words = _WORDS[name]
-        if str(value).upper() not in words:
-            return f"the parameter '{name}' cannot be '{value}'", "it is one of " + ", ".join(words)
-        return None
-    if name == "par" and value == "auto":
-        return None
-    low, high = _NUMBERS[name]
-    if not isinstance(value, int) or not low <= value <= high:
-        return (
-            f"the parameter '{name}' cannot be '{value}'",
-            "it is 0 or 1" if high == 1 else "it is an integer from 1",
-        )
-    return None
 
 
 # ---- accesses
@@ -353,17 +307,15 @@ def _overlap(
         apart = low_b.constant - low_a.constant
         if rest_a == rest_b and (apart % divisor != 0 if divisor else apart != 0):
             return False
-    ranges = _interval(low_a, high_a, a, var), _interval(low_b, high_b, b, var)
-    if ranges[0] is None or ranges[1] is None:
+    range_a, range_b = _interval(low_a, high_a, a, var), _interval(low_b, high_b, b, var)
+    if range_a is None or range_b is None or range_a[:2] != range_b[:2]:
         return True
-    (step_a, rest_a, first_a, last_a), (step_b, rest_b, first_b, last_b) = ranges
-    if rest_a != rest_b or step_a != step_b:
-        return True
+    step = range_a[0]
     # step · t must lie between these for some t ≠ 0, the distance of two rounds.
-    least, most = first_b - last_a, last_b - first_a
-    if step_a == 0:
+    least, most = range_b[2] - range_a[3], range_b[3] - range_a[2]
+    if step == 0:
         return least <= 0 <= most
-    low, high = sorted((least / step_a, most / step_a))
+    low, high = sorted((least / step, most / step))
     limit = distance if distance is not None else float("inf")
     return (high >= 1 and low <= limit and _has_integer(max(low, 1), min(high, limit))) or (
         low <= -1 and high >= -limit and _has_integer(max(low, -limit), min(high, -1))
@@ -383,7 +335,8 @@ def _interval(
     ends: list[int] = []
     rests: list[dict[str, int]] = []
     for bound, pick in ((low, min), (high, max)):
-        at, rest = bound.constant, {}
+        at = bound.constant
+        rest: dict[str, int] = {}
         for name, coefficient in bound.terms.items():
             if name in access.inner:
                 span = access.inner[name]

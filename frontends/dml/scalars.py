@@ -127,6 +127,7 @@ def _cell(frame: Frame, node: ast.Node, value: Value, called: str) -> Value:
 
 def _common(node: ast.Node, fn: str, a: Type, b: Type, called: str) -> Type:
     """The type in which `fn` works on scalars of the types `a` and `b`."""
+    wanted: Type
     if fn in ("and", "or", "xor"):
         wanted = i1
     elif fn in RELATIONS.values():

@@ -41,6 +41,8 @@ class Session:
         self.errors: list[Diagnostic] = []
         """A loop that is lowered again takes back those of its body."""
         self.declaration_errors: list[Diagnostic] = []
+        self.poisoned: list[ast.Node] = []
+        """Statements that were given up for an error reported elsewhere."""
         self.files = Files(self.report)
         self._args = {name.removeprefix("$"): argument(text) for name, text in args.items() if text != ""}
         self._functions: dict[ast.Node, Function] = {}
@@ -82,9 +84,7 @@ class Session:
         if found is None:
             if call.namespace is None:
                 return None
-            if call.namespace in unit.broken:
-                raise PoisonedError
-            raise unit.unknown_function(call)
+            raise PoisonedError  # an unknown name: `check` has said so
         owner, definition = found
         if isinstance(definition, ast.ExternalFunction):
             raise Diagnostic(
@@ -152,16 +152,13 @@ def lower_function(session: Session, function: Function) -> Op:
     flow = Flow(definition.body, (output.name for output in definition.outputs))
     frame = Frame(session, function.unit, region, flow)
     for param, type in zip(definition.params, function.params, strict=True):
-        if param.name in frame.env:
-            session.report(Diagnostic(f"the parameter '{param.name}' appears twice", param.loc))
-        value = region.add_arg(type or matrix(), param.name)
-        frame.env[param.name] = Variable(value if type is not None else None, None, param)
+        arg = region.add_arg(type or matrix(), param.name)
+        frame.env[param.name] = Variable(arg if type is not None else None, None, param)
     frame.block(definition.body)
     results: list[Value] = []
     for output, type in zip(definition.outputs, function.outputs, strict=True):
-        value = frame.attempt(lambda output=output, type=type: _output(frame, output, type))  # type: ignore[misc]
-        if value is not None:
-            results.append(value)
+        with frame.reporting():
+            results.append(_output(frame, output, type))
     frame.op(definition, Return, results)
     return Func.new(sym=function.symbol, regions=[region], loc=definition.loc)
 
@@ -182,7 +179,7 @@ def _output(frame: Frame, output: ast.Param, type: Type | None) -> Value:
     if data_type(source) == data_type(type) != "scalar":
         return value
     if is_scalar(source) and is_scalar(type):
-        widening = source is i64 and type is f64 or source is i1 and type in (i64, f64)
+        widening = (source is i64 and type is f64) or (source is i1 and type in (i64, f64))
         if source is type or widening or box in (source, type):
             return frame.cast(output, value, type)
     raise Diagnostic(

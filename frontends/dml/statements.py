@@ -83,9 +83,7 @@ class Merge:
 
 @lowers(ast.If)
 def _if(frame: Frame, node: ast.If) -> None:
-    condition = frame.attempt(lambda: frame.truth(node.cond, "if"))
-    if condition is None:
-        condition = frame.emit(node.cond, Undefined, types=[i1])
+    condition = frame.attempt(node.cond, i1, lambda: frame.truth(node.cond, "if"))
     env, stopped = frame.env, frame.stopped
     branches: list[Branch] = []
     for body in (node.body, node.orelse):
