@@ -9,7 +9,8 @@ get numbers. What `to_text` prints, `sysmlc.ir.parser` reads back exactly.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from sysmlc.ir.core import AttrValue, Op, Region, Value
 from sysmlc.ir.source import UNKNOWN, Location
@@ -21,7 +22,7 @@ _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 def to_text(op: Op, *, locations: bool = False) -> str:
     """The operation and all it contains as text, ending in a newline."""
-    return _Printer(locations).text(op)
+    return Printer(locations).text(op)
 
 
 def attr_text(value: AttrValue) -> str:
@@ -53,7 +54,9 @@ def location_text(loc: Location) -> str:
     return f"loc({quoted(loc.source.name)}:{loc.line}:{loc.col}{end})"
 
 
-class _Printer:
+class Printer:
+    """Prints operations in the project's text form; other forms override `op`."""
+
     def __init__(self, locations: bool) -> None:
         self.locations = locations
         self.lines: list[str] = []
@@ -108,16 +111,23 @@ class _Printer:
             self.lines.append("".join(parts))
 
     def regions(self, op: Op, indent: str, head: str) -> None:
-        if "isolated" in op.traits:
-            outer = self.names, self.taken, self.next_number
-            self.names, self.taken, self.next_number = {}, set(), 0
-        for region in op.regions:
-            self.lines.append(f"{head}{self.arguments(region.args)} {{")
-            self.region(region, indent + "  ")
-            head = indent + "}"
+        with self.scope(op):
+            for region in op.regions:
+                self.lines.append(f"{head}{self.arguments(region.args)} {{")
+                self.region(region, indent + "  ")
+                head = indent + "}"
         self.lines.append(f"{head} {location_text(op.loc)}" if self.locations else head)
+
+    @contextmanager
+    def scope(self, op: Op) -> Iterator[None]:
+        """The names of values in the regions of `op`: its own when it is isolated."""
+        outer = self.names, self.taken, self.next_number
         if "isolated" in op.traits:
+            self.names, self.taken, self.next_number = {}, set(), 0
+            yield
             self.names, self.taken, self.next_number = outer
+        else:
+            yield
 
     def arguments(self, args: Iterable[Value]) -> str:
         text = ", ".join([f"{self.name(a)}: {a.type.text}" for a in args])
