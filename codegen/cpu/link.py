@@ -1,0 +1,233 @@
+"""Objects to executables and shared libraries, with the system's C compiler as linker (or the one of the ziglang wheel).
+
+Results get their name only when they are whole. What calls BLAS or LAPACK carries the library in `<name>.libs/`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+from sysmlc.codegen.cpu.compile import Compiled, kernel_object, program_object
+from sysmlc.codegen.cpu.tables import TYPES, c_bytes
+from sysmlc.codegen.cpu.target import compile_object
+from sysmlc.ir.source import Diagnostic
+from sysmlc.runtime.library import blas_library, include_dir, static_library
+
+BLAS_NAME = "libscipy_openblas.so"
+RUNTIME_API = ("sm_ctx_new", "sm_set_arg", "sm_matrix_new", "sm_matrix_from_external", "sm_csr_new", "sm_matrix_data",
+               "sm_string_new", "sm_cast_f64_box", "sm_list_new")  # fmt: skip
+"""Functions that pull the files of the archive into a library whose callers may need them."""
+
+_MAIN = """
+@sm_program = external global i8
+declare i32 @sm_main(i32, ptr, ptr)
+declare extern_weak void @sm_blas_path(ptr)
+@path = private constant [{size} x i8] {path}
+define i32 @main(i32 %argc, ptr %argv) {{
+  %used = icmp ne ptr @sm_blas_path, null
+  br i1 %used, label %blas, label %go
+blas:
+  call void @sm_blas_path(ptr @path)
+  br label %go
+go:
+  %status = call i32 @sm_main(i32 %argc, ptr %argv, ptr @sm_program)
+  ret i32 %status
+}}
+"""
+
+_LIBRARY = """
+@sm_program = external hidden global {{ ptr, ptr, i64 }}
+declare void @sm_set_locations(ptr, ptr, i64)
+declare i32 @sm_run(ptr, ptr)
+define i32 @{name}_run(ptr %ctx) {{
+  %program = load {{ ptr, ptr, i64 }}, ptr @sm_program
+  %entry = extractvalue {{ ptr, ptr, i64 }} %program, 0
+  %where = extractvalue {{ ptr, ptr, i64 }} %program, 1
+  %count = extractvalue {{ ptr, ptr, i64 }} %program, 2
+  call void @sm_set_locations(ptr %ctx, ptr %where, i64 %count)
+  %status = call i32 @sm_run(ptr %ctx, ptr %entry)
+  ret i32 %status
+}}
+"""
+
+_HEADER = """\
+// {name}: a compiled DML script, made by sysmlc {version}.
+//
+//     sm_ctx* ctx = sm_ctx_new();
+//     sm_set_arg(ctx, "name", "value");                  // $name
+//     if ({name}_run(ctx)) fputs(sm_error_render(ctx), stderr);
+//     sm_ctx_free(ctx);
+//
+// Values bound to variables go in with sm_set_input and come out with sm_get_output.
+#ifndef {guard}
+#define {guard}
+
+{runtime}
+#ifdef __cplusplus
+extern "C" {{
+#endif
+int32_t {name}_run(sm_ctx* ctx);  // 0, or 1 after an error
+#ifdef __cplusplus
+}}
+#endif
+#endif
+"""
+
+
+@cache
+def find_linker() -> tuple[str, ...]:
+    """The command that links: $CC, cc, gcc or clang; else the compiler of the ziglang wheel."""
+    for name in (os.environ.get("CC"), "cc", "gcc", "clang"):
+        found = shutil.which(name) if name else None
+        if found:
+            return (found,)
+    if importlib.util.find_spec("ziglang") is not None:
+        return (sys.executable, "-m", "ziglang", "cc")
+    raise Diagnostic(
+        "no linker found: executables and libraries need a C compiler to link with",
+        hint="install gcc or clang, or run: pip install ziglang",
+    )
+
+
+def program_objects(compiled: Compiled) -> list[bytes]:
+    """The program and every kernel variant it may launch."""
+    made = [program_object(compiled.linked_llvm(), compiled.target, compiled.options.level)]
+    for kernel in compiled.kernel_ops.values():
+        if kernel.variants:
+            made.append(kernel_object(kernel, kernel.variants, compiled.target))
+    return made
+
+
+def link_executable(compiled: Compiled, output: Path) -> None:
+    """Make the executable `output`."""
+    blas = blas_library()
+    size, path = c_bytes(str(blas or ""))
+    main = compile_object(_MAIN.format(size=size, path=path), compiled.target)
+    with _workplace(output) as folder:
+        made = folder / output.name
+        members = _link([*program_objects(compiled), main], made, folder, ["-pie"])
+        _carry_blas(members, output)
+        os.replace(made, output)
+
+
+def link_library(compiled: Compiled, output: Path) -> None:
+    """Make the shared library `output` and its C header beside it."""
+    name = c_name(output.stem)
+    entry = compile_object(TYPES + _LIBRARY.format(name=name), compiled.target)
+    with _workplace(output) as folder:
+        made = folder / output.name
+        wanted = [f"-Wl,-u,{symbol}" for symbol in RUNTIME_API]
+        flags = ["-shared", "-Wl,-Bsymbolic", f"-Wl,-soname,{output.name}", *wanted]
+        members = _link([*program_objects(compiled), entry], made, folder, flags)
+        header = folder / "header"
+        header.write_text(library_header(name))
+        _carry_blas(members, output)
+        os.replace(made, output)
+        os.replace(header, output.with_name(name + ".h"))
+
+
+def link_object(compiled: Compiled, output: Path) -> None:
+    """Make one relocatable object of the program and its kernels; its entry is `sm_program`."""
+    with _workplace(output) as folder:
+        made = folder / output.name
+        files = _write_objects(program_objects(compiled), folder)
+        _run_linker([*find_linker(), "-r", "-nostdlib", "-o", str(made), *files])
+        os.replace(made, output)
+
+
+def library_header(name: str) -> str:
+    """The C header of a library: the runtime's interface and the function that runs the script."""
+    from sysmlc import __version__
+
+    runtime = (include_dir() / "sysmlc.h").read_text()
+    return _HEADER.format(name=name, guard=name.upper() + "_H", runtime=runtime, version=__version__)
+
+
+def c_name(stem: str) -> str:
+    """A file name as a C identifier, without `lib` in front."""
+    stem = stem.removeprefix("lib") or stem
+    name = re.sub(r"\W", "_", stem, flags=re.ASCII)
+    return name if not name[:1].isdigit() else "_" + name
+
+
+@contextlib.contextmanager
+def _workplace(output: Path) -> Iterator[Path]:
+    """A folder next to the result, so that the finished file can be renamed into place."""
+    try:
+        folder = tempfile.mkdtemp(dir=output.parent, prefix=".sysmlc-")
+    except OSError as error:
+        raise Diagnostic(f"cannot write to {output.parent}: {error.strerror}") from None
+    try:
+        yield Path(folder)
+    except OSError as error:
+        raise Diagnostic(f"cannot write {output}: {error.strerror}") from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_objects(objects: Sequence[bytes], folder: Path) -> list[str]:
+    files = []
+    for i, data in enumerate(objects):
+        file = folder / f"{i}.o"
+        file.write_bytes(data)
+        files.append(str(file))
+    return files
+
+
+def _link(objects: Sequence[bytes], made: Path, folder: Path, flags: Sequence[str]) -> str:
+    """Link with the runtime; what the linker says about the files it took."""
+    linker = find_linker()
+    files = _write_objects(objects, folder)
+    command = [*linker, "-o", str(made), *flags, *files, str(static_library())]
+    # The C++ library goes in, so that the result needs only libc; unused parts go out.
+    command += ["-Wl,-Bstatic", "-lstdc++", "-Wl,-Bdynamic", "-static-libgcc", "-lm", "-lpthread", "-ldl"]
+    command += [
+        "-Wl,--gc-sections",
+        "-Wl,-s",
+        "-Wl,-z,noexecstack",
+        "-Wl,--trace",
+        "-Wl,--exclude-libs,libstdc++.a:libgcc.a:libgcc_eh.a",
+    ]
+    return _run_linker(command)
+
+
+def _run_linker(command: Sequence[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    except OSError as error:
+        raise Diagnostic(f"cannot run the linker {command[0]}: {error.strerror}") from None
+    if done.returncode:
+        reason = "\n  ".join((done.stderr or done.stdout).strip().splitlines()[-12:])
+        raise Diagnostic(f"linking failed ({command[0]} returned {done.returncode}):\n  {reason}")
+    return done.stdout
+
+
+def _carry_blas(members: str, output: Path) -> None:
+    """Put the BLAS library beside a result that uses it."""
+    libs = output.with_name(output.name + ".libs")
+    if "linalg_blas" not in members:
+        if libs.is_dir():
+            shutil.rmtree(libs, ignore_errors=True)
+        return
+    blas = blas_library()
+    if blas is None:
+        raise Diagnostic(
+            "this program needs BLAS and LAPACK, which are not installed",
+            hint="run: pip install scipy-openblas32",
+        )
+    libs.mkdir(exist_ok=True)
+    target = libs / BLAS_NAME
+    if not target.is_file() or target.stat().st_size != blas.stat().st_size:
+        temporary = libs / (BLAS_NAME + ".new")
+        shutil.copyfile(blas, temporary)
+        os.replace(temporary, target)

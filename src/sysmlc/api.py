@@ -1,0 +1,396 @@
+"""The Python interface: compile scripts, run them on NumPy, SciPy and pandas values, and SystemML's MLContext.
+
+    program = sysmlc.compile("gradient.dml")                     # a path, or the text of a script
+    results = program.run(inputs={"X": X, "y": y}, args={"lambda": 0.1}, outputs=["w"])
+    w = results["w"]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sysmlc.ir.source import Diagnostic, Source
+
+if TYPE_CHECKING:
+    from sysmlc.codegen.cpu.compile import Compiled, Options
+    from sysmlc.codegen.cpu.jit import LoadedProgram
+    from sysmlc.ir.core import Op
+    from sysmlc.runtime.bridge import Context
+
+T = TypeVar("T")
+STACK_SIZE = 32 << 20
+
+PathLike = str | os.PathLike[str]
+
+
+def compile(
+    script: PathLike, *, args: Mapping[str, Any] | None = None, outputs: Sequence[str] | None = None, optimize: int = 2
+) -> Program:
+    """A program of a DML script: the path of a file, or source text. Syntax errors are raised here.
+
+    `args` are the script's `$` arguments, `outputs` the variables to hand back (by default every variable that the
+    script assigns outside of control flow), `optimize` the level 0, 1 or 2. Code is made when the program first runs with
+    arguments and kinds of inputs it has not seen.
+    """
+    from sysmlc.codegen.cpu.compile import Options
+
+    return Program(load_script(script), args=args, outputs=outputs, options=Options(level=optimize))
+
+
+def run(
+    script: PathLike,
+    *,
+    inputs: Mapping[str, Any] | None = None,
+    args: Mapping[str, Any] | None = None,
+    outputs: Sequence[str] | None = None,
+) -> Results:
+    """Compile and run a script in one call."""
+    return compile(script, args=args, outputs=outputs).run(inputs=inputs)
+
+
+def load_script(script: PathLike) -> Source:
+    """The source of a script given as a path or as text: text has a newline or anything a path would not have."""
+    text = os.fspath(script)
+    looks_like_text = isinstance(script, str) and ("\n" in text or not text.endswith(".dml")) and not os.path.isfile(text)
+    if looks_like_text:
+        return Source("<script>", text)
+    return read_source(text)
+
+
+def read_source(path: str) -> Source:
+    """The source of a file; a Diagnostic when it cannot be read."""
+    try:
+        return Source(path, Path(path).read_bytes().decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise Diagnostic(f"{path} is not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise Diagnostic(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def argument_text(value: Any) -> str:
+    """A `$` argument as text, as the command line would pass it."""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+
+
+class Program:
+    """A script, compiled for every combination of arguments and kinds of inputs it is run with."""
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        args: Mapping[str, Any] | None = None,
+        outputs: Sequence[str] | None = None,
+        options: Options | None = None,
+    ) -> None:
+        from sysmlc.codegen.cpu.compile import Options
+
+        self.source = source
+        self.args = {name: argument_text(value) for name, value in (args or {}).items()}
+        self.outputs = outputs
+        self.options = options or Options()
+        self._loaded: dict[object, LoadedProgram] = {}
+        if outputs is None:
+            self.outputs = _assigned(source)
+
+    def run(
+        self,
+        inputs: Mapping[str, Any] | None = None,
+        args: Mapping[str, Any] | None = None,
+        outputs: Sequence[str] | None = None,
+        *,
+        configure: Callable[[Context], None] | None = None,
+    ) -> Results:
+        """Run the program. `inputs` binds variables to values, `args` adds `$` arguments.
+
+        Dense f64 arrays in C order are read in place and never written. Errors of the program raise `NativeError`, which
+        says where in the script it happened. Ctrl-C stops the program and raises KeyboardInterrupt.
+        """
+        from sysmlc.codegen.cpu.jit import engine
+        from sysmlc.runtime.bridge import Context, value_kind
+
+        inputs = inputs or {}
+        kinds = {name: value_kind(value) for name, value in inputs.items()}
+        texts = self.args | {name: argument_text(value) for name, value in (args or {}).items()}
+        wanted = tuple(self.outputs or ()) if outputs is None else tuple(outputs)
+        key = (tuple(sorted(kinds.items())), tuple(sorted(texts.items())), wanted)
+        loaded = self._loaded.get(key)
+        if loaded is None:
+            loaded = self._loaded[key] = engine().load(self.compiled(kinds, texts, wanted))
+        context = Context()
+        for name, value in inputs.items():
+            context.set_input(name, value)
+        _print_to_python(context)
+        if configure is not None:
+            configure(context)
+        engine().failure = None
+
+        def start() -> None:
+            context.run(loaded.entry, loaded.locations, loaded.n_locations, engine().resolver)
+
+        try:
+            _interruptible(start, context)
+        except Exception:
+            if engine().failure:
+                raise AssertionError(f"compiling a kernel failed:\n{engine().failure}") from None
+            raise
+        return Results(context, wanted, loaded)
+
+    def compiled(
+        self, kinds: Mapping[str, str], args: Mapping[str, str], outputs: Sequence[str], *, runtime_args: bool = False
+    ) -> Compiled:
+        """Code for inputs of these kinds and these arguments, from the cache when nothing it was made of has changed."""
+        from sysmlc.codegen.cpu.cache import key_of
+        from sysmlc.codegen.cpu.compile import compiler_version, object_cache
+
+        parts = [sorted(kinds.items()), sorted(args.items()), list(outputs), runtime_args]
+        key = key_of(
+            "script", self.source.name, self.source.text, json.dumps(parts), self.options.key, compiler_version()
+        )
+        found = object_cache().get(key)
+        made = _unpack(found, self.options) if found is not None else None
+        if made is None:
+            made, sourced = self._compile(kinds, args, outputs, runtime_args)
+            object_cache().put(key, _pack(made, sourced))
+        return made
+
+    def module(
+        self,
+        kinds: Mapping[str, str] | None = None,
+        args: Mapping[str, str] | None = None,
+        outputs: Sequence[str] = (),
+        *,
+        runtime_args: bool = False,
+    ) -> Op:
+        """The program as logical IR, before any pass."""
+        from sysmlc.frontends.dml.lower import compile_source
+
+        types = {name: _TYPES[kind]() for name, kind in (kinds or {}).items()}
+        texts = self.args if args is None else args
+        return compile_source(self.source, texts, inputs=types, outputs=outputs, runtime_args=runtime_args)
+
+    def _compile(
+        self, kinds: Mapping[str, str], args: Mapping[str, str], outputs: Sequence[str], runtime_args: bool
+    ) -> tuple[Compiled, list[Source]]:
+        import gc
+
+        from sysmlc.codegen.cpu.compile import compile_program
+
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            module: Any = self.module(kinds, args, outputs, runtime_args=runtime_args)
+            sourced = {op.loc.source.name: op.loc.source for op in module.walk() if op.loc.line > 0}
+            sourced.pop(self.source.name, None)
+            name = os.path.basename(self.source.name)
+            return compile_program(module, name, self.options), list(sourced.values())
+        finally:
+            if collecting:
+                gc.enable()
+
+
+class Results(Mapping[str, Any]):
+    """What a run handed back: variables by name. Arrays look into the memory of the run and keep it alive."""
+
+    def __init__(self, context: Context, names: Sequence[str], owner: object = None) -> None:
+        self.context = context
+        self._names = tuple(names)
+        self._owner = owner
+        self._values: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._names:
+            raise KeyError(f"{name!r} is not an output of this run; it has {', '.join(self._names) or 'none'}")
+        if name not in self._values:
+            self._values[name] = self.context.output(name)
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def get(self, *names: Any) -> Any:
+        """One value, or a tuple of several: `w, b = results.get("w", "b")`."""
+        found = tuple(self[name] for name in names)
+        return found[0] if len(found) == 1 else found
+
+
+class Script:
+    """A script with its inputs, arguments and outputs, for `MLContext.execute`."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.inputs: dict[str, Any] = {}
+        self.args: dict[str, Any] = {}
+        self.outputs: list[str] = []
+
+    def input(self, *pairs: Any, **values: Any) -> Script:
+        """Bind variables, `input("X", X)` or `input(X=X)`; names with `$` are arguments of the script."""
+        if len(pairs) % 2:
+            raise TypeError("input takes name, value pairs")
+        for name, value in [*zip(pairs[::2], pairs[1::2], strict=True), *values.items()]:
+            if name.startswith("$"):
+                self.args[name[1:]] = value
+            else:
+                self.inputs[name] = value
+        return self
+
+    def output(self, *names: str) -> Script:
+        """Name variables to hand back."""
+        self.outputs += names
+        return self
+
+
+class MLContext:
+    """SystemML's entry point: `MLContext().execute(dml(text).input(X=X).output("w"))`."""
+
+    def __init__(self, *_: Any) -> None:
+        self._statistics: int | None = None
+
+    def setStatistics(self, on: bool, top: int = 10) -> MLContext:  # noqa: N802 (SystemML's name)
+        """Print statistics after each script."""
+        self._statistics = top if on else None
+        return self
+
+    def execute(self, script: Script) -> Results:
+        """Compile and run a script."""
+        program = Program(script.source, args=script.args, outputs=script.outputs)
+        top = self._statistics
+        configure = None if top is None else (lambda context: context.enable_statistics())
+        results = program.run(script.inputs, configure=configure)
+        if top is not None:
+            print(results.context.statistics(top), file=sys.stderr)
+        return results
+
+
+def dml(text: str) -> Script:
+    """A script given as text."""
+    return Script(Source("<script>", text))
+
+
+def dmlFromFile(path: PathLike) -> Script:  # noqa: N802 (SystemML's name)
+    """A script in a file."""
+    return Script(read_source(os.fspath(path)))
+
+
+# -- running ---------------------------------------------------------------------------------------------------------
+
+
+def _print_to_python(context: Context) -> None:
+    """Programs print to the process's output themselves unless `sys.stdout` is something else."""
+    try:
+        direct = sys.stdout.fileno() == 1
+        sys.stdout.flush()
+    except (OSError, ValueError, AttributeError):
+        direct = False
+    if not direct:
+        context.print_to(sys.stdout.write)
+
+
+def _interruptible(start: Callable[[], T], context: Context) -> T:
+    """Run on another thread while this one, the main thread, waits for signals."""
+    if threading.current_thread() is not threading.main_thread():
+        return start()
+    outcome: list[Any] = [None, None]
+
+    def body() -> None:
+        try:
+            outcome[0] = start()
+        except BaseException as error:
+            outcome[1] = error
+
+    before = threading.stack_size(STACK_SIZE)
+    try:
+        thread = threading.Thread(target=body, name="sysmlc", daemon=True)
+        thread.start()
+    finally:
+        threading.stack_size(before)
+    interrupted = False
+    while thread.is_alive():
+        try:
+            thread.join()
+        except KeyboardInterrupt:
+            interrupted = True
+            context.interrupt()
+    if interrupted:
+        raise KeyboardInterrupt
+    if outcome[1] is not None:
+        raise outcome[1]
+    result: T = outcome[0]
+    return result
+
+
+def _assigned(source: Source) -> list[str]:
+    """The variables that a script assigns outside of control flow."""
+    from sysmlc.frontends.dml import ast
+    from sysmlc.frontends.dml.parser import parse
+
+    names: dict[str, None] = {}
+    for statement in parse(source).body:
+        targets: Sequence[Any] = ()
+        if isinstance(statement, ast.Assign):
+            targets = (statement.target,)
+        elif isinstance(statement, ast.MultiAssign):
+            targets = statement.targets
+        names.update((t.name, None) for t in targets if isinstance(t, ast.Name))
+    return list(names)
+
+
+def _matrix_type() -> Any:
+    from sysmlc.ir.types import matrix
+
+    return matrix()
+
+
+def _simple(name: str) -> Callable[[], Any]:
+    def found() -> Any:
+        from sysmlc.ir.types import simple_type
+
+        return simple_type(name)
+
+    return found
+
+
+_TYPES: dict[str, Callable[[], Any]] = {"matrix": _matrix_type} | {k: _simple(k) for k in ("f64", "i64", "i1", "str", "list")}
+
+
+# -- the cache of whole programs ---------------------------------------------------------------------------------------
+
+
+def _pack(made: Compiled, sourced: Sequence[Source]) -> bytes:
+    from sysmlc.codegen.cpu.cache import key_of
+
+    head = {
+        "name": made.name,
+        "parameters": [[p.name, p.has_default, p.default] for p in made.parameters],
+        "sourced": [[s.name, key_of(s.text)] for s in sourced],
+        "llvm": made.llvm,
+        "kernels": made.kernels,
+    }
+    return json.dumps(head).encode()
+
+
+def _unpack(data: bytes, options: Options) -> Compiled | None:
+    """A program from the cache, None when a file it sourced is not what it was."""
+    from sysmlc.codegen.cpu.cache import key_of
+    from sysmlc.codegen.cpu.compile import Compiled
+    from sysmlc.codegen.cpu.tables import Parameter
+
+    head = json.loads(data)
+    for name, digest in head["sourced"]:
+        places = [Path(name), Path(__file__).parent / name]
+        path = next((p for p in places if p.is_file()), None)
+        if path is None or key_of(path.read_text(encoding="utf-8")) != digest:
+            return None
+    parameters = [Parameter(*p) for p in head["parameters"]]
+    return Compiled(head["name"], head["llvm"], head["kernels"], parameters, options)
