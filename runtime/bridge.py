@@ -101,6 +101,16 @@ class Context:
     def enable_statistics(self) -> None:
         self._lib.sm_stats_enable(self._ctx, 1)
 
+    def set_threads(self, count: int) -> None:
+        """How many threads programs of this process use; 0: as many as it may."""
+        self._lib.sm_set_threads(count)
+
+    def stop_on_terminate(self) -> None:
+        """Let SIGTERM stop the program as Ctrl-C does, so that nothing half-written stays behind."""
+        import signal
+
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
     def set_seed(self, seed: int) -> None:
         """The seed of generators whose script gives none."""
         self._lib.sm_set_seed(self._ctx, seed)

@@ -102,7 +102,9 @@ def program_module(text: str, target: Target, level: int) -> Any:
         return module
     if len(text) > SMALL_PROGRAM:
         level = 1
-    builder = llvm.create_pass_builder(target_machine(target), llvm.create_pipeline_tuning_options(speed_level=level))
+    builder = llvm.create_pass_builder(
+        target_machine(target), llvm.create_pipeline_tuning_options(speed_level=level)
+    )
     if level > 1:
         builder.getModulePassManager().run(module, builder)
     else:
@@ -129,6 +131,14 @@ def llvm_version() -> str:
     from importlib.metadata import version
 
     return version("llvmlite")
+
+
+def optimize_module(module: Module, options: Options) -> None:
+    """Run the optimisation pipeline, in place."""
+    from sysmlc.ir.passes import PassManager
+    from sysmlc.passes.pipelines import pipeline
+
+    PassManager(pipeline(options.level)).run(module)
 
 
 def lower_module(module: Module, options: Options) -> None:

@@ -16,10 +16,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from sysmlc.codegen.cpu.compile import Compiled, kernel_object, program_object
+from sysmlc.codegen.cpu.compile import Compiled, kernel_llvm, kernel_object, program_module, program_object
 from sysmlc.codegen.cpu.tables import TYPES, c_bytes
-from sysmlc.codegen.cpu.target import compile_object
+from sysmlc.codegen.cpu.target import compile_object, optimize, parse, target_machine
 from sysmlc.ir.source import Diagnostic
 from sysmlc.runtime.library import blas_library, include_dir, static_library
 
@@ -106,6 +107,22 @@ def program_objects(compiled: Compiled) -> list[bytes]:
         if kernel.variants:
             made.append(kernel_object(kernel, kernel.variants, compiled.target))
     return made
+
+
+def linked_module(compiled: Compiled) -> Any:
+    """The program and its kernels as one LLVM module, optimised: to look at."""
+    whole = program_module(compiled.linked_llvm(), compiled.target, compiled.options.level)
+    for kernel in compiled.kernel_ops.values():
+        if kernel.variants:
+            part = parse(kernel_llvm(kernel, kernel.variants, compiled.target))
+            optimize(part, compiled.target)
+            whole.link_in(part)
+    return whole
+
+
+def linked_assembly(compiled: Compiled) -> str:
+    """The program and its kernels as assembler text."""
+    return str(target_machine(compiled.target).emit_assembly(linked_module(compiled)))
 
 
 def link_executable(compiled: Compiled, output: Path) -> None:

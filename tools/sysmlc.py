@@ -1,0 +1,369 @@
+"""The compiler driver: `sysmlc run script.dml` and `sysmlc script.dml -o prog`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sysmlc.api import Program
+    from sysmlc.codegen.cpu.compile import Compiled
+    from sysmlc.runtime.bridge import Context
+
+HELP = """\
+sysmlc compiles DML, the R-like language of declarative machine learning, to native programs.
+
+  sysmlc run script.dml                               compile and run in this process
+  sysmlc run script.dml -nvargs X=in.csv B=out.csv    with named arguments: $X, $B
+  sysmlc run script.dml -args in.csv 10               with positional arguments: $1, $2
+  sysmlc run -s 'print(sum(seq(1, 10)))'              run a script given as text
+  sysmlc run script.dml -stats 5                      show what took the time
+  sysmlc run script.dml -explain runtime              show what it was compiled to
+
+  sysmlc script.dml -o prog                           make an executable; it needs neither Python nor sysmlc
+  ./prog -nvargs X=in.csv B=out.csv                   ... which takes the same arguments (./prog --help lists them)
+  sysmlc script.dml --emit=lib -o libprog.so          a shared library and prog.h for C, C++, Go, Rust, ...
+  sysmlc script.dml --target-cpu=x86-64-v3 -o prog    for other machines than this one
+
+options of `run`
+  -f FILE             the script (the same as naming it)
+  -s TEXT             the script as text
+  -nvargs k=v ...     named arguments; must come last
+  -args a b ...       positional arguments; must come last
+  -stats [N]          statistics and the N heaviest operators (default 10), on stderr
+  -explain [LEVEL]    print the program instead of running it silently: hops (the logical IR after optimisation),
+                      runtime (default: calls, launches, ownership), dml (before any pass), llvm, asm
+  -config FILE        SystemML configuration (XML)
+  -seed N             seed of rand() and sample() where the script gives none
+  -threads N          use N threads (default: as many as the process may use)
+  -exec MODE          singlenode or hybrid: accepted for compatibility
+
+options of compiling
+  -o FILE             the result (default: the script's name)
+  --emit=KIND         exe (default), lib, obj, asm, llvm, ir
+  --target-cpu=CPU    native (default), x86-64-v2, x86-64-v3, x86-64-v4
+
+both
+  -O0 -O1 -O2         optimisation level (default 2)
+  --version, --help
+"""
+
+KINDS = ("exe", "lib", "obj", "asm", "llvm", "ir")
+EXPLAIN = {"hops": "hops", "recompile_hops": "hops", "runtime": "runtime", "recompile_runtime": "runtime",
+           "dml": "dml", "llvm": "llvm", "asm": "asm"}  # fmt: skip
+
+
+class UsageError(Exception):
+    """The command line makes no sense; the text says why."""
+
+
+@dataclass
+class Command:
+    """What the command line asks for."""
+
+    run: bool = False
+    script: str | None = None
+    text: str | None = None
+    args: dict[str, str] = field(default_factory=dict)
+    stats: int | None = None
+    explain: str | None = None
+    config: str | None = None
+    seed: int | None = None
+    threads: int | None = None
+    level: int | None = None
+    output: str | None = None
+    emit: str = "exe"
+    target: str = "native"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-help", "--help", "-h", "help"):
+        print(HELP, end="")
+        return 0 if argv else 2
+    if argv[0] in ("-version", "--version"):
+        from sysmlc import __version__
+
+        print(f"sysmlc {__version__}")
+        return 0
+    try:
+        command = parse(argv)
+        if command is None:
+            print(HELP, end="")
+            return 0
+        return _guarded(command)
+    except UsageError as error:
+        print(f"sysmlc: {error} (see sysmlc --help)", file=sys.stderr)
+        return 2
+
+
+def _guarded(command: Command) -> int:
+    from sysmlc.ir.source import Diagnostic, DiagnosticGroup
+
+    try:
+        if command.run:
+            return run_script(command)
+        compile_script(command)
+        return 0
+    except (Diagnostic, DiagnosticGroup) as error:
+        return _failed(str(error))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except MemoryError:
+        return _failed("error: out of memory")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except OSError as error:
+        return _failed(f"error: {error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+    except Exception as error:
+        if type(error).__name__ == "NativeError":
+            return _failed(str(error))
+        if os.environ.get("SYSMLC_DEBUG"):
+            raise
+        text = str(error) or type(error).__name__
+        return _failed(
+            f"internal error: {text}\n  this is a bug in sysmlc; SYSMLC_DEBUG=1 shows where it is, "
+            "please report it with the script"
+        )
+
+
+def _failed(text: str) -> int:
+    sys.stdout.flush()
+    print(text, file=sys.stderr)
+    return 1
+
+
+# -- the command line ------------------------------------------------------------------------------------------------
+
+
+def parse(argv: Sequence[str]) -> Command | None:
+    """The command that `argv` gives; None for help."""
+    words = list(argv)
+    command = Command()
+    if words[0] in ("run", "compile", "build"):
+        command.run = words.pop(0) == "run"
+    elif words[0] in ("-f", "-s"):
+        command.run = True  # as SystemML's launcher
+    while words:
+        word = words.pop(0)
+        if word in ("-help", "--help", "-h"):
+            return None
+        if word in ("-nvargs", "--nvargs"):
+            _named_arguments(command, words)
+            break
+        if word in ("-args", "--args"):
+            command.args = {str(i): text for i, text in enumerate(words, 1)}
+            break
+        if not word.startswith("-") or word == "-":
+            _set_script(command, word)
+        elif word.startswith("--") and "=" in word:
+            name, _, value = word.partition("=")
+            _option(command, name, [value])
+        else:
+            _option(command, word, words)
+    if command.script is None and command.text is None:
+        raise UsageError("no script was given")
+    return command
+
+
+def _set_script(command: Command, path: str) -> None:
+    if command.script is not None or command.text is not None:
+        raise UsageError(f"more than one script: '{path}' comes too late; arguments follow -args or -nvargs")
+    command.script = path
+
+
+def _following(option: str, words: list[str]) -> str:
+    if not words:
+        raise UsageError(f"{option} needs a value")
+    return words.pop(0)
+
+
+def _option(command: Command, option: str, words: list[str]) -> None:
+    """Take one option, and its value from the words that follow."""
+    name = "-" + option.lstrip("-")
+    if name == "-f":
+        _set_script(command, _following(option, words))
+    elif name == "-s":
+        if command.script is not None:
+            raise UsageError("-s gives a second script")
+        command.text = _following(option, words)
+    elif name == "-o":
+        command.output = _following(option, words)
+    elif name == "-emit":
+        command.emit = _following(option, words)
+        if command.emit not in KINDS:
+            raise UsageError(f"--emit makes {', '.join(KINDS)}, not '{command.emit}'")
+    elif name == "-target-cpu":
+        command.target = _following(option, words)
+    elif name in ("-O0", "-O1", "-O2"):
+        command.level = int(name[2])
+    elif name == "-stats":
+        command.stats = int(words.pop(0)) if words and words[0].isdigit() else 10
+    elif name == "-explain":
+        command.explain = EXPLAIN[words.pop(0) if words and words[0] in EXPLAIN else "runtime"]
+    elif name == "-config":
+        command.config = _following(option, words)
+    elif name == "-seed":
+        command.seed = _integer(option, _following(option, words))
+    elif name == "-threads":
+        command.threads = _integer(option, _following(option, words))
+        if command.threads < 1:
+            raise UsageError("-threads needs a number of at least 1")
+    elif name == "-exec":
+        _check_mode(_following(option, words))
+    else:
+        raise UsageError(f"unknown option '{option}'")
+
+
+def _check_mode(mode: str) -> None:
+    if mode in ("singlenode", "hybrid"):
+        return
+    if mode in ("spark", "hybrid_spark", "hadoop"):
+        raise UsageError(f"execution mode '{mode}' needs a cluster back end, which this version does not have")
+    raise UsageError(f"unknown execution mode '{mode}': use singlenode or hybrid")
+
+
+def _integer(option: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"{option} needs a whole number, not '{text}'") from None
+
+
+def _named_arguments(command: Command, words: list[str]) -> None:
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name.isidentifier():
+            raise UsageError(f"-nvargs takes name=value pairs, got '{word}'")
+        command.args[name] = value
+
+
+# -- running and compiling -----------------------------------------------------------------------------------------------
+
+
+def _program(command: Command, outputs: Sequence[str] = ()) -> Program:
+    from sysmlc.api import Program, read_source
+    from sysmlc.codegen.cpu.compile import Options
+    from sysmlc.ir.source import Source
+
+    source = Source("<script>", command.text) if command.text is not None else read_source(str(command.script))
+    level = 2 if command.level is None else command.level
+    return Program(source, args=command.args, outputs=outputs, options=Options(level, command.target))
+
+
+def run_script(command: Command) -> int:
+    """Compile and run in this process."""
+    started = time.perf_counter()
+    if command.config is not None:
+        from sysmlc.tools.configuration import apply_configuration
+
+        apply_configuration(command, command.config)
+    program = _program(command)
+    if command.explain is not None:
+        print(explain(program, command.explain))
+        return 0
+    compiled_at = started
+
+    def configure(context: Context) -> None:
+        nonlocal compiled_at
+        compiled_at = time.perf_counter()
+        if command.threads is not None:
+            context.set_threads(command.threads)
+        if command.seed is not None:
+            context.set_seed(command.seed)
+        if command.stats is not None:
+            context.enable_statistics()
+        context.stop_on_terminate()
+
+    results = program.run(configure=configure)
+    if command.stats is not None:
+        done = time.perf_counter()
+        print("SystemML Statistics:", file=sys.stderr)
+        print(f"Total elapsed time:\t\t{done - started:.3f} sec.", file=sys.stderr)
+        print(f"Total compilation time:\t\t{compiled_at - started:.3f} sec.", file=sys.stderr)
+        print(f"Total execution time:\t\t{done - compiled_at:.3f} sec.", file=sys.stderr)
+        print(results.context.statistics(command.stats), end="", file=sys.stderr)
+    return 0
+
+
+def explain(program: Program, level: str, *, runtime_args: bool = False) -> str:
+    """The program at one level, as text."""
+    from sysmlc.codegen.cpu.compile import emit_compiled, optimize_module, lower_module, script_parameters
+    from sysmlc.ir.printer import to_text
+
+    module: Any = program.module(runtime_args=runtime_args)
+    if level == "dml":
+        return to_text(module)
+    parameters = script_parameters(module)
+    if level == "hops":
+        optimize_module(module, program.options)
+        return to_text(module)
+    lower_module(module, program.options)
+    if level == "runtime":
+        return to_text(module)
+    compiled = emit_compiled(module, os.path.basename(program.source.name), parameters, program.options)
+    return _text_of(compiled, level)
+
+
+def _text_of(compiled: Compiled, level: str) -> str:
+    from sysmlc.codegen.cpu.link import linked_assembly, linked_module
+
+    return str(linked_module(compiled)) if level == "llvm" else linked_assembly(compiled)
+
+
+def compile_script(command: Command) -> None:
+    """Make a file of a script."""
+    from sysmlc.ir.source import Diagnostic
+
+    for given, option in ((command.stats, "-stats"), (command.explain, "-explain"), (command.config, "-config"),
+                          (command.seed, "-seed"), (command.threads, "-threads")):  # fmt: skip
+        if given is not None:
+            raise UsageError(f"{option} belongs to `sysmlc run`; executables take -stats, -seed and -threads themselves")
+    program = _program(command)
+    output = Path(command.output or _default_output(command))
+    if output.is_dir():
+        raise Diagnostic(f"cannot write {output}: it is a folder", hint="name the result with -o FILE")
+    if command.script is not None and output.exists() and output.samefile(command.script):
+        raise Diagnostic(f"the result would replace the script {output}", hint="name the result with -o FILE")
+    if command.emit in ("asm", "llvm", "ir"):
+        level = "hops" if command.emit == "ir" else command.emit
+        _write_text(output, explain(program, level, runtime_args=True))
+        return
+    from sysmlc.codegen.cpu import link
+
+    compiled = program.compiled({}, program.args, (), runtime_args=True)
+    make = {"exe": link.link_executable, "lib": link.link_library, "obj": link.link_object}[command.emit]
+    make(compiled, output)
+
+
+def _default_output(command: Command) -> str:
+    if command.script is None:
+        raise UsageError("name the result with -o FILE")
+    stem = Path(command.script).stem
+    return {"exe": stem, "lib": f"lib{stem}.so", "obj": f"{stem}.o", "asm": f"{stem}.s"}.get(
+        command.emit, f"{stem}.{'ll' if command.emit == 'llvm' else 'ir'}"
+    )
+
+
+def _write_text(output: Path, text: str) -> None:
+    if str(output) in ("-", "/dev/stdout"):
+        print(text)
+        return
+    temporary = output.with_name(f".{output.name}.{os.getpid()}.new")
+    try:
+        temporary.write_text(text + "\n")
+        os.replace(temporary, output)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
