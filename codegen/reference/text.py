@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from typing import Any
 
 import numpy as np
@@ -47,14 +47,20 @@ def scalar_text(value: Any) -> str:
 
 
 def fixed_text(x: float, decimal: int) -> str:
-    """`decimal` fraction digits, halves to even on the exact binary value."""
+    """`decimal` fraction digits: the shortest ones that read back, zeros after them, halves to even on the exact value."""
     if x != x:
         return "NaN"
     if x in (float("inf"), float("-inf")):
         return "Infinity" if x > 0 else "-Infinity"
     if x == 0:
         x = 0.0
-    return format(Decimal(x).quantize(Decimal(1).scaleb(-decimal), ROUND_HALF_EVEN), "f")
+    shortest = Decimal(repr(x))
+    exponent = shortest.as_tuple().exponent
+    assert isinstance(exponent, int)
+    exact = shortest if -exponent <= decimal else Decimal(x)
+    with localcontext() as context:
+        context.prec = 400
+        return format(exact.quantize(Decimal(1).scaleb(-decimal), ROUND_HALF_EVEN), "f")
 
 
 def matrix_text(
@@ -87,7 +93,7 @@ def list_text(items: Iterable[Any]) -> str:
             return "\nMatrix:\n" + matrix_text(item)
         return list_text(item.items) if isinstance(item, ListValue) else scalar_text(item)
 
-    return "List containing:\n[" + ", ".join(map(one, items)) + "]\n"
+    return "List containing:\n[" + ", ".join(map(one, items)) + "]"
 
 
 @evaluates("matrix_to_string")
