@@ -25,27 +25,34 @@ class Function:
     arity: int = 1
 
 
-def _reduce(lanes: Lanes, x: Lane, low: Lane | None = None) -> tuple[Lane, Lane]:
-    """n and e^r - 1 with x + low = n ln 2 + r."""
+def _reduce(lanes: Lanes, x: Lane, low: Lane | None = None) -> tuple[Lane, Lane, Lane]:
+    """n, r and a small rest with e^(x + low) = 2^n (1 + r + rest)."""
     n = lanes.fma(x, LOG2_E, MAGIC) - MAGIC
-    r = lanes.fma(n, -LN2_HIGH, x)
+    high = lanes.fma(n, -LN2_HIGH, x)
+    rest = n * LN2_LOW
+    r = high - rest
+    r_low = (high - r) - rest
     if low is not None:
-        r = r + lanes.fma(n, -LN2_LOW, low)
-    else:
-        r = lanes.fma(n, -LN2_LOW, r)
-    return n, lanes.fma(r * r, lanes.polynomial(EXP, r), r)
+        r, r_low = lanes.quick_two_sum(r, r_low + low)
+    return n, r, lanes.fma(r * r, lanes.polynomial(EXP, r), r_low)
+
+
+def _one_more(r: Lane, rest: Lane) -> Lane:
+    """1 + r + rest with one rounding that counts: powers that are exact come out exact."""
+    one = r + 1.0
+    return one + ((r - (one - 1.0)) + rest)
 
 
 def exp(lanes: Lanes, x: Lane) -> Lane:
-    n, p = _reduce(lanes, lanes.at_least(lanes.at_most(x, EXP_MAX), EXP_MIN))
-    return lanes.scale(p + 1.0, n)
+    n, r, rest = _reduce(lanes, lanes.at_least(lanes.at_most(x, EXP_MAX), EXP_MIN))
+    return lanes.scale(_one_more(r, rest), n)
 
 
 def _expm1_of_positive(lanes: Lanes, x: Lane) -> Lane:
     """e^x - 1 for 0 <= x < 700, without cancellation: 2^n p + (2^n - 1)."""
-    n, p = _reduce(lanes, x)
+    n, r, rest = _reduce(lanes, x)
     power = lanes.power_of_two(n)
-    return lanes.fma(power, p, power - 1.0)
+    return lanes.fma(power, r + rest, power - 1.0)
 
 
 def tanh(lanes: Lanes, x: Lane) -> Lane:
@@ -60,8 +67,8 @@ def sigmoid(lanes: Lanes, x: Lane) -> Lane:
 
 def _half_exp(lanes: Lanes, x: Lane) -> Lane:
     """e^x / 2 for x >= 0, which may be finite where e^x is not."""
-    n, p = _reduce(lanes, lanes.at_most(x, 712.0))
-    return lanes.scale(p + 1.0, n - 1.0)
+    n, r, rest = _reduce(lanes, lanes.at_most(x, 712.0))
+    return lanes.scale(_one_more(r, rest), n - 1.0)
 
 
 def sinh(lanes: Lanes, x: Lane) -> Lane:
@@ -148,8 +155,8 @@ def pow(lanes: Lanes, x: Lane, y: Lane) -> Lane:
     p_low = lanes.fma(exponent, low, p_low)
     inside = lanes.compare("olt", lanes.abs(p), 760.0)
     p = lanes.at_least(lanes.at_most(p, EXP_MAX + 1), EXP_MIN)
-    n, e = _reduce(lanes, p, lanes.choose(inside, p_low, 0.0))
-    finite = lanes.scale(e + 1.0, n)
+    n, r, rest = _reduce(lanes, p, lanes.choose(inside, p_low, 0.0))
+    finite = lanes.scale(_one_more(r, rest), n)
     # |x| = 0 or infinite: 0 or infinity, by the sign of y.
     grows = lanes.compare("ogt", size, 1.0) ^ lanes.compare("olt", y, 0.0)
     result = lanes.choose(normal, finite, lanes.choose(grows, math.inf, 0.0))
