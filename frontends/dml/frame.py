@@ -98,7 +98,13 @@ class Frame:
 
     def constant(self, node: ast.Node, value: Literal) -> Value:
         """A constant of the type that `value` has."""
-        return self.emit(node, Constant, value=value)
+        builder = self.builder
+        if node is not self._node:
+            builder.loc = node.loc
+            self._node = node
+        # Every second operation is a constant: made without the checks of `new`.
+        op = Constant("core.constant", (), (type_of(value),), {"value": value}, (), builder.loc)
+        return builder.insert(op).results[0]
 
     @contextmanager
     def inside(self, region: Region) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -50,7 +51,7 @@ def lower_program(
 ) -> Op:
     """The module of a parsed script; see `compile_source`."""
     session = Session(args or {}, runtime_args)
-    with _deep_recursion():
+    with _undisturbed():
         unit = session.files.main(program)
         for one in session.files.units:
             _check(session, one, (inputs or {}) if one is unit else {})
@@ -103,11 +104,14 @@ def _main(session: Session, unit: Unit, inputs: Mapping[str, Type], outputs: Seq
 
 
 @contextmanager
-def _deep_recursion() -> Iterator[None]:
-    """Nesting is bounded by the parser; the frames it takes must fit whatever the caller's depth is."""
-    limit = sys.getrecursionlimit()
+def _undisturbed() -> Iterator[None]:
+    """Room for deep nesting (the parser bounds it), and no search for garbage: nothing made here becomes any."""
+    limit, collecting = sys.getrecursionlimit(), gc.isenabled()
     sys.setrecursionlimit(max(limit, 30 * MAX_DEPTH + 1000))
+    gc.disable()
     try:
         yield
     finally:
         sys.setrecursionlimit(limit)
+        if collecting:
+            gc.enable()
