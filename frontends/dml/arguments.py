@@ -62,6 +62,8 @@ class Builtin:
     """Whether a call makes sense as a statement."""
     named: bool = False
     """Whether all arguments must be named."""
+    raw: bool = False
+    """Whether the emitter gets the builtin itself, to bind the arguments in its own way."""
     name: str = ""
 
     @cached_property
@@ -86,7 +88,7 @@ class Builtin:
 
     def lower(self, frame: Frame, node: ast.Call) -> list[Value]:
         """The results of a call."""
-        if self.signature.startswith("…"):
+        if self.raw or self.signature.startswith("…"):
             made = self.emit(frame, node, self)
         else:
             made = self.emit(frame, node, *self.bind(frame, node))

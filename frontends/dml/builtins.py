@@ -134,11 +134,11 @@ TABLE: Final[dict[str, Builtin]] = {
     "lu": Builtin("A: matrix", op(stat.LU), results=3),
     "svd": Builtin("A: matrix", op(stat.SVD), results=3),
     # distributions
-    "cdf": Builtin(_CDF + _TAIL, matrices.distribution("cdf")),
-    "icdf": Builtin(_CDF, matrices.distribution("icdf")),
+    "cdf": Builtin(_CDF + _TAIL, matrices.distribution("cdf"), raw=True),
+    "icdf": Builtin(_CDF, matrices.distribution("icdf"), raw=True),
     **{short + dist: Builtin(
         "target: number, " + ", ".join(f"{p}: number = ?" for p in matrices.DISTRIBUTIONS[full]) + tail,
-        matrices.distribution(fn, full),
+        matrices.distribution(fn, full), raw=True,
     ) for short, fn, tail in (("p", "cdf", _TAIL), ("q", "icdf", ""))
       for dist, full in (("norm", "normal"), ("exp", "exp"), ("chisq", "chisq"), ("f", "f"), ("t", "t"))},
     # casts
@@ -160,9 +160,9 @@ TABLE: Final[dict[str, Builtin]] = {
     "print": Builtin("…format, …", texts.print_, effect=True),
     "stop": Builtin("message: any", texts.stop, effect=True),
     "assert": Builtin("condition: node", texts.assert_, effect=True),
-    "read": Builtin(_FILE, files.read),
-    "readMM": Builtin(_FILE, files.read),
-    "write": Builtin("target: any, " + _FILE + ", sparse: boolean = ?", files.write, effect=True),
+    "read": Builtin(_FILE, files.read, raw=True),
+    "readMM": Builtin(_FILE, files.read, raw=True),
+    "write": Builtin("target: any, " + _FILE + ", sparse: boolean = ?", files.write, effect=True, raw=True),
 }
 # fmt: on
 for _name, _entry in TABLE.items():
