@@ -22,10 +22,7 @@ class Module(Op):
 
 @define("core.func", traits={"isolated"})
 class Func(Op):
-    """A function `sym`; its parameters are the arguments of `body`, its results what `core.return` gives.
-
-    `results` repeats the declared result types as text, so that calls can be typed without looking inside.
-    """
+    """A function `sym`; its parameters are the arguments of `body`, its results what `core.return` gives."""
 
     sym: Attr[str]
     body: Body

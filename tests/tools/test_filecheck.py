@@ -116,7 +116,9 @@ def test_by_hand():
 
 
 def test_thousands_are_cheap():
-    checks = "// CHECK-LABEL: func f\n// CHECK: [[A:[a-z]]] = add\n// CHECK-NEXT: mul [[A]]\n// CHECK-NOT: div"
+    checks = (
+        "// CHECK-LABEL: func f\n// CHECK: [[A:[a-z]]] = add\n// CHECK-NEXT: mul [[A]]\n// CHECK-NOT: div"
+    )
     start = time.process_time()
     for _ in range(1000):
         filecheck(checks, OUTPUT)
