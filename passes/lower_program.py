@@ -134,8 +134,8 @@ def _convert(b: Builder, op: Op) -> Sequence[Value]:
 
 
 def _compare_strings(b: Builder, op: Op) -> Sequence[Value]:
-    order = b.op(RtCall, op.operands, callee="sm_string_compare", types=[i32]).result
-    return (b(Binary, op.fn, order, b(Constant, value=0, types=[i32])),)
+    order = b.op(RtCall, op.operands, callee="sm_string_compare", types=[i64]).result
+    return (b(Binary, op.fn, order, b(Constant, value=0)),)
 
 
 def _choose(b: Builder, op: Op) -> Sequence[Value]:

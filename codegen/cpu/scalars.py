@@ -125,7 +125,11 @@ def _checked_int(e: Emitter, op: Op, fn: str, a: str, b: str) -> str:
 
 
 def _floor_int(e: Emitter, op: Op, fn: str, a: str, b: str) -> str:
-    e.fail_if(e.emit(f"icmp eq i64 {b}, 0"), OVERFLOW, op)
+    zero = e.emit(f"icmp eq i64 {b}, 0")
+    if fn == "mod":  # x %% 0 is 0, as x %% 1 is
+        b = e.emit(f"select i1 {zero}, i64 1, i64 {b}")
+    else:
+        e.fail_if(zero, OVERFLOW, op)
     least = e.emit(f"icmp eq i64 {a}, {-(2**63)}")
     minus = e.emit(f"icmp eq i64 {b}, -1")
     e.fail_if(e.emit(f"and i1 {least}, {minus}"), OVERFLOW, op)

@@ -22,10 +22,8 @@ def _floor_div(x: Any, y: Any) -> Any:
 def _mod(x: Any, y: Any) -> Any:
     q = x / y
     # A quotient beyond the integers of a double has no meaningful remainder: 0.
-    r = np.where(np.abs(q) < 2.0**53, x - np.floor(q) * y, np.where(np.isfinite(x) & (y != 0), 0.0, np.nan))
-    return np.where(
-        np.isinf(y) & np.isfinite(x), np.where((x < 0) != (y < 0), np.where(x == 0, 0.0, np.nan), x), r
-    )
+    r = np.where((np.abs(q) >= 2.0**53) & np.isfinite(q), 0.0, x - np.floor(q) * y)
+    return np.where(np.isinf(y) & np.isfinite(x), np.where(x * y < 0, y, x), r)
 
 
 def _bits(f: Any) -> Any:

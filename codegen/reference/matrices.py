@@ -135,7 +135,7 @@ def _size(op: Op, rows: int, cols: int) -> tuple[int, int]:
 
 @evaluates("fill")
 def fill(op: Op, value: float, rows: int, cols: int) -> Any:
-    return np.full(_size(op, rows, cols), float(value))
+    return np.full(_size(op, rows, cols), value + 0.0)  # a fill with -0.0 is a fill with 0.0
 
 
 @evaluates("as_matrix")

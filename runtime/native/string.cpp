@@ -46,7 +46,7 @@ SM_API sm_string* sm_concat(sm_ctx* ctx, sm_string* a, sm_string* b) {
 }
 
 // Negative, 0 or positive, by bytes: for UTF-8 that is the order of the code points.
-SM_API int32_t sm_string_compare(sm_ctx*, sm_string* a, sm_string* b) {
+SM_API int64_t sm_string_compare(sm_ctx*, sm_string* a, sm_string* b) {
     int order = view(a).compare(view(b));
     return order < 0 ? -1 : order > 0;
 }
