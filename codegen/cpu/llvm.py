@@ -81,8 +81,11 @@ class KernelPrinter:
 
     def region(self, region: Region) -> list[str]:
         """Print a region; what it yields, as text."""
+        # What is found out about outer values in here does not hold after the region.
+        outer = dict(self.truth)
         for op in region:
             if op.name in ("core.yield", "core.return"):
+                self.truth = outer
                 return [self.text[v] for v in op.operands]
             self.op(op)
         raise AssertionError("a region without a terminator")

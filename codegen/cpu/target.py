@@ -100,6 +100,7 @@ def parse(text: str) -> Any:
     import llvmlite.binding as llvm
 
     module = llvm.parse_assembly(text)
+    module.verify()
     module.triple = TRIPLE
     return module
 
