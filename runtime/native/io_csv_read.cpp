@@ -41,8 +41,8 @@ struct SparseSink {
 class Csv {
 public:
     Csv(const Source& source, const ReadOptions& options) : source_(source), options_(options), sep_(options.sep) {
-        // A separator that can be part of a number is only found by looking at whole cells.
-        simple_ = sep_.size() == 1 && !std::strchr("+-.0123456789eE", sep_[0]);
+        // Where a number may not be what it seems, only whole cells are looked at.
+        simple_ = options.na_strings.empty() && sep_.size() == 1 && !std::strchr("+-.0123456789eE", sep_[0]);
         if (options.header) skip_header();
         chunks_ = chunks(source, first_);
         cols_ = options.cols;
