@@ -2,54 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from sysmlc.ir.core import Op
 from sysmlc.ir.source import Diagnostic
 
 
-def emitted(module: Op, form: str, cpu: str) -> str:
-    """The module as `mlir`, `llvm` or `asm` for the processor `cpu`."""
+def emitted(module: Op, form: str, cpu: str, level: int) -> str:
+    """A lowered module as `llvm` or `asm` for the processor `cpu`, or any as `mlir`."""
     if form == "mlir":
         from sysmlc.ir.mlir import to_mlir
 
         return to_mlir(module)
-    from sysmlc.codegen.cpu.target import compile_assembly, make_target
+    from sysmlc.codegen.cpu.compile import Options
+    from sysmlc.codegen.cpu.target import make_target
 
     try:
-        target = make_target(cpu)
+        make_target(cpu)
     except ValueError as error:
         raise Diagnostic(str(error)) from None
-    parts = _llvm_parts(module, target)
-    if form == "asm":
-        parts = [compile_assembly(part, target) for part in parts]
-    return "\n".join(parts)
+    options = Options(level, cpu)
+    if any(op.attrs.get("sym") == "main" for op in module.regions[0]):
+        return _program(module, form, options)
+    return _kernels(module, form, options)
 
 
-def _llvm_parts(module: Op, target: object) -> list[str]:
-    """The LLVM modules of a lowered program: its functions, and each variant of its kernels."""
-    from sysmlc.codegen.cpu.llvm import emit_kernel_llvm, emit_variant
-    from sysmlc.codegen.cpu.program import emit_program
-    from sysmlc.ir.dialects.core import Func
-    from sysmlc.ir.dialects.kernel import CellKernel, KernelFunc
+def _program(module: Any, form: str, options: Any) -> str:
+    from sysmlc.codegen.cpu.compile import emit_compiled
+    from sysmlc.codegen.cpu.link import linked_assembly, linked_module
 
-    parts = []
-    for op in module.regions[0]:
-        if isinstance(op, Func):
-            for inner in op.walk():
-                if inner.dialect in ("fused",) or ("dml" in inner.dialect and "cellwise" not in inner.traits):
-                    raise inner.error("is not lowered yet", "run the whole pipeline first: -O1")
-    if any(isinstance(op, Func) for op in module.regions[0]):
-        parts.append(emit_program(module))
-    for op in module.regions[0]:
-        if isinstance(op, CellKernel):
-            parts += [emit_variant(op, key, target) for key in op.variants]
-    functions = [op for op in module.regions[0] if isinstance(op, KernelFunc)]
-    if functions:
-        parts.append(emit_kernel_llvm(functions, target))
-    return parts
+    for function in module.body:
+        if function.name == "core.func":
+            _check_lowered(function)
+    compiled = emit_compiled(module, "script", [], options)
+    return str(linked_module(compiled)) if form == "llvm" else linked_assembly(compiled)
 
 
-def evaluated(module: Op) -> str:
-    """What the module prints when the reference evaluator runs it."""
+def _check_lowered(function: Op) -> None:
+    for op in function.walk():
+        scalar = "cellwise" in op.traits and not any(v.type.text.startswith("matrix") for v in op.operands)
+        if op.dialect in ("dml", "fused") and not scalar:
+            raise op.error("is not lowered", "without passes of your own, --emit=llvm lowers what it prints")
+
+
+def _kernels(module: Any, form: str, options: Any) -> str:
+    """Kernels on their own: functions as they are, and each variant of a `kernel.cell`."""
+    from sysmlc.codegen.cpu.llvm import emit_kernel_llvm
+    from sysmlc.codegen.cpu.target import compile_assembly, make_target
+    from sysmlc.passes.vectorize_cells import vectorize
+
+    target = make_target(options.target)
+    functions = [op for op in module.body if op.name == "kernel.func"]
+    for op in module.body:
+        if op.name == "kernel.cell":
+            functions += [vectorize(op, key, target.lanes) for key in op.variants]
+    if not functions:
+        raise Diagnostic("there is no function 'main' and no kernel to print")
+    text = emit_kernel_llvm(functions, target)
+    return text if form == "llvm" else compile_assembly(text, target)
+
+
+def evaluated(module: Op, args: Mapping[str, str]) -> str:
+    """What the module prints when the reference evaluator runs it, then its outputs by name."""
     from sysmlc.codegen.reference import evaluate
 
-    return str(evaluate(module))
+    main = next((op for op in module.regions[0] if op.attrs.get("sym") == "main"), None)
+    if main is None:
+        raise Diagnostic("there is no function 'main' to run")
+    if main.regions[0].args:
+        raise Diagnostic(
+            "'main' has parameters, so it cannot be run", main.loc, hint="use dml.input and dml.output"
+        )
+    lines: list[str] = []
+    outputs = evaluate(module, args=args, output=lambda text: lines.append(str(text)))
+    lines += [f"{name} = {value}" for name, value in outputs.items()]
+    return "".join(f"{line}\n" for line in lines)

@@ -18,6 +18,7 @@ from sysmlc.ir.printer import to_text
 from sysmlc.ir.source import Diagnostic, DiagnosticGroup, Source
 from sysmlc.ir.verify import verify
 from sysmlc.passes import all_passes, find_pass, parse_pipeline
+from sysmlc.passes.pipelines import lowering, pipeline
 from sysmlc.tools.expected import Expectations
 
 EXAMPLES = """\
@@ -27,7 +28,7 @@ examples:
   sysmlc-opt f.ir -p 'cse,simplify{group=sum}'    run two passes
   sysmlc-opt f.ir -O2 --print-ir-after-change     follow the IR through a pipeline
   sysmlc-opt f.ir -O2 --timing --stats            where the time goes, which rules apply
-  sysmlc-opt f.ir -O2 --emit=asm                  machine code, as text
+  sysmlc-opt script.dml -O2 --emit=asm            lower it, too, and print machine code as text
   sysmlc-opt f.ir --evaluate                      run it on the reference evaluator
   sysmlc-opt - < f.ir                             read standard input
 
@@ -178,8 +179,6 @@ class _Run:
         return int(failed)
 
     def passes(self) -> list[Pass]:
-        from sysmlc.passes.pipelines import pipeline
-
         given = self.given
         for name in _names(given.print_ir_before) + _names(given.print_ir_after):
             if find_pass(name) is None:
@@ -230,8 +229,11 @@ class _Run:
 
     def compile(self, source: Source, passes: list[Pass]) -> str:
         given = self.given
-        module = load(source, dict(a.partition("=")[::2] for a in given.arg))
+        args = dict(a.partition("=")[::2] for a in given.arg)
+        module = load(source, args)
         verify(module)
+        if given.emit in ("llvm", "asm") and not given.evaluate and not _is_lowered(module, passes):
+            passes = passes + lowering()
         instruments, timing = self.instruments()
         manager = PassManager(passes, given.verify_each, instruments)
         try:
@@ -244,12 +246,12 @@ class _Run:
         if given.evaluate:
             from sysmlc.tools.emit import evaluated
 
-            return evaluated(module)
+            return evaluated(module, args)
         if given.emit == "ir":
             return to_text(module, locations=given.locations)
         from sysmlc.tools.emit import emitted
 
-        return emitted(module, given.emit, given.target_cpu)
+        return emitted(module, given.emit, given.target_cpu, int(given.level or 0))
 
     def instruments(self) -> tuple[list[Instrument], Timing | None]:
         given, made = self.given, list[Instrument]()
@@ -278,6 +280,12 @@ def load(source: Source, args: dict[str, str]) -> Op:
     import sysmlc.ir.dialects  # noqa: F401 (operations must be known before they are read)
 
     return parse_source(source)
+
+
+def _is_lowered(module: Op, passes: list[Pass]) -> bool:
+    """Whether the module is, or the passes take it, (partly) below the logical level."""
+    names = {p.name for p in lowering()}
+    return any(p.name in names for p in passes) or any(op.dialect in ("rt", "kernel") for op in module.walk())
 
 
 def _names(lists: Iterable[str]) -> list[str]:
