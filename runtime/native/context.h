@@ -71,7 +71,7 @@ void count_conversion(sm_ctx* ctx, int to_format) noexcept;
 // Buffers: 64-byte aligned; big ones use huge pages and are kept for reuse.
 void* alloc_buffer(int64_t bytes, bool zeroed);
 void free_buffer(void* buffer, int64_t bytes) noexcept;
-void account_object(int64_t bytes) noexcept;  // adds to the live bytes (negative: subtracts)
+int64_t physical_memory();
 std::string byte_text(double bytes);          // "1.5 GB"
 
 void check_interrupt(sm_ctx* ctx);

@@ -84,6 +84,9 @@ using sm::Matrix;
 
 SM_API sm_matrix* sm_fill(sm_ctx* ctx, double value, int64_t rows, int64_t cols) {
     return SM_ENTRY(ctx, {
+        // Zeros that would fill the memory are likely to stay zeros mostly.
+        if (value == 0 && rows > 1 && cols > 1 && cols <= INT32_MAX && double(rows) * double(cols) * 8 > double(sm::physical_memory()) / 2)
+            return sm::new_csr_empty(ctx, rows, cols).take();
         return (value != 0 ? sm::new_dense_fill(ctx, rows, cols, value) : sm::new_dense_zero(ctx, rows, cols)).take();
     });
 }

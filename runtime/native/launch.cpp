@@ -29,7 +29,7 @@ struct Launch {
     bool flat = false;           // all operands are contiguous: one long row
     uint32_t key = 0;
     sm_cell_fn fn = nullptr;
-    sm_cell_args call{};
+    sm_cell_args call;           // the fields of inputs and outputs that exist are set
     Matrix out[SM_MAX_OUT];
     std::vector<int64_t> starts; // row (or flat column) bounds of the chunks
     std::vector<double> partials[SM_MAX_OUT];
@@ -201,10 +201,13 @@ void Launch::choose_variant() {
 }
 
 void Launch::bind_inputs() {
+    call.rowptr = call.rowptr2 = nullptr;
+    call.colidx = call.colidx2 = nullptr;
     for (int i = 0; i < kernel->n_in; i++) {
         if (!in[i]) {
             scalar[i] = args[i].v.f64;
             call.in[i] = &scalar[i];
+            call.in_rs[i] = 0;
             continue;
         }
         const sm_matrix* m = in[i].get();
@@ -228,6 +231,7 @@ int64_t chunk_cells(int64_t total) {
 }
 
 void Launch::cut() {
+    starts.reserve(2);
     starts.push_back(0);
     if (form != SM_FORM_DENSE) {
         const int64_t* rowptr = in[driver]->rowptr;
@@ -338,6 +342,7 @@ void Launch::allocate() {
             case SM_OUT_ROW:
                 out[k] = new_dense(ctx, rows, 1);
                 call.out[k] = values(out[k].get());
+                call.out_rs[k] = 1;
                 std::fill(call.out[k], call.out[k] + rows, id);
                 break;
             default:
@@ -351,8 +356,7 @@ void Launch::allocate() {
 }
 
 void Launch::run() {
-    parallel_for(ctx, chunks(), [&](int64_t chunk) {
-        sm_cell_args a = call;
+    auto run_chunk = [&](sm_cell_args& a, int64_t chunk) {
         for (int k = 0; k < kernel->n_out; k++) {
             if (kernel->out_kind[k] == SM_OUT_FULL) a.out[k] = &partials[k][size_t(chunk) * 2];
             if (kernel->out_kind[k] == SM_OUT_COL) a.out[k] = &partials[k][size_t(chunk) * 2 * size_t(cols)];
@@ -360,6 +364,11 @@ void Launch::run() {
         int64_t begin = starts[size_t(chunk)], end = starts[size_t(chunk) + 1];
         if (flat) fn(&a, 0, 1, begin, end);
         else fn(&a, begin, end, 0, cols);
+    };
+    if (chunks() == 1) return run_chunk(call, 0);
+    parallel_for(ctx, chunks(), [&](int64_t chunk) {
+        sm_cell_args a = call;
+        run_chunk(a, chunk);
     });
 }
 
@@ -443,7 +452,7 @@ void Launch::combine() {
 }  // namespace
 
 void launch_cell(sm_ctx* ctx, const sm_cell_kernel* kernel, const sm_arg* args, uint32_t consumed, void** results) {
-    Launch l{};
+    Launch l;
     l.ctx = ctx;
     l.kernel = kernel;
     l.args = args;

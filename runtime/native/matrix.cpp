@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include <atomic>
 #include <vector>
 
 namespace sm {
@@ -200,6 +201,18 @@ Matrix to_csr(sm_ctx* ctx, sm_matrix* m) {
     return r;
 }
 
+namespace {
+
+bool has_zeros(sm_ctx* ctx, const sm_matrix* m) {
+    std::atomic<bool> found{false};
+    parallel_chunks(ctx, m->nnz, 4 * kGrain, [&](int64_t b, int64_t e) {
+        if (nonzeros(values(m) + b, e - b) != e - b) found.store(true, std::memory_order_relaxed);
+    });
+    return found.load();
+}
+
+}  // namespace
+
 void drop_zeros(sm_ctx*, sm_matrix* m) {
     int64_t out = 0, begin = 0;
     for (int64_t i = 0; i < m->rows; i++) {
@@ -217,7 +230,7 @@ void drop_zeros(sm_ctx*, sm_matrix* m) {
 
 Matrix finish(sm_ctx* ctx, Matrix m) {
     if (is_csr(m.get())) {
-        if (m->nnz > 0 && nonzeros(values(m.get()), m->nnz) != m->nnz) {
+        if (m->nnz > 0 && has_zeros(ctx, m.get())) {
             if (!reusable(m.get())) m = copy(ctx, m.get());
             drop_zeros(ctx, m.get());
         }

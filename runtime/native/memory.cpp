@@ -35,6 +35,32 @@ FreeList& free_list() {
     return *list;
 }
 
+// Programs over small matrices make and drop buffers of a few sizes all the time: each thread keeps some.
+struct SmallBuffers {
+    static constexpr int kSizes = 64, kKept = 8;  // sizes 64, 128, … 4096
+    void* slot[kSizes][kKept];
+    uint8_t count[kSizes] = {};
+    ~SmallBuffers() {
+        for (int i = 0; i < kSizes; i++)
+            while (count[i] > 0) free(slot[i][--count[i]]);
+    }
+};
+thread_local SmallBuffers small;
+
+void* alloc_small(size_t rounded) {
+    size_t i = rounded / 64 - 1;
+    if (i < SmallBuffers::kSizes && small.count[i] > 0) return small.slot[i][--small.count[i]];
+    return aligned_alloc(64, rounded);
+}
+
+void free_small(void* buffer, size_t rounded) {
+    size_t i = rounded / 64 - 1;
+    if (i < SmallBuffers::kSizes && small.count[i] < SmallBuffers::kKept) small.slot[i][small.count[i]++] = buffer;
+    else free(buffer);
+}
+
+int64_t rounded_up(int64_t bytes) { return bytes < 64 ? 64 : (bytes + 63) & ~int64_t(63); }
+
 void add_live(int64_t bytes) {
     int64_t now = live.fetch_add(bytes, std::memory_order_relaxed) + bytes;
     int64_t seen = peak.load(std::memory_order_relaxed);
@@ -118,11 +144,6 @@ MapHeader* map_fresh(int64_t bytes) {
     return header;
 }
 
-int64_t physical_memory() {
-    static const int64_t bytes = int64_t(sysconf(_SC_PHYS_PAGES)) * int64_t(sysconf(_SC_PAGESIZE));
-    return bytes;
-}
-
 [[noreturn]] void out_of_memory(int64_t bytes) {
     throw Error("out of memory: cannot allocate " + byte_text(double(bytes)) + " (" +
                 byte_text(double(live.load())) + " in use)");
@@ -137,14 +158,18 @@ std::string byte_text(double bytes) {
     return format(u == 0 ? "%.0f %s" : "%.1f %s", bytes, unit[u]);
 }
 
-void account_object(int64_t bytes) noexcept { add_live(bytes); }
+int64_t physical_memory() {
+    static const int64_t bytes = int64_t(sysconf(_SC_PHYS_PAGES)) * int64_t(sysconf(_SC_PAGESIZE));
+    return bytes;
+}
+
 
 void* alloc_buffer(int64_t bytes, bool zeroed) {
     if (bytes < 64) bytes = 64;
     void* result = nullptr;
     if (bytes < kMapped) {
-        size_t rounded = static_cast<size_t>((bytes + 63) & ~int64_t(63));
-        result = aligned_alloc(64, rounded);
+        size_t rounded = static_cast<size_t>(rounded_up(bytes));
+        result = alloc_small(rounded);
         if (!result) {
             drop_cached();
             result = aligned_alloc(64, rounded);
@@ -176,7 +201,7 @@ void free_buffer(void* buffer, int64_t bytes) noexcept {
     if (!buffer) return;
     if (bytes < 64) bytes = 64;
     add_live(-bytes);
-    if (bytes < kMapped) return free(buffer);
+    if (bytes < kMapped) return free_small(buffer, static_cast<size_t>(rounded_up(bytes)));
     MapHeader* h = static_cast<MapHeader*>(buffer) - 1;
     if (!cache(h)) unmap(h);
 }
