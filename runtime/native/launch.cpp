@@ -1,90 +1,14 @@
 // Launching cell kernels: shapes, formats, variants, chunks, and the combination of partial aggregates.
 // Everything that decides an order of operations depends on sizes and data only, never on the threads.
-#include "context.h"
+#include "launch.h"
 
-#include <math.h>
 #include <string.h>
 
 #include <algorithm>
-#include <limits>
-#include <vector>
 
 namespace sm {
-namespace {
 
 constexpr int64_t kSerial = 32768;  // cells below which one chunk does it all
-
-struct Launch {
-    sm_ctx* ctx;
-    const sm_cell_kernel* kernel;
-    const sm_arg* args;
-    uint32_t consumed;
-    void** results;
-
-    int64_t rows = 1, cols = 1;
-    Matrix in[SM_MAX_IN];        // matrices as the kernel reads them
-    double scalar[SM_MAX_IN];
-    int form = SM_FORM_DENSE;
-    int driver = -1;             // the CSR input that drives, or -1
-    bool flat = false;           // all operands are contiguous: one long row
-    uint32_t key = 0;
-    sm_cell_fn fn = nullptr;
-    sm_cell_args call;           // the fields of inputs and outputs that exist are set
-    Matrix out[SM_MAX_OUT];
-    std::vector<int64_t> starts; // row (or flat column) bounds of the chunks
-    std::vector<double> partials[SM_MAX_OUT];
-
-    bool is_matrix(int i) const { return args[i].tag == SM_TAG_MATRIX; }
-    bool full(int i) const { return is_matrix(i) && args[i].v.matrix->rows == rows && args[i].v.matrix->cols == cols; }
-    bool has_kind(int kind) const {
-        for (int k = 0; k < kernel->n_out; k++)
-            if (kernel->out_kind[k] == kind) return true;
-        return false;
-    }
-    int64_t chunks() const { return int64_t(starts.size()) - 1; }
-
-    void find_shape();
-    [[noreturn]] void shape_mismatch();
-    bool variant_exists(uint32_t wanted) const;
-    uint32_t vector_bits() const;
-    void choose_form();
-    void choose_variant();
-    void bind_inputs();
-    void cut();
-    void allocate();
-    void run();
-    void combine();
-    Matrix reusable_input(uint8_t format);
-    void union_structure(sm_matrix* r);
-};
-
-double identity(int fn) {
-    switch (fn) {
-        case SM_AGG_SUM: return 0;
-        case SM_AGG_PROD: return 1;
-        case SM_AGG_MIN: return std::numeric_limits<double>::infinity();
-        default: return -std::numeric_limits<double>::infinity();
-    }
-}
-
-// min and max let NaN through.
-double pick(int fn, double a, double b) {
-    if (fn == SM_AGG_PROD) return a * b;
-    if (a != a) return a;
-    if (b != b) return b;
-    return fn == SM_AGG_MIN ? std::min(a, b) : std::max(a, b);
-}
-
-// A compensated running sum; an infinite or NaN value makes the compensation meaningless.
-struct Sum {
-    double value = 0, rest = 0;
-    void add(double x) {
-        double t = value + x;
-        rest += fabs(value) >= fabs(x) ? (value - t) + x : (x - t) + value;
-        value = t;
-    }
-    double result() const { return std::isfinite(value) ? value + rest : value; }
-};
 
 void Launch::shape_mismatch() {
     std::string shapes;
@@ -135,7 +59,7 @@ uint32_t Launch::vector_bits() const {
     return bits;
 }
 
-int csr_form(int i) { return i == 0 ? SM_FORM_CSR0 : i == 1 ? SM_FORM_CSR1 : i + 2; }
+static int csr_form(int i) { return i == 0 ? SM_FORM_CSR0 : i == 1 ? SM_FORM_CSR1 : i + 2; }
 
 // A CSR input drives the kernel when zeros in it make zeros in the result; two may be merged when zeros in both do.
 void Launch::choose_form() {
@@ -165,7 +89,7 @@ void Launch::choose_form() {
         if (is_matrix(i) && !full(i) && cells(args[i].v.matrix) != 1) flat = false;
 }
 
-sm_cell_fn lookup(sm_ctx* ctx, const sm_cell_kernel* kernel, uint32_t key) {
+static sm_cell_fn lookup(sm_ctx* ctx, const sm_cell_kernel* kernel, uint32_t key) {
     for (int i = 0; i < kernel->n_variants; i++)
         if (kernel->variant_keys[i] == key) {
             if (!kernel->variants[i] && ctx->resolve) kernel->variants[i] = ctx->resolve(ctx, kernel, key);
@@ -225,7 +149,7 @@ void Launch::bind_inputs() {
 }
 
 // Chunks of about 128 KiB a stream; larger ones for large matrices, so that their number stays in the hundreds.
-int64_t chunk_cells(int64_t total) {
+static int64_t chunk_cells(int64_t total) {
     int64_t size = (total / 256 + 8191) / 8192 * 8192;
     return std::clamp<int64_t>(size, 16384, 131072);
 }
@@ -257,104 +181,6 @@ void Launch::cut() {
     if (extent > 0) starts.push_back(extent);
 }
 
-// The matrix of a consumed input that nobody else holds, to be overwritten by a map output.
-Matrix Launch::reusable_input(uint8_t format) {
-    for (int i = 0; i < kernel->n_in; i++) {
-        if (!(consumed >> i & 1) || !full(i)) continue;
-        sm_matrix* m = args[i].v.matrix;
-        int others = in[i].get() == m ? 2 : 1;  // the caller's reference and ours
-        if (m->format != format || (m->flags & SM_READONLY) || m->o.holds || __atomic_load_n(&m->o.refs, __ATOMIC_ACQUIRE) != others) continue;
-        if (format == SM_CSR && i != driver) continue;
-        bool twice = false;
-        for (int j = 0; j < kernel->n_in; j++) twice = twice || (j != i && is_matrix(j) && args[j].v.matrix == m);
-        if (twice) continue;
-        consumed &= ~(1u << i);
-        m->nnz = format == SM_CSR ? m->nnz : -1;
-        return Matrix(m);
-    }
-    return Matrix();
-}
-
-void Launch::union_structure(sm_matrix* r) {
-    const sm_matrix *a = in[0].get(), *b = in[1].get();
-    parallel_for(ctx, chunks(), [&](int64_t chunk) {
-        for (int64_t i = starts[size_t(chunk)]; i < starts[size_t(chunk) + 1]; i++) {
-            int64_t p = a->rowptr[i], q = b->rowptr[i], pe = a->rowptr[i + 1], qe = b->rowptr[i + 1], o = r->rowptr[i];
-            while (p < pe && q < qe) {
-                int32_t ca = a->colidx[p], cb = b->colidx[q];
-                r->colidx[o++] = std::min(ca, cb);
-                p += ca <= cb;
-                q += cb <= ca;
-            }
-            while (p < pe) r->colidx[o++] = a->colidx[p++];
-            while (q < qe) r->colidx[o++] = b->colidx[q++];
-        }
-    });
-}
-
-std::vector<int64_t> union_rowptr(Launch& l) {
-    const sm_matrix *a = l.in[0].get(), *b = l.in[1].get();
-    std::vector<int64_t> ptr(size_t(l.rows) + 1, 0);
-    parallel_for(l.ctx, l.chunks(), [&](int64_t chunk) {
-        for (int64_t i = l.starts[size_t(chunk)]; i < l.starts[size_t(chunk) + 1]; i++) {
-            int64_t p = a->rowptr[i], q = b->rowptr[i], pe = a->rowptr[i + 1], qe = b->rowptr[i + 1];
-            int64_t common = 0, all = (pe - p) + (qe - q);
-            while (p < pe && q < qe) {
-                int32_t ca = a->colidx[p], cb = b->colidx[q];
-                common += ca == cb;
-                p += ca <= cb;
-                q += cb <= ca;
-            }
-            ptr[size_t(i) + 1] = all - common;
-        }
-    });
-    for (size_t i = 1; i < ptr.size(); i++) ptr[i] += ptr[i - 1];
-    return ptr;
-}
-
-void Launch::allocate() {
-    std::vector<int64_t> merged;
-    for (int k = 0; k < kernel->n_out; k++) {
-        double id = identity(kernel->out_fn[k]);
-        switch (kernel->out_kind[k]) {
-            case SM_OUT_MAP:
-                out[k] = form == SM_FORM_UNION ? Matrix() : reusable_input(form == SM_FORM_DENSE ? SM_DENSE : SM_CSR);
-                if (form == SM_FORM_DENSE) {
-                    if (!out[k]) out[k] = new_dense(ctx, rows, cols);
-                } else if (form == SM_FORM_UNION) {
-                    if (merged.empty()) merged = union_rowptr(*this);
-                    out[k] = new_csr(ctx, rows, cols, merged.back());
-                    memcpy(out[k]->rowptr, merged.data(), merged.size() * 8);
-                    union_structure(out[k].get());
-                } else if (!out[k]) {
-                    const sm_matrix* d = in[driver].get();
-                    out[k] = new_csr(ctx, rows, cols, d->nnz);
-                    memcpy(out[k]->rowptr, d->rowptr, size_t(rows + 1) * 8);
-                    memcpy(out[k]->colidx, d->colidx, size_t(d->nnz) * 4);
-                }
-                call.out[k] = values(out[k].get());
-                call.out_rs[k] = form == SM_FORM_UNION ? reinterpret_cast<intptr_t>(out[k]->rowptr) : flat ? 0 : cols;
-                break;
-            case SM_OUT_FULL:
-                partials[k].assign(size_t(chunks()) * 2, 0.0);
-                for (size_t i = 0; i < partials[k].size(); i += 2) partials[k][i] = id;
-                break;
-            case SM_OUT_ROW:
-                out[k] = new_dense(ctx, rows, 1);
-                call.out[k] = values(out[k].get());
-                call.out_rs[k] = 1;
-                std::fill(call.out[k], call.out[k] + rows, id);
-                break;
-            default:
-                call.out_rs[k] = cols;
-                partials[k].assign(size_t(chunks()) * 2 * size_t(cols), 0.0);
-                if (id != 0)
-                    for (int64_t c = 0; c < chunks(); c++)
-                        std::fill_n(partials[k].begin() + c * 2 * cols, cols, id);
-        }
-    }
-}
-
 void Launch::run() {
     auto run_chunk = [&](sm_cell_args& a, int64_t chunk) {
         for (int k = 0; k < kernel->n_out; k++) {
@@ -372,86 +198,7 @@ void Launch::run() {
     });
 }
 
-// Entries that a CSR-driven kernel did not see are zeros of the result.
-double with_zeros(int fn, double v, bool zeros) { return zeros && fn != SM_AGG_SUM ? pick(fn, v, 0.0) : v; }
-
-void Launch::combine() {
-    const sm_matrix* d = driver >= 0 ? in[driver].get() : nullptr;
-    bool drops = form != SM_FORM_DENSE;
-    auto stored = [&](int64_t i) -> int64_t {  // entries of row i that the kernel saw
-        if (form != SM_FORM_UNION) return d->rowptr[i + 1] - d->rowptr[i];
-        const sm_matrix* b = in[1].get();
-        int64_t p = d->rowptr[i], q = b->rowptr[i], n = 0;
-        for (; p < d->rowptr[i + 1] && q < b->rowptr[i + 1]; n++) {
-            int32_t ca = d->colidx[p], cb = b->colidx[q];
-            p += ca <= cb;
-            q += cb <= ca;
-        }
-        return n + (d->rowptr[i + 1] - p) + (b->rowptr[i + 1] - q);
-    };
-    for (int k = 0; k < kernel->n_out; k++) {
-        int f = kernel->out_fn[k];
-        auto** matrix_result = static_cast<sm_matrix**>(results[k]);
-        if (kernel->out_kind[k] == SM_OUT_MAP) continue;
-        if (kernel->out_kind[k] == SM_OUT_FULL) {
-            double v = identity(f);
-            Sum sum;
-            for (size_t i = 0; i < partials[k].size(); i += 2) {
-                double part = partials[k][i], rest = partials[k][i + 1];
-                if (f != SM_AGG_SUM) v = pick(f, v, part);
-                else sum.add(part), sum.rest += std::isfinite(part) ? rest : 0;
-            }
-            if (f == SM_AGG_SUM) v = sum.result();
-            else if (drops) {
-                bool zeros = false;
-                for (int64_t i = 0; i < rows && !zeros; i++) zeros = stored(i) < cols;
-                v = with_zeros(f, v, zeros);
-            }
-            *static_cast<double*>(results[k]) = v;
-        } else if (kernel->out_kind[k] == SM_OUT_ROW) {
-            if (drops && f != SM_AGG_SUM)
-                for (int64_t i = 0; i < rows; i++) values(out[k].get())[i] = with_zeros(f, values(out[k].get())[i], stored(i) < cols);
-            *matrix_result = out[k].take();
-        } else {
-            Matrix r = new_dense(ctx, 1, cols);
-            std::vector<int64_t> seen(drops && f != SM_AGG_SUM ? size_t(cols) : 0, 0);
-            if (!seen.empty()) {
-                for (int64_t p = 0; p < d->nnz; p++) seen[size_t(d->colidx[p])]++;
-                if (form == SM_FORM_UNION)  // a column is full only where both structures together are
-                    for (int64_t i = 0; i < rows; i++)
-                        for (int64_t p = in[1]->rowptr[i]; p < in[1]->rowptr[i + 1]; p++) {
-                            const int32_t *b = d->colidx + d->rowptr[i], *e = d->colidx + d->rowptr[i + 1];
-                            if (!std::binary_search(b, e, in[1]->colidx[p])) seen[size_t(in[1]->colidx[p])]++;
-                        }
-            }
-            parallel_chunks(ctx, cols, 512, [&](int64_t c0, int64_t c1) {
-                for (int64_t c = c0; c < c1; c++) {
-                    double v = identity(f);
-                    Sum sum;
-                    for (int64_t chunk = 0; chunk < chunks(); chunk++) {
-                        const double* part = &partials[k][size_t(chunk) * 2 * size_t(cols)];
-                        if (f != SM_AGG_SUM) v = pick(f, v, part[c]);
-                        else sum.add(part[c]), sum.rest += std::isfinite(part[c]) ? part[cols + c] : 0;
-                    }
-                    if (f == SM_AGG_SUM) v = sum.result();
-                    else if (drops) v = with_zeros(f, v, seen[size_t(c)] < rows);
-                    values(r.get())[c] = v;
-                }
-            });
-            *matrix_result = r.take();
-        }
-    }
-    for (Matrix& m : in) m = Matrix();  // a reused buffer now belongs to the result alone
-    for (int k = 0; k < kernel->n_out; k++) {
-        if (kernel->out_kind[k] != SM_OUT_MAP) continue;
-        if (!drops) out[k]->nnz = -1;
-        *static_cast<sm_matrix**>(results[k]) = drops ? finish(ctx, std::move(out[k])).take() : out[k].take();
-    }
-}
-
-}  // namespace
-
-void launch_cell(sm_ctx* ctx, const sm_cell_kernel* kernel, const sm_arg* args, uint32_t consumed, void** results) {
+static void launch_cell(sm_ctx* ctx, const sm_cell_kernel* kernel, const sm_arg* args, uint32_t consumed, void** results) {
     Launch l;
     l.ctx = ctx;
     l.kernel = kernel;

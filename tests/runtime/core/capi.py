@@ -83,7 +83,11 @@ class Runtime:
         m.sum_duplicates()
         m.eliminate_zeros()
         ptr, idx = m.indptr.astype(np.int64), m.indices.astype(np.int32)
-        return int(self.call("csr_new:piippipi", *m.shape, m.data.ctypes.data, ptr.ctypes.data, 8, idx.ctypes.data, 4))
+        return int(
+            self.call(
+                "csr_new:piippipi", *m.shape, m.data.ctypes.data, ptr.ctypes.data, 8, idx.ctypes.data, 4
+            )
+        )
 
     def view(self, name: str, m: int, restype: Any = I64) -> Any:
         fn = getattr(self.lib, "sm_matrix_" + name)
@@ -97,13 +101,21 @@ class Runtime:
         rows, cols = self.view("rows", m), self.view("cols", m)
         if self.format(m) == "dense":
             data = self.view("data", m, c.POINTER(F64))
-            result = np.ctypeslib.as_array(data, (rows, cols)).copy() if rows * cols else np.zeros((rows, cols))
+            result = (
+                np.ctypeslib.as_array(data, (rows, cols)).copy() if rows * cols else np.zeros((rows, cols))
+            )
         else:
             ptr = np.ctypeslib.as_array(self.view("rowptr", m, c.POINTER(I64)), (rows + 1,)).copy()
             n = int(ptr[-1])
             assert n == self.call("nnz:ip", m)
-            idx = np.ctypeslib.as_array(self.view("colidx", m, c.POINTER(I32)), (n,)).copy() if n else np.zeros(0, np.int32)
-            val = np.ctypeslib.as_array(self.view("data", m, c.POINTER(F64)), (n,)).copy() if n else np.zeros(0)
+            idx = (
+                np.ctypeslib.as_array(self.view("colidx", m, c.POINTER(I32)), (n,)).copy()
+                if n
+                else np.zeros(0, np.int32)
+            )
+            val = (
+                np.ctypeslib.as_array(self.view("data", m, c.POINTER(F64)), (n,)).copy() if n else np.zeros(0)
+            )
             assert ptr[0] == 0 and (val != 0).all(), "CSR must hold no explicit zeros"
             for i in range(rows):
                 assert (np.diff(idx[ptr[i] : ptr[i + 1]]) > 0).all()

@@ -18,7 +18,9 @@ from sysmlc.runtime.library import include_dir
 def kernels(tmp_path_factory: pytest.TempPathFactory) -> Any:
     out = tmp_path_factory.mktemp("kernels") / "kernels.so"
     source = Path(__file__).with_name("kernels.c")
-    subprocess.run(["cc", "-O2", "-shared", "-fPIC", f"-I{include_dir()}", "-o", out, source, "-lm"], check=True)
+    subprocess.run(
+        ["cc", "-O2", "-shared", "-fPIC", f"-I{include_dir()}", "-o", out, source, "-lm"], check=True
+    )
     return ctypes.CDLL(str(out))
 
 
@@ -112,14 +114,20 @@ AGGREGATES = {"sum": np.sum, "prod": np.prod, "min": np.min, "max": np.max}
 @pytest.mark.parametrize("make", MAKES)
 @pytest.mark.parametrize("shape", [(1, 1), (5, 7), (700, 90), (3, 60000), (60000, 3)])
 @pytest.mark.parametrize("density", [0.05, 1.0])
-def test_aggregates(rt: Runtime, kernels: Any, fn: str, make: str, shape: tuple[int, int], density: float) -> None:
+def test_aggregates(
+    rt: Runtime, kernels: Any, fn: str, make: str, shape: tuple[int, int], density: float
+) -> None:
     a = data(*shape, density)
     a = np.abs(a) + (a != 0) if fn == "min" else a
     x = getattr(rt, make)(a)
     full, rows, cols = launch(rt, kernel(kernels, "agg_" + fn), x)
     reference = AGGREGATES[fn]
     with np.errstate(all="ignore"):
-        for got, expected in [(full, reference(a)), (rt.numpy(rows)[:, 0], reference(a, axis=1)), (rt.numpy(cols)[0], reference(a, axis=0))]:
+        for got, expected in [
+            (full, reference(a)),
+            (rt.numpy(rows)[:, 0], reference(a, axis=1)),
+            (rt.numpy(cols)[0], reference(a, axis=0)),
+        ]:
             np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
     rt.release(x)
 
@@ -136,7 +144,12 @@ def test_aggregates_of_nothing(rt: Runtime, kernels: Any, shape: tuple[int, int]
 
 
 def test_infinities_and_nan_in_sums(rt: Runtime, kernels: Any) -> None:
-    for values, expected in [([1, np.inf, 2], np.inf), ([np.inf, -np.inf], np.nan), ([1, np.nan], np.nan), ([1e308, 1e308], np.inf)]:
+    for values, expected in [
+        ([1, np.inf, 2], np.inf),
+        ([np.inf, -np.inf], np.nan),
+        ([1, np.nan], np.nan),
+        ([1e308, 1e308], np.inf),
+    ]:
         x = rt.dense([values])
         full, rows, cols = launch(rt, kernel(kernels, "agg_sum"), x)
         np.testing.assert_equal(full, expected)
@@ -192,6 +205,8 @@ def test_statistics(rt: Runtime, kernels: Any) -> None:
     rt.release(*launch(rt, kernel(kernels, "add"), x, 1.0), rt.call("t:pp", x), rt.call("t:pp", x), x)
     report = rt.call("stats_report:si", 10).decode()
     assert "Heavy hitter" in report
-    counts = {line.split()[1]: int(line.split()[-1]) for line in report.splitlines() if line[:3].strip().isdigit()}
+    counts = {
+        line.split()[1]: int(line.split()[-1]) for line in report.splitlines() if line[:3].strip().isdigit()
+    }
     assert counts["t"] == 2
     assert counts["+"] == 1

@@ -68,7 +68,14 @@ def test_diag_and_trace(rt: Runtime, make: str) -> None:
 def test_indexing(rt: Runtime, make: str) -> None:
     a = data(50, 60)
     m = getattr(rt, make)(a)
-    for r0, r1, c0, c1 in [(1, 50, 1, 60), (3, 3, 1, 60), (1, 50, 7, 7), (5, 20, 10, 40), (50, 50, 60, 60), (1, 1, 1, 2)]:
+    for r0, r1, c0, c1 in [
+        (1, 50, 1, 60),
+        (3, 3, 1, 60),
+        (1, 50, 7, 7),
+        (5, 20, 10, 40),
+        (50, 50, 60, 60),
+        (1, 1, 1, 2),
+    ]:
         got = rt.numpy(rt.call("index:ppiiii", m, r0, r1, c0, c1))
         np.testing.assert_array_equal(got, a[r0 - 1 : r1, c0 - 1 : c1])
     assert rt.call("get_cell:dpii", m, 4, 9) == a[3, 8]
@@ -121,7 +128,9 @@ def test_external_buffers_are_not_copied_nor_written(rt: Runtime) -> None:
     a = np.arange(12.0).reshape(3, 4)
     freed: list[int] = []
     callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: freed.append(1))
-    m = rt.call("matrix_from_external:piippp", 3, 4, a.ctypes.data, ctypes.cast(callback, ctypes.c_void_p), None)
+    m = rt.call(
+        "matrix_from_external:piippp", 3, 4, a.ctypes.data, ctypes.cast(callback, ctypes.c_void_p), None
+    )
     assert rt.view("data", m, ctypes.c_void_p) == a.ctypes.data
     changed = rt.call("set_cell:ppdii", m, 99.0, 1, 1)
     assert freed == [1]
@@ -129,9 +138,14 @@ def test_external_buffers_are_not_copied_nor_written(rt: Runtime) -> None:
     assert rt.numpy(changed)[0, 0] == 99.0
 
 
-@pytest.mark.parametrize("makes", [("dense", "dense"), ("csr", "csr"), ("csr", "dense"), ("dense", "csr", "csr")])
+@pytest.mark.parametrize(
+    "makes", [("dense", "dense"), ("csr", "csr"), ("csr", "dense"), ("dense", "csr", "csr")]
+)
 def test_binding(rt: Runtime, makes: tuple[str, ...]) -> None:
-    for op, shapes in {"cbind": [(20, 30), (20, 1), (20, 11)], "rbind": [(30, 20), (1, 20), (11, 20)]}.items():
+    for op, shapes in {
+        "cbind": [(20, 30), (20, 1), (20, 11)],
+        "rbind": [(30, 20), (1, 20), (11, 20)],
+    }.items():
         parts = [data(*s, seed=i) for i, s in enumerate(shapes[: len(makes)])]
         values = [getattr(rt, make)(p) for make, p in zip(makes, parts, strict=True)]
         array = (ctypes.c_void_p * len(values))(*values)
@@ -147,7 +161,12 @@ def test_binding(rt: Runtime, makes: tuple[str, ...]) -> None:
 
 
 def test_sparse_rule(rt: Runtime) -> None:
-    for rows, cols, density, expected in [(100, 100, 0.39, "csr"), (100, 100, 0.45, "dense"), (1000, 1, 0.0, "dense"), (2, 2, 0.2, "dense")]:
+    for rows, cols, density, expected in [
+        (100, 100, 0.39, "csr"),
+        (100, 100, 0.45, "dense"),
+        (1000, 1, 0.0, "dense"),
+        (2, 2, 0.2, "dense"),
+    ]:
         m = rt.dense(data(rows, cols, density) if density else np.zeros((rows, cols)))
         compact = rt.call("compact:pp", m)
         assert rt.format(compact) == expected
@@ -161,7 +180,9 @@ def test_construction(rt: Runtime) -> None:
     np.testing.assert_allclose(rt.numpy(rt.call("seq:pddd", 0.0, 1.0, 0.25))[:, 0], [0, 0.25, 0.5, 0.75, 1])
     assert len(rt.numpy(rt.call("seq:pddd", 0.0, 1.0, 0.1))) == 11
     text = rt.string(" 1.5 -2.25\n0 1e10 ")
-    np.testing.assert_array_equal(rt.numpy(rt.call("matrix_of_text:ppii", text, 2, 2)), [[1.5, -2.25], [0, 1e10]])
+    np.testing.assert_array_equal(
+        rt.numpy(rt.call("matrix_of_text:ppii", text, 2, 2)), [[1.5, -2.25], [0, 1e10]]
+    )
     with pytest.raises(RuntimeFailure, match="needs 6 values, the text has 4"):
         rt.call("matrix_of_text:ppii", text, 2, 3)
     with pytest.raises(RuntimeFailure, match="wrong sign"):
@@ -171,7 +192,7 @@ def test_construction(rt: Runtime) -> None:
     one = rt.call("as_matrix:pd", 7.0)
     assert rt.call("as_scalar:dp", one) == 7.0
     wide = rt.dense(np.ones((2, 3)))
-    with pytest.raises(RuntimeFailure, match="as.scalar needs a 1x1 matrix, got 2x3"):
+    with pytest.raises(RuntimeFailure, match=r"as\.scalar needs a 1x1 matrix, got 2x3"):
         rt.call("as_scalar:dp", wide)
     with pytest.raises(RuntimeFailure, match="2x3 cells do not fit into 4x2"):
         rt.call("reshape:ppiib", wide, 4, 2, 1)

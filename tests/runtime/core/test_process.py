@@ -17,7 +17,16 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("program")
     source = Path(__file__).with_name("program.c")
     subprocess.run(["cc", "-O1", "-c", f"-I{include_dir()}", "-o", folder / "program.o", source], check=True)
-    link = ["c++", "-static-libstdc++", "-static-libgcc", "-pthread", "-Wl,--gc-sections", "-s", "-o", folder / "program"]
+    link = [
+        "c++",
+        "-static-libstdc++",
+        "-static-libgcc",
+        "-pthread",
+        "-Wl,--gc-sections",
+        "-s",
+        "-o",
+        folder / "program",
+    ]
     subprocess.run([*link, folder / "program.o", static_library(), "-ldl"], check=True)
     return folder / "program"
 
@@ -27,7 +36,9 @@ def run(program: Path, *args: str, limit: int = 0, **options: object) -> subproc
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
     before = {"preexec_fn": confine} if limit else {}
-    return subprocess.run([program, *args], capture_output=True, text=True, timeout=60, env={}, **before, **options)  # type: ignore[call-overload, no-any-return]
+    return subprocess.run(
+        [program, *args], capture_output=True, text=True, timeout=60, env={}, **before, **options
+    )  # type: ignore[call-overload, no-any-return]
 
 
 def test_prints_and_arguments(program: Path) -> None:
@@ -45,7 +56,12 @@ def test_help(program: Path) -> None:
 
 @pytest.mark.parametrize(
     ("args", "message"),
-    [([], "missing arguments: $mode"), (["-x"], "unknown option '-x'"), (["-nvargs", "mode"], "needs name=value"), (["-threads", "0"], "at least 1")],
+    [
+        ([], "missing arguments: $mode"),
+        (["-x"], "unknown option '-x'"),
+        (["-nvargs", "mode"], "needs name=value"),
+        (["-threads", "0"], "at least 1"),
+    ],
 )
 def test_usage_errors(program: Path, args: list[str], message: str) -> None:
     done = run(program, *args)
@@ -70,7 +86,9 @@ def test_out_of_memory_is_an_error(program: Path, mode: str) -> None:
 
 @pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt(program: Path, name: signal.Signals) -> None:
-    with subprocess.Popen([program, "-nvargs", "mode=loop"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as p:
+    with subprocess.Popen(
+        [program, "-nvargs", "mode=loop"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as p:
         assert p.stdout is not None
         assert p.stdout.readline() == "looping\n"
         p.send_signal(name)
@@ -80,11 +98,23 @@ def test_interrupt(program: Path, name: signal.Signals) -> None:
 
 def test_full_disk_and_closed_pipe(program: Path) -> None:
     with open("/dev/full", "w") as full:
-        done = subprocess.run([program, "-nvargs", "mode=hi", "text=x"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=20)
+        done = subprocess.run(
+            [program, "-nvargs", "mode=hi", "text=x"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=20,
+        )
     assert done.returncode == 1
     assert "cannot write to standard output: No space left on device" in done.stderr
-    with subprocess.Popen([program, "-nvargs", "mode=lines", "n=1000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as p:
-        assert p.stdout is not None and p.stderr is not None
+    with subprocess.Popen(
+        [program, "-nvargs", "mode=lines", "n=1000000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as p:
+        assert p.stdout is not None
+        assert p.stderr is not None
         p.stdout.readline()
         p.stdout.close()
         err = p.stderr.read()

@@ -61,7 +61,13 @@ def test_bad_numbers(rt: Runtime, text: str) -> None:
 
 
 def test_string_to_others(rt: Runtime) -> None:
-    for text, i, b in [("5", 5, 0), ("3.7", 3, 0), ("-3.7", -3, 0), ("1e30", 2**63 - 1, 0), ("9007199254740993", 9007199254740993, 0)]:
+    for text, i, b in [
+        ("5", 5, 0),
+        ("3.7", 3, 0),
+        ("-3.7", -3, 0),
+        ("1e30", 2**63 - 1, 0),
+        ("9007199254740993", 9007199254740993, 0),
+    ]:
         s = rt.string(text)
         assert (rt.call("cast_str_i64:ip", s), rt.call("cast_str_i1:bp", s)) == (i, b)
         rt.release(s)
@@ -114,7 +120,16 @@ def test_printf_errors(rt: Runtime, fmt: str, value: object, message: str) -> No
     rt.release(text)
 
 
-def to_string(rt: Runtime, m: int, rows: int = 100, cols: int = 100, decimal: int = 3, sparse: int = 0, sep: str = " ", linesep: str = "\n") -> str:
+def to_string(
+    rt: Runtime,
+    m: int,
+    rows: int = 100,
+    cols: int = 100,
+    decimal: int = 3,
+    sparse: int = 0,
+    sep: str = " ",
+    linesep: str = "\n",
+) -> str:
     a, b = rt.string(sep), rt.string(linesep)
     try:
         return rt.text(rt.call("matrix_to_string:ppiiibpp", m, rows, cols, decimal, sparse, a, b))
@@ -153,7 +168,10 @@ def test_list_text_and_entries(rt: Runtime) -> None:
     args = rt.args(1, 2.5, (4, text), True, (TAG_MATRIX, one))
     names = (ctypes.c_char_p * 5)(b"a", b"b", None, b"d", b"m")
     entries = rt.call("list_new:pipp", 5, args, names)
-    assert rt.text(rt.call("list_to_string:pp", entries)) == "List containing:\n[1, 2.5, s, TRUE, \nMatrix:\n1.000\n]"
+    assert (
+        rt.text(rt.call("list_to_string:pp", entries))
+        == "List containing:\n[1, 2.5, s, TRUE, \nMatrix:\n1.000\n]"
+    )
     key = rt.string("b")
     named = rt.call("list_named:ppp", entries, key)
     box = rt.call("list_scalar:pp", named)
@@ -162,7 +180,9 @@ def test_list_text_and_entries(rt: Runtime) -> None:
     longer = rt.call("list_append:ppp", part, named)
     assert rt.call("list_length:ip", longer) == 3
     changed = rt.call("list_set:ppip", longer, 1, named)
-    assert rt.text(rt.call("list_to_string:pp", changed)) == "List containing:\n[2.5, \nMatrix:\n1.000\n, 2.5]"
+    assert (
+        rt.text(rt.call("list_to_string:pp", changed)) == "List containing:\n[2.5, \nMatrix:\n1.000\n, 2.5]"
+    )
     nested = rt.call("list_new:pipp", 1, rt.args((TAG_LIST, part)), None)
     inner = rt.call("list_list:pp", nested)
     assert inner == part
@@ -181,14 +201,30 @@ def test_list_text_and_entries(rt: Runtime) -> None:
         rt.call("list_named:ppp", entries, missing)
     with pytest.raises(RuntimeFailure, match="list of one entry, got 2"):
         rt.call("list_scalar:pp", part)
-    rt.release(one, text, entries, key, named, box, part, longer, changed, nested, inner, rest.value, removed.value, boxed, missing)
+    rt.release(
+        one,
+        text,
+        entries,
+        key,
+        named,
+        box,
+        part,
+        longer,
+        changed,
+        nested,
+        inner,
+        rest.value,
+        removed.value,
+        boxed,
+        missing,
+    )
 
 
 def test_print_goes_to_the_sink(rt: Runtime) -> None:
     s = rt.string("hello")
     rt.call("print:vp", s)
     assert "".join(rt.printed) == "hello\n"
-    with pytest.raises(RuntimeFailure, match="^hello$"):
+    with pytest.raises(RuntimeFailure, match=r"^hello$"):
         rt.call("stop:vp", s)
     with pytest.raises(RuntimeFailure, match="assertion failed"):
         rt.call("assert:vb", 0)

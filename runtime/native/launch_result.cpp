@@ -1,0 +1,218 @@
+// What a launch makes: the buffers of its results before it runs, and their combination afterwards.
+#include "launch.h"
+
+#include <math.h>
+#include <string.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace sm {
+namespace {
+
+double identity(int fn) {
+    switch (fn) {
+        case SM_AGG_SUM: return 0;
+        case SM_AGG_PROD: return 1;
+        case SM_AGG_MIN: return std::numeric_limits<double>::infinity();
+        default: return -std::numeric_limits<double>::infinity();
+    }
+}
+
+// min and max let NaN through.
+double pick(int fn, double a, double b) {
+    if (fn == SM_AGG_PROD) return a * b;
+    if (a != a) return a;
+    if (b != b) return b;
+    return fn == SM_AGG_MIN ? std::min(a, b) : std::max(a, b);
+}
+
+// A compensated running sum; an infinite or NaN value makes the compensation meaningless.
+struct Sum {
+    double value = 0, rest = 0;
+    void add(double x) {
+        double t = value + x;
+        rest += fabs(value) >= fabs(x) ? (value - t) + x : (x - t) + value;
+        value = t;
+    }
+    double result() const { return std::isfinite(value) ? value + rest : value; }
+};
+
+}  // namespace
+
+// The matrix of a consumed input that nobody else holds, to be overwritten by a map output.
+Matrix Launch::reusable_input(uint8_t format) {
+    for (int i = 0; i < kernel->n_in; i++) {
+        if (!(consumed >> i & 1) || !full(i)) continue;
+        sm_matrix* m = args[i].v.matrix;
+        int others = in[i].get() == m ? 2 : 1;  // the caller's reference and ours
+        if (m->format != format || (m->flags & SM_READONLY) || m->o.holds || __atomic_load_n(&m->o.refs, __ATOMIC_ACQUIRE) != others) continue;
+        if (format == SM_CSR && i != driver) continue;
+        bool twice = false;
+        for (int j = 0; j < kernel->n_in; j++) twice = twice || (j != i && is_matrix(j) && args[j].v.matrix == m);
+        if (twice) continue;
+        consumed &= ~(1u << i);
+        m->nnz = format == SM_CSR ? m->nnz : -1;
+        return Matrix(m);
+    }
+    return Matrix();
+}
+
+void Launch::union_structure(sm_matrix* r) {
+    const sm_matrix *a = in[0].get(), *b = in[1].get();
+    parallel_for(ctx, chunks(), [&](int64_t chunk) {
+        for (int64_t i = starts[size_t(chunk)]; i < starts[size_t(chunk) + 1]; i++) {
+            int64_t p = a->rowptr[i], q = b->rowptr[i], pe = a->rowptr[i + 1], qe = b->rowptr[i + 1], o = r->rowptr[i];
+            while (p < pe && q < qe) {
+                int32_t ca = a->colidx[p], cb = b->colidx[q];
+                r->colidx[o++] = std::min(ca, cb);
+                p += ca <= cb;
+                q += cb <= ca;
+            }
+            while (p < pe) r->colidx[o++] = a->colidx[p++];
+            while (q < qe) r->colidx[o++] = b->colidx[q++];
+        }
+    });
+}
+
+static std::vector<int64_t> union_rowptr(Launch& l) {
+    const sm_matrix *a = l.in[0].get(), *b = l.in[1].get();
+    std::vector<int64_t> ptr(size_t(l.rows) + 1, 0);
+    parallel_for(l.ctx, l.chunks(), [&](int64_t chunk) {
+        for (int64_t i = l.starts[size_t(chunk)]; i < l.starts[size_t(chunk) + 1]; i++) {
+            int64_t p = a->rowptr[i], q = b->rowptr[i], pe = a->rowptr[i + 1], qe = b->rowptr[i + 1];
+            int64_t common = 0, all = (pe - p) + (qe - q);
+            while (p < pe && q < qe) {
+                int32_t ca = a->colidx[p], cb = b->colidx[q];
+                common += ca == cb;
+                p += ca <= cb;
+                q += cb <= ca;
+            }
+            ptr[size_t(i) + 1] = all - common;
+        }
+    });
+    for (size_t i = 1; i < ptr.size(); i++) ptr[i] += ptr[i - 1];
+    return ptr;
+}
+
+void Launch::allocate() {
+    std::vector<int64_t> merged;
+    for (int k = 0; k < kernel->n_out; k++) {
+        double id = identity(kernel->out_fn[k]);
+        switch (kernel->out_kind[k]) {
+            case SM_OUT_MAP:
+                out[k] = form == SM_FORM_UNION ? Matrix() : reusable_input(form == SM_FORM_DENSE ? SM_DENSE : SM_CSR);
+                if (form == SM_FORM_DENSE) {
+                    if (!out[k]) out[k] = new_dense(ctx, rows, cols);
+                } else if (form == SM_FORM_UNION) {
+                    if (merged.empty()) merged = union_rowptr(*this);
+                    out[k] = new_csr(ctx, rows, cols, merged.back());
+                    memcpy(out[k]->rowptr, merged.data(), merged.size() * 8);
+                    union_structure(out[k].get());
+                } else if (!out[k]) {
+                    const sm_matrix* d = in[driver].get();
+                    out[k] = new_csr(ctx, rows, cols, d->nnz);
+                    memcpy(out[k]->rowptr, d->rowptr, size_t(rows + 1) * 8);
+                    memcpy(out[k]->colidx, d->colidx, size_t(d->nnz) * 4);
+                }
+                call.out[k] = values(out[k].get());
+                call.out_rs[k] = form == SM_FORM_UNION ? reinterpret_cast<intptr_t>(out[k]->rowptr) : flat ? 0 : cols;
+                break;
+            case SM_OUT_FULL:
+                partials[k].assign(size_t(chunks()) * 2, 0.0);
+                for (size_t i = 0; i < partials[k].size(); i += 2) partials[k][i] = id;
+                break;
+            case SM_OUT_ROW:
+                out[k] = new_dense(ctx, rows, 1);
+                call.out[k] = values(out[k].get());
+                call.out_rs[k] = 1;
+                std::fill(call.out[k], call.out[k] + rows, id);
+                break;
+            default:
+                call.out_rs[k] = cols;
+                partials[k].assign(size_t(chunks()) * 2 * size_t(cols), 0.0);
+                if (id != 0)
+                    for (int64_t c = 0; c < chunks(); c++)
+                        std::fill_n(partials[k].begin() + c * 2 * cols, cols, id);
+        }
+    }
+}
+
+// Entries that a CSR-driven kernel did not see are zeros of the result.
+static double with_zeros(int fn, double v, bool zeros) { return zeros && fn != SM_AGG_SUM ? pick(fn, v, 0.0) : v; }
+
+void Launch::combine() {
+    const sm_matrix* d = driver >= 0 ? in[driver].get() : nullptr;
+    bool drops = form != SM_FORM_DENSE;
+    auto stored = [&](int64_t i) -> int64_t {  // entries of row i that the kernel saw
+        if (form != SM_FORM_UNION) return d->rowptr[i + 1] - d->rowptr[i];
+        const sm_matrix* b = in[1].get();
+        int64_t p = d->rowptr[i], q = b->rowptr[i], n = 0;
+        for (; p < d->rowptr[i + 1] && q < b->rowptr[i + 1]; n++) {
+            int32_t ca = d->colidx[p], cb = b->colidx[q];
+            p += ca <= cb;
+            q += cb <= ca;
+        }
+        return n + (d->rowptr[i + 1] - p) + (b->rowptr[i + 1] - q);
+    };
+    for (int k = 0; k < kernel->n_out; k++) {
+        int f = kernel->out_fn[k];
+        auto** matrix_result = static_cast<sm_matrix**>(results[k]);
+        if (kernel->out_kind[k] == SM_OUT_MAP) continue;
+        if (kernel->out_kind[k] == SM_OUT_FULL) {
+            double v = identity(f);
+            Sum sum;
+            for (size_t i = 0; i < partials[k].size(); i += 2) {
+                double part = partials[k][i], rest = partials[k][i + 1];
+                if (f != SM_AGG_SUM) v = pick(f, v, part);
+                else sum.add(part), sum.rest += std::isfinite(part) ? rest : 0;
+            }
+            if (f == SM_AGG_SUM) v = sum.result();
+            else if (drops) {
+                bool zeros = false;
+                for (int64_t i = 0; i < rows && !zeros; i++) zeros = stored(i) < cols;
+                v = with_zeros(f, v, zeros);
+            }
+            *static_cast<double*>(results[k]) = v;
+        } else if (kernel->out_kind[k] == SM_OUT_ROW) {
+            if (drops && f != SM_AGG_SUM)
+                for (int64_t i = 0; i < rows; i++) values(out[k].get())[i] = with_zeros(f, values(out[k].get())[i], stored(i) < cols);
+            *matrix_result = out[k].take();
+        } else {
+            Matrix r = new_dense(ctx, 1, cols);
+            std::vector<int64_t> seen(drops && f != SM_AGG_SUM ? size_t(cols) : 0, 0);
+            if (!seen.empty()) {
+                for (int64_t p = 0; p < d->nnz; p++) seen[size_t(d->colidx[p])]++;
+                if (form == SM_FORM_UNION)  // a column is full only where both structures together are
+                    for (int64_t i = 0; i < rows; i++)
+                        for (int64_t p = in[1]->rowptr[i]; p < in[1]->rowptr[i + 1]; p++) {
+                            const int32_t *b = d->colidx + d->rowptr[i], *e = d->colidx + d->rowptr[i + 1];
+                            if (!std::binary_search(b, e, in[1]->colidx[p])) seen[size_t(in[1]->colidx[p])]++;
+                        }
+            }
+            parallel_chunks(ctx, cols, 512, [&](int64_t c0, int64_t c1) {
+                for (int64_t c = c0; c < c1; c++) {
+                    double v = identity(f);
+                    Sum sum;
+                    for (int64_t chunk = 0; chunk < chunks(); chunk++) {
+                        const double* part = &partials[k][size_t(chunk) * 2 * size_t(cols)];
+                        if (f != SM_AGG_SUM) v = pick(f, v, part[c]);
+                        else sum.add(part[c]), sum.rest += std::isfinite(part[c]) ? part[cols + c] : 0;
+                    }
+                    if (f == SM_AGG_SUM) v = sum.result();
+                    else if (drops) v = with_zeros(f, v, seen[size_t(c)] < rows);
+                    values(r.get())[c] = v;
+                }
+            });
+            *matrix_result = r.take();
+        }
+    }
+    for (Matrix& m : in) m = Matrix();  // a reused buffer now belongs to the result alone
+    for (int k = 0; k < kernel->n_out; k++) {
+        if (kernel->out_kind[k] != SM_OUT_MAP) continue;
+        if (!drops) out[k]->nnz = -1;
+        *static_cast<sm_matrix**>(results[k]) = drops ? finish(ctx, std::move(out[k])).take() : out[k].take();
+    }
+}
+
+}  // namespace sm
