@@ -84,7 +84,9 @@ class Flow:
                 effect.kills |= whole.kills
             case ast.While(cond=cond, body=body):
                 once = self.effects[statement] = Effect(reads_of(cond))
-                once.absorb(self._block(body))
+                inner = self._block(body)
+                once.absorb(inner)
+                once.kills = inner.kills
                 effect.absorb(once)
             case ast.For():
                 self._for(statement, effect)

@@ -77,8 +77,6 @@ class Frame:
         """The statement whose condition is being lowered, if any."""
         self.carried: dict[ast.Node, dict[str, Type]] = {}
         """Types that the variables of a loop were found to need, for when an outer loop lowers it again."""
-        self.twins: dict[Value, Value] = {}
-        """For the arguments of a `while` body, those of its condition."""
         self._node: ast.Node | None = None
 
     # ---- operations

@@ -46,7 +46,7 @@ def _while(frame: Frame, node: ast.While) -> None:
         cond, body = regions
         env = frame.env
         with frame.inside(cond):
-            frame.env = _view(frame, env)
+            frame.env = _view(env, body, cond)
             condition = frame.attempt(node.cond, i1, lambda: frame.truth(node.cond, "while"))
             frame.op(node.cond, Yield, [condition])
         frame.env = env
@@ -126,14 +126,14 @@ def _check_step(frame: Frame, by: ast.Expr, step: Value) -> None:
         frame.op(by, If, zero, types=[], regions=[wrong, fine])
 
 
-def _view(frame: Frame, env: dict[str, Variable]) -> dict[str, Variable]:
+def _view(env: dict[str, Variable], body: Region, cond: Region) -> dict[str, Variable]:
     """The variables as the condition of a `while` sees them: through the arguments of its own region."""
     view = dict(env)
     for name, variable in env.items():
-        twin = frame.twins.get(variable.value) if variable.value is not None else None
-        if twin is not None:
-            flag = frame.twins[variable.flag] if variable.flag is not None else None
-            view[name] = Variable(twin, flag, variable.at)
+        value, flag = variable.value, variable.flag
+        if value is not None and value.owner is body:
+            twin = cond.args[flag.index] if flag is not None else None
+            view[name] = Variable(cond.args[value.index], twin, variable.at)
     return view
 
 
@@ -160,14 +160,16 @@ class _Loop:
     ) -> None:
         """Lower rounds of the body until the types of the carried variables fit, then build the loop."""
         frame, env, stopped = self.frame, self.frame.env, self.frame.stopped
-        inside = [name for name in self.effect.assigned if name in self.effect.reads]
+        # Read before it is assigned, or left as it was by some rounds: either way the body needs the old value.
+        kept = self.after - self.effect.kills
+        inside = [name for name in self.effect.assigned if name in self.effect.reads or name in kept]
         unassigned: set[str] = set()
         while True:
             errors, poisoned = len(frame.session.errors), len(frame.session.poisoned)
             regions = [Region() for _ in range(self.regions)]
             if self.counter:
                 regions[0].add_arg(i64, self.counter)
-            carried = [c for name in inside if (c := self._enter(name, regions, unassigned)) is not None]
+            carried = [c for name in inside if (c := self._enter(name, regions)) is not None]
             frame.env = self._inner_env(env, carried, inside, unassigned)
             lower_round(regions)
             end, frame.env, frame.stopped = frame.env, env, stopped
@@ -180,7 +182,7 @@ class _Loop:
                     op.drop_uses()
         self._leave(carried, regions, end, finish)
 
-    def _enter(self, name: str, regions: list[Region], unassigned: set[str]) -> Carried | None:
+    def _enter(self, name: str, regions: list[Region]) -> Carried | None:
         """A variable that the body reads before assigning it."""
         before = self.frame.env.get(name)
         found = self.known.get(name)
@@ -199,10 +201,6 @@ class _Loop:
             made.args.append(region.add_arg(found, name))
             if flagged:
                 made.flags.append(region.add_arg(i1, f"{name}_defined"))
-        if len(regions) == 2:
-            self.frame.twins[made.args[1]] = made.args[0]
-            if flagged:
-                self.frame.twins[made.flags[1]] = made.flags[0]
         return made
 
     def _inner_env(
@@ -213,7 +211,7 @@ class _Loop:
             before = env.get(name)
             if before is not None and before.value is None:
                 inner[name] = before
-            elif before is None and name not in self.known and name not in unassigned:
+            elif before is None and name in self.effect.reads and name not in {*self.known, *unassigned}:
                 # The first round finds out what it is; what reads it until then is lowered again.
                 inner[name] = Variable(None, None, self.node)
         for one in carried:
@@ -238,17 +236,17 @@ class _Loop:
                 self.known[one.name] = joined
                 fits = False
         names = {one.name for one in carried}
-        unknown = [n for n in inside if n not in names and n not in unassigned and n not in self.frame.env]
-        learned = False
+        unknown = [name for name in inside if name not in names and name not in self.frame.env]
         for name in unknown:
             last = end.get(name)
             if last is not None and last.value is not None:
                 own = last.value.type
                 self.known[name] = forget_sizes(own) if name in self.effect.replaced else forget_nonzeros(own)
-                learned = True
-        if unknown and not learned:
+                fits = False
+        if fits and not unassigned.issuperset(unknown):
             unassigned.update(unknown)
-        return fits and not unknown
+            fits = False
+        return fits
 
     def _conflict(self, name: str, type: Type, before: Variable | None, last: Variable) -> None:
         assert last.value is not None

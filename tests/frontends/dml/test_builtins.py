@@ -51,9 +51,7 @@ CASES: dict[str, tuple[str, str]] = {
         for name, fn in {
             **{
                 n: n
-                for n in (
-                    "abs sin cos tan asin acos atan sinh cosh tanh sqrt exp round floor ceil sign sigmoid"
-                ).split()
+                for n in ["abs", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "sqrt", "exp", "round", "floor", "ceil", "sign", "sigmoid"]
             },
             "ceiling": "ceil",
             "is.na": "isna",
