@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -101,7 +102,7 @@ def parse_pipeline(
     def fail(message: str, start: int, end: int = 0, hint: str | None = None) -> Diagnostic:
         return Diagnostic(message, source.location(start, end), hint=hint)
 
-    while text.strip():
+    while text.strip():  # an empty text is an empty pipeline
         found = _NAME.match(text, at)
         if found is None:
             raise fail("a pass name is missing here", at)
@@ -200,6 +201,14 @@ class PassError(AssertionError):
         self.failed_pass = p
 
 
+def _place(error: BaseException) -> str:
+    """The file and line an exception comes from."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return f"{os.path.basename(at.tb_frame.f_code.co_filename)}:{at.tb_lineno}" if at is not None else "?"
+
+
 class PassManager:
     """Runs passes in order and verifies the module after each."""
 
@@ -244,7 +253,7 @@ class PassManager:
         except (Diagnostic, DiagnosticGroup):
             raise
         except Exception as error:
-            raise PassError(p, f"crashed: {type(error).__name__}: {error}") from error
+            raise PassError(p, f"crashed: {type(error).__name__}: {error} ({_place(error)})") from error
         if self.verify_each:
             try:
                 verify(module)

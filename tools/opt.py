@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from typing import TextIO
 
 from sysmlc.ir.core import Op
@@ -124,10 +124,11 @@ def options() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command `sysmlc-opt`; gives the exit code."""
     try:
-        return run(sys.argv[1:] if argv is None else argv, sys.stdin, sys.stdout, sys.stderr)
+        code = run(sys.argv[1:] if argv is None else argv, sys.stdin, sys.stdout, sys.stderr)
+        sys.stdout.flush()
+        return code
     except BrokenPipeError:  # the reader (head, say) has seen enough
-        with suppress(OSError):
-            sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         return 130
@@ -140,6 +141,8 @@ def run(argv: Sequence[str], stdin: TextIO, stdout: TextIO, stderr: TextIO) -> i
         return _Run(given, stdin, stdout, stderr).run()
     except (Diagnostic, DiagnosticGroup) as error:
         stderr.write(f"{error}\n")
+    except BrokenPipeError:
+        raise
     except (OSError, UnicodeDecodeError) as error:
         stderr.write(f"error: {_file_error(error, given.file)}\n")
     return 1
