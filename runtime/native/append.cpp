@@ -66,18 +66,23 @@ SM_API sm_matrix* sm_cbind(sm_ctx* ctx, int64_t n, sm_matrix** m) {
         Matrix r = sm::new_csr(ctx, p.rows, p.cols, p.nnz);
         std::vector<Matrix> csr;
         for (sm_matrix* part : p.all) csr.push_back(sm::to_csr(ctx, part));
-        int64_t o = 0;
-        for (int64_t i = 0; i < p.rows; i++) {
-            int64_t col = 0;
-            for (const Matrix& part : csr) {
-                for (int64_t q = part->rowptr[i]; q < part->rowptr[i + 1]; q++) {
-                    sm::values(r.get())[o] = sm::values(part.get())[q];
-                    r->colidx[o++] = int32_t(part->colidx[q] + col);
-                }
-                col += part->cols;
-            }
-            r->rowptr[i + 1] = o;
+        for (int64_t i = 0; i <= p.rows; i++) {
+            int64_t before = 0;
+            for (const Matrix& part : csr) before += part->rowptr[i];
+            r->rowptr[i] = before;
         }
+        sm::parallel_rows(ctx, p.rows, p.rows > 0 ? p.nnz / p.rows + 8 : 8, [&](int64_t b, int64_t e) {
+            for (int64_t i = b; i < e; i++) {
+                int64_t col = 0, o = r->rowptr[i];
+                for (const Matrix& part : csr) {
+                    for (int64_t q = part->rowptr[i]; q < part->rowptr[i + 1]; q++) {
+                        sm::values(r.get())[o] = sm::values(part.get())[q];
+                        r->colidx[o++] = int32_t(part->colidx[q] + col);
+                    }
+                    col += part->cols;
+                }
+            }
+        });
         return r.take();
     });
 }
@@ -95,8 +100,10 @@ SM_API sm_matrix* sm_rbind(sm_ctx* ctx, int64_t n, sm_matrix** m) {
         int64_t o = 0, row = 0;
         for (sm_matrix* part : p.all) {
             Matrix csr = sm::to_csr(ctx, part);
-            memcpy(sm::values(r.get()) + o, sm::values(csr.get()), size_t(csr->nnz) * 8);
-            memcpy(r->colidx + o, csr->colidx, size_t(csr->nnz) * 4);
+            sm::parallel_chunks(ctx, csr->nnz, 1 << 17, [&](int64_t b, int64_t e) {
+                memcpy(sm::values(r.get()) + o + b, sm::values(csr.get()) + b, size_t(e - b) * 8);
+                memcpy(r->colidx + o + b, csr->colidx + b, size_t(e - b) * 4);
+            });
             for (int64_t i = 0; i < csr->rows; i++) r->rowptr[row + i + 1] = o + csr->rowptr[i + 1];
             o += csr->nnz;
             row += csr->rows;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <algorithm>
+#include <vector>
 
 namespace sm {
 namespace {
@@ -51,31 +52,37 @@ Matrix index_csr(sm_ctx* ctx, sm_matrix* X, const Range& g) {
         });
         return r;
     }
-    bool all = g.cols() == X->cols;
-    int64_t nnz = 0;
-    if (all) nnz = X->rowptr[g.r1] - X->rowptr[g.r0];
-    else
-        for (int64_t i = g.r0; i < g.r1; i++) {
-            auto [p, q] = columns(X, i, g.c0, g.c1);
-            nnz += q - p;
+    int64_t work = X->rows > 0 ? X->nnz / X->rows + 8 : 8;
+    std::vector<int64_t> starts(size_t(g.rows()) + 1, 0);
+    parallel_rows(ctx, g.rows(), 8, [&](int64_t b, int64_t e) {
+        for (int64_t i = b; i < e; i++) {
+            auto [p, q] = columns(X, g.r0 + i, g.c0, g.c1);
+            starts[size_t(i) + 1] = q - p;
         }
+    });
+    for (size_t i = 1; i < starts.size(); i++) starts[i] += starts[i - 1];
+    int64_t nnz = starts.back();
     if (!better_csr(g.rows(), g.cols(), nnz)) {
         Matrix r = new_dense_zero(ctx, g.rows(), g.cols());
-        for (int64_t i = g.r0; i < g.r1; i++) {
-            auto [p, q] = columns(X, i, g.c0, g.c1);
-            for (; p < q; p++) row(r.get(), i - g.r0)[X->colidx[p] - g.c0] = values(X)[p];
-        }
+        parallel_rows(ctx, g.rows(), work, [&](int64_t b, int64_t e) {
+            for (int64_t i = b; i < e; i++) {
+                auto [p, q] = columns(X, g.r0 + i, g.c0, g.c1);
+                for (; p < q; p++) row(r.get(), i)[X->colidx[p] - g.c0] = values(X)[p];
+            }
+        });
         r->nnz = nnz;
         return r;
     }
     Matrix r = new_csr(ctx, g.rows(), g.cols(), nnz);
-    int64_t o = 0;
-    for (int64_t i = g.r0; i < g.r1; i++) {
-        auto [p, q] = columns(X, i, g.c0, g.c1);
-        memcpy(values(r.get()) + o, values(X) + p, size_t(q - p) * 8);
-        for (; p < q; p++) r->colidx[o++] = int32_t(X->colidx[p] - g.c0);
-        r->rowptr[i - g.r0 + 1] = o;
-    }
+    memcpy(r->rowptr, starts.data(), starts.size() * 8);
+    parallel_rows(ctx, g.rows(), work, [&](int64_t b, int64_t e) {
+        for (int64_t i = b; i < e; i++) {
+            auto [p, q] = columns(X, g.r0 + i, g.c0, g.c1);
+            int64_t o = starts[size_t(i)];
+            memcpy(values(r.get()) + o, values(X) + p, size_t(q - p) * 8);
+            for (; p < q; p++) r->colidx[o++] = int32_t(X->colidx[p] - g.c0);
+        }
+    });
     return r;
 }
 

@@ -116,7 +116,8 @@ class Runtime:
             val = (
                 np.ctypeslib.as_array(self.view("data", m, c.POINTER(F64)), (n,)).copy() if n else np.zeros(0)
             )
-            assert ptr[0] == 0 and (val != 0).all(), "CSR must hold no explicit zeros"
+            assert ptr[0] == 0
+            assert (val != 0).all(), "CSR must hold no explicit zeros"
             for i in range(rows):
                 assert (np.diff(idx[ptr[i] : ptr[i + 1]]) > 0).all()
             result = sp.csr_matrix((val, idx, ptr), (rows, cols)).toarray()
