@@ -127,17 +127,17 @@ void peek(const std::string& path, const char* text, sm_metadata* info) {
 
 using namespace sm::io;
 
-SM_API sm_matrix* sm_read_matrix(sm_ctx* ctx, sm_string* path, const char* options) {
-    return SM_ENTRY(ctx, { return read_matrix(ctx, name_of(path), options).take(); });
+SM_API sm_matrix* sm_read_matrix(sm_ctx* ctx, sm_string* path, sm_string* options) {
+    return SM_ENTRY(ctx, { return read_matrix(ctx, name_of(path), options->text).take(); });
 }
 
-SM_API double sm_read_f64(sm_ctx* ctx, sm_string* path, const char* options) {
-    return SM_ENTRY(ctx, { return number(name_of(path), trimmed(read_scalar(name_of(path), options))); });
+SM_API double sm_read_f64(sm_ctx* ctx, sm_string* path, sm_string* options) {
+    return SM_ENTRY(ctx, { return number(name_of(path), trimmed(read_scalar(name_of(path), options->text))); });
 }
 
-SM_API int64_t sm_read_i64(sm_ctx* ctx, sm_string* path, const char* options) {
+SM_API int64_t sm_read_i64(sm_ctx* ctx, sm_string* path, sm_string* options) {
     return SM_ENTRY(ctx, {
-        std::string text = trimmed(read_scalar(name_of(path), options));
+        std::string text = trimmed(read_scalar(name_of(path), options->text));
         int64_t exact;
         if (sm::parse_int(text, exact)) return exact;
         double v = number(name_of(path), text);
@@ -146,9 +146,9 @@ SM_API int64_t sm_read_i64(sm_ctx* ctx, sm_string* path, const char* options) {
     });
 }
 
-SM_API int32_t sm_read_i1(sm_ctx* ctx, sm_string* path, const char* options) {
+SM_API int32_t sm_read_i1(sm_ctx* ctx, sm_string* path, sm_string* options) {
     return SM_ENTRY(ctx, {
-        std::string text = trimmed(read_scalar(name_of(path), options));
+        std::string text = trimmed(read_scalar(name_of(path), options->text));
         double v = 0;
         int b = boolean(text);
         if (b < 0 && parse_cell(text.data(), text.data() + text.size(), &v)) b = v != 0;
@@ -157,30 +157,30 @@ SM_API int32_t sm_read_i1(sm_ctx* ctx, sm_string* path, const char* options) {
     });
 }
 
-SM_API sm_string* sm_read_str(sm_ctx* ctx, sm_string* path, const char* options) {
+SM_API sm_string* sm_read_str(sm_ctx* ctx, sm_string* path, sm_string* options) {
     return SM_ENTRY(ctx, {
-        return sm::new_string(ctx, read_scalar(name_of(path), options)).take();
+        return sm::new_string(ctx, read_scalar(name_of(path), options->text)).take();
     });
 }
 
-SM_API void sm_write_matrix(sm_ctx* ctx, sm_matrix* value, sm_string* path, const char* options) {
-    return SM_ENTRY(ctx, { write_matrix(ctx, value, name_of(path), options); });
+SM_API void sm_write_matrix(sm_ctx* ctx, sm_matrix* value, sm_string* path, sm_string* options) {
+    return SM_ENTRY(ctx, { write_matrix(ctx, value, name_of(path), options->text); });
 }
 
-SM_API void sm_write_f64(sm_ctx* ctx, double value, sm_string* path, const char* options) {
-    return SM_ENTRY(ctx, { write_scalar(ctx, sm::to_text(value), SM_VALUE_DOUBLE, name_of(path), options); });
+SM_API void sm_write_f64(sm_ctx* ctx, double value, sm_string* path, sm_string* options) {
+    return SM_ENTRY(ctx, { write_scalar(ctx, sm::to_text(value), SM_VALUE_DOUBLE, name_of(path), options->text); });
 }
 
-SM_API void sm_write_i64(sm_ctx* ctx, int64_t value, sm_string* path, const char* options) {
-    return SM_ENTRY(ctx, { write_scalar(ctx, sm::to_text(value), SM_VALUE_INT, name_of(path), options); });
+SM_API void sm_write_i64(sm_ctx* ctx, int64_t value, sm_string* path, sm_string* options) {
+    return SM_ENTRY(ctx, { write_scalar(ctx, sm::to_text(value), SM_VALUE_INT, name_of(path), options->text); });
 }
 
-SM_API void sm_write_i1(sm_ctx* ctx, int32_t value, sm_string* path, const char* options) {
-    return SM_ENTRY(ctx, { write_scalar(ctx, value ? "true" : "false", SM_VALUE_BOOLEAN, name_of(path), options); });
+SM_API void sm_write_i1(sm_ctx* ctx, int32_t value, sm_string* path, sm_string* options) {
+    return SM_ENTRY(ctx, { write_scalar(ctx, value ? "true" : "false", SM_VALUE_BOOLEAN, name_of(path), options->text); });
 }
 
-SM_API void sm_write_str(sm_ctx* ctx, sm_string* value, sm_string* path, const char* options) {
-    return SM_ENTRY(ctx, { write_scalar(ctx, sm::view(value), SM_VALUE_STRING, name_of(path), options); });
+SM_API void sm_write_str(sm_ctx* ctx, sm_string* value, sm_string* path, sm_string* options) {
+    return SM_ENTRY(ctx, { write_scalar(ctx, sm::view(value), SM_VALUE_STRING, name_of(path), options->text); });
 }
 
 SM_API int32_t sm_read_metadata(const char* path, const char* options, sm_metadata* out, char* error, int64_t error_size) {

@@ -1,7 +1,7 @@
 // Reading and writing files: the C ABI.
 //
 // `options` is the text of a call's named arguments, one `key=value` a line, with \ before a newline (as \n),
-// a backslash and an equals sign that belong to a value. NULL and "" mean none.
+// a backslash and an equals sign that belong to a value. It is a string of the program, as an argument may be computed.
 #ifndef SYSMLC_IO_H
 #define SYSMLC_IO_H
 
@@ -11,17 +11,17 @@
 extern "C" {
 #endif
 
-SM_API sm_matrix* sm_read_matrix(sm_ctx* ctx, sm_string* path, const char* options);
-SM_API double sm_read_f64(sm_ctx* ctx, sm_string* path, const char* options);
-SM_API int64_t sm_read_i64(sm_ctx* ctx, sm_string* path, const char* options);
-SM_API int32_t sm_read_i1(sm_ctx* ctx, sm_string* path, const char* options);
-SM_API sm_string* sm_read_str(sm_ctx* ctx, sm_string* path, const char* options);
+SM_API sm_matrix* sm_read_matrix(sm_ctx* ctx, sm_string* path, sm_string* options);
+SM_API double sm_read_f64(sm_ctx* ctx, sm_string* path, sm_string* options);
+SM_API int64_t sm_read_i64(sm_ctx* ctx, sm_string* path, sm_string* options);
+SM_API int32_t sm_read_i1(sm_ctx* ctx, sm_string* path, sm_string* options);
+SM_API sm_string* sm_read_str(sm_ctx* ctx, sm_string* path, sm_string* options);
 
-SM_API void sm_write_matrix(sm_ctx* ctx, sm_matrix* value, sm_string* path, const char* options);
-SM_API void sm_write_f64(sm_ctx* ctx, double value, sm_string* path, const char* options);
-SM_API void sm_write_i64(sm_ctx* ctx, int64_t value, sm_string* path, const char* options);
-SM_API void sm_write_i1(sm_ctx* ctx, int32_t value, sm_string* path, const char* options);
-SM_API void sm_write_str(sm_ctx* ctx, sm_string* value, sm_string* path, const char* options);
+SM_API void sm_write_matrix(sm_ctx* ctx, sm_matrix* value, sm_string* path, sm_string* options);
+SM_API void sm_write_f64(sm_ctx* ctx, double value, sm_string* path, sm_string* options);
+SM_API void sm_write_i64(sm_ctx* ctx, int64_t value, sm_string* path, sm_string* options);
+SM_API void sm_write_i1(sm_ctx* ctx, int32_t value, sm_string* path, sm_string* options);
+SM_API void sm_write_str(sm_ctx* ctx, sm_string* value, sm_string* path, sm_string* options);
 
 enum { SM_DATA_MATRIX = 0, SM_DATA_SCALAR = 1, SM_DATA_FRAME = 2 };
 enum { SM_VALUE_DOUBLE = 0, SM_VALUE_INT = 1, SM_VALUE_BOOLEAN = 2, SM_VALUE_STRING = 3 };

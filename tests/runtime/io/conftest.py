@@ -91,16 +91,16 @@ class InputOutput:
             "sm_release": (None, [pointer, pointer]),
             "sm_live_objects": (ctypes.c_int64, [pointer]),
             "sm_interrupt": (None, [pointer]),
-            "sm_read_matrix": (pointer, [pointer, pointer, text]),
-            "sm_read_f64": (ctypes.c_double, [pointer, pointer, text]),
-            "sm_read_i64": (ctypes.c_int64, [pointer, pointer, text]),
-            "sm_read_i1": (ctypes.c_int32, [pointer, pointer, text]),
-            "sm_read_str": (pointer, [pointer, pointer, text]),
-            "sm_write_matrix": (None, [pointer, pointer, pointer, text]),
-            "sm_write_f64": (None, [pointer, ctypes.c_double, pointer, text]),
-            "sm_write_i64": (None, [pointer, ctypes.c_int64, pointer, text]),
-            "sm_write_i1": (None, [pointer, ctypes.c_int32, pointer, text]),
-            "sm_write_str": (None, [pointer, pointer, pointer, text]),
+            "sm_read_matrix": (pointer, [pointer, pointer, pointer]),
+            "sm_read_f64": (ctypes.c_double, [pointer, pointer, pointer]),
+            "sm_read_i64": (ctypes.c_int64, [pointer, pointer, pointer]),
+            "sm_read_i1": (ctypes.c_int32, [pointer, pointer, pointer]),
+            "sm_read_str": (pointer, [pointer, pointer, pointer]),
+            "sm_write_matrix": (None, [pointer, pointer, pointer, pointer]),
+            "sm_write_f64": (None, [pointer, ctypes.c_double, pointer, pointer]),
+            "sm_write_i64": (None, [pointer, ctypes.c_int64, pointer, pointer]),
+            "sm_write_i1": (None, [pointer, ctypes.c_int32, pointer, pointer]),
+            "sm_write_str": (None, [pointer, pointer, pointer, pointer]),
             "sm_set_progress": (None, [pointer, ctypes.c_int32]),
             "sm_read_metadata": (
                 ctypes.c_int32,
@@ -119,14 +119,17 @@ class InputOutput:
     def call(self, name: str, path: object, options: dict[str, Any], *values: Any) -> Any:
         raw = path if isinstance(path, bytes) else str(path).encode()
         string = self.lib.sm_string_new(self.ctx, raw, len(raw))
+        given = option_text(options)
+        settings = self.lib.sm_string_new(self.ctx, given, len(given))
         try:
-            result = getattr(self.lib, name)(self.ctx, *values, string, option_text(options))
+            result = getattr(self.lib, name)(self.ctx, *values, string, settings)
             message = self.lib.sm_error_message(self.ctx)
             if message is not None:
                 self.lib.sm_error_clear(self.ctx)
                 raise ReadError(message.decode())
             return result
         finally:
+            self.lib.sm_release(self.ctx, settings)
             self.lib.sm_release(self.ctx, string)
 
     def handle(self, path: object, **options: Any) -> int:
@@ -175,6 +178,14 @@ class InputOutput:
     def read(self, path: object, **options: Any) -> Dense:
         value = self.read_any(path, **options)
         return value if isinstance(value, np.ndarray) else np.asarray(value.toarray())
+
+    def complaint(self, path: object, **options: Any) -> str | None:
+        """Reads a matrix; the message when that fails."""
+        try:
+            self.read(path, **options)
+        except ReadError as error:
+            return str(error)
+        return None
 
     def write(self, value: Dense | sp.csr_matrix, path: object, **options: Any) -> None:
         """Writes a matrix, which reaches the runtime as a binary file."""
