@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sysmlc.ir.core import Value
 from sysmlc.ir.dialects.dml_cell import Binary
 from sysmlc.ir.dialects.kernel import (
     Fence,
-    Gather,
     Integer,
-    Iota,
     Load,
-    LoadMasked,
     Mask,
     Misaligned,
     Prefetch,
@@ -21,21 +17,21 @@ from sysmlc.ir.dialects.kernel import (
     Store,
     StoreMasked,
 )
-from sysmlc.ir.types import f64, vector
+from sysmlc.ir.types import f64
 from sysmlc.passes.cell_body import (
-    IDENTITY,
     Code,
     Frame,
     LoopBody,
     Output,
     State,
-    finish,
     merge,
     start,
     step,
     store_full,
     store_row,
 )
+from sysmlc.passes.cell_narrow import narrow_columns, short_rows
+from sysmlc.passes.cell_states import clean_columns, flat, load_vector, neutral, split, store_vector
 
 PREFETCH_AHEAD = 512
 """Cells: 4 KiB ahead keeps one stream at full bandwidth."""
@@ -51,38 +47,26 @@ STREAM = 1
 
 def dense_loops(frame: Frame) -> None:
     """Write the loops of the dense form."""
-    if frame.lanes >= 4 and all(o.kind == "row" for o in frame.outputs):
-        code = frame.code
-        width = code.sub(frame.c1, frame.c0)
-        short = code.relation("ilt", width, code.integer(2 * frame.lanes + 1))
-
-        def rows_across_lanes(inner: Code) -> list[Value]:
-            frame.code = inner
-            _short_rows(frame)
-            return []
-
-        def row_by_row(inner: Code) -> list[Value]:
-            frame.code = inner
-            _Dense(frame).emit()
-            return []
-
-        code.when(short, rows_across_lanes, row_by_row)
-        frame.code = code
-    else:
+    kinds = {o.kind for o in frame.outputs}
+    if frame.lanes < 4 or kinds not in ({"row"}, {"col"}):
         _Dense(frame).emit()
+        return
+    code = frame.code
+    special, limit = (short_rows, 2 * frame.lanes) if kinds == {"row"} else (narrow_columns, frame.lanes // 2)
+    few = code.relation("ilt", code.sub(frame.c1, frame.c0), code.integer(limit + 1))
 
+    def across_lanes(inner: Code) -> list[Value]:
+        frame.code = inner
+        special(frame)
+        return []
 
-def split(values: Sequence[Value], states: Sequence[State]) -> tuple[list[State], list[Value]]:
-    """Cut a flat list of carried values into states of the given sizes; also what is left over."""
-    made, at = [], 0
-    for state in states:
-        made.append(list(values[at : at + len(state)]))
-        at += len(state)
-    return made, list(values[at:])
+    def along_lanes(inner: Code) -> list[Value]:
+        frame.code = inner
+        _Dense(frame).emit()
+        return []
 
-
-def flat(states: Sequence[State]) -> list[Value]:
-    return [v for state in states for v in state]
+    code.when(few, across_lanes, along_lanes)
+    frame.code = code
 
 
 @dataclass
@@ -279,79 +263,6 @@ class _Dense:
             store_vector(code, value, address, mask)
 
 
-def clean_columns(frame: Frame, outs: dict[int, Value], errors: dict[int, Value]) -> None:
-    """Compensations of columns whose sum is not finite are NaN by now: make them 0."""
-    sums = [o for o in frame.of_kind("col") if o.fn == "sum"]
-
-    def body(inner: Code, c: Value, carried: list[Value]) -> list[Value]:
-        mask = inner(Mask, inner.sub(frame.c1, c), lanes=frame.lanes)
-        for output in sums:
-            total = inner.at(outs[output.index], c)
-            error = inner.at(total, errors[output.index])
-            state = [load_vector(inner, a, frame.lanes, mask) for a in (total, error)]
-            store_vector(inner, finish(inner, "sum", state, frame.lanes)[1], error, mask)
-        return []
-
-    if sums:
-        frame.code.loop(frame.c0, frame.c1, frame.lanes, [], body)
-
-
 def _fence(code: Code) -> list[Value]:
     code.op(Fence)
     return []
-
-
-def load_vector(code: Code, address: Value, lanes: int, mask: Value | None) -> Value:
-    """A vector of cells; with a mask, zeros in the other lanes."""
-    type = vector(lanes, f64)
-    return (
-        code(Load, address, types=[type]) if mask is None else code(LoadMasked, address, mask, types=[type])
-    )
-
-
-def store_vector(code: Code, value: Value, address: Value, mask: Value | None) -> None:
-    if mask is None:
-        code.op(Store, value, address)
-    else:
-        code.op(StoreMasked, value, address, mask)
-
-
-def neutral(code: Code, output: Output, value: Value, mask: Value | None, lanes: int) -> Value:
-    if mask is None:
-        return value
-    return code(Select, mask, value, code.wide(code.number(IDENTITY[output.fn]), lanes))
-
-
-def _short_rows(frame: Frame) -> None:
-    """Aggregates of rows that are hardly longer than a vector: one row in each lane, columns one after the other."""
-    code, lanes = frame.code, frame.lanes
-    bases = [frame.field("in", i) for i in frame.inputs]
-    strides = [frame.field("in_rs", i) for i in frame.inputs]
-    outs = {o.index: frame.field("out", o.index) for o in frame.outputs}
-    steps = [code(Iota, s, lanes=lanes) for s in strides]
-
-    def rows(inner: Code, r: Value, _: list[Value]) -> list[Value]:
-        mask = inner(Mask, inner.sub(frame.r1, r), lanes=lanes)
-        firsts = [inner.at(b, inner.mul(r, s)) for b, s in zip(bases, strides, strict=True)]
-        fixed = {i: inner(Gather, firsts[i], steps[i], mask) for i in frame.inputs if not frame.is_vector[i]}
-        states = [start(inner, o.fn, lanes) for o in frame.outputs]
-
-        def columns(deep: Code, c: Value, carried: list[Value]) -> list[Value]:
-            cells = [
-                fixed[i] if i in fixed else deep(Gather, deep.at(firsts[i], c), steps[i], mask)
-                for i in frame.inputs
-            ]
-            values = frame.evaluate(deep, cells, lanes)
-            parts = split(carried, states)[0]
-            return flat(
-                [step(deep, o.fn, s, v) for o, s, v in zip(frame.outputs, parts, values, strict=True)]
-            )
-
-        done = split(inner.loop(frame.c0, frame.c1, 1, flat(states), columns), states)[0]
-        for output, state in zip(frame.outputs, done, strict=True):
-            parts = finish(inner, output.fn, state, lanes)
-            total = inner(Binary, "add", *parts) if output.fn == "sum" else parts[0]
-            inner.op(StoreMasked, total, inner.at(outs[output.index], r), mask)
-        return []
-
-    code.loop(frame.r0, frame.r1, lanes, [], rows)

@@ -8,7 +8,7 @@ from sysmlc.ir.dialects.dml_cell import Binary
 from sysmlc.ir.dialects.kernel import Gather, Integer, KernelWhile, Load, LoadMasked, Mask, Select, Store
 from sysmlc.ir.types import f64, i32, i64, vector
 from sysmlc.passes.cell_body import Code, Frame, Output, State, start, step, store_full, store_row
-from sysmlc.passes.cell_dense import clean_columns, flat, load_vector, neutral, split, store_vector
+from sysmlc.passes.cell_states import clean_columns, flat, load_vector, neutral, split, store_vector
 
 NO_COLUMN = 1 << 40
 """Greater than every column."""
