@@ -44,7 +44,9 @@ class LowerProgram(Pass):
         special = _SPECIAL.get(op.name)
         if special is not None:
             replacement = special(Builder.before(op), op)
-        elif op.dialect != "dml" or (("cellwise" in op.traits) and any(v.type is not string for v in op.operands)):
+        elif op.dialect != "dml" or (
+            ("cellwise" in op.traits) and any(v.type is not string for v in op.operands)
+        ):
             raise AssertionError(f"{op.name} must be lowered to a kernel before lower-program")
         elif "cellwise" in op.traits:
             replacement = _compare_strings(Builder.before(op), op)

@@ -204,7 +204,13 @@ class Context:
         rowptr, colidx = np.ascontiguousarray(csr.indptr), np.ascontiguousarray(csr.indices)
         made = self._made(
             self._lib.sm_csr_new(
-                self._ctx, *csr.shape, data.ctypes.data, rowptr.ctypes.data, rowptr.itemsize, colidx.ctypes.data, colidx.itemsize
+                self._ctx,
+                *csr.shape,
+                data.ctypes.data,
+                rowptr.ctypes.data,
+                rowptr.itemsize,
+                colidx.ctypes.data,
+                colidx.itemsize,
             )
         )
         better = self._made(self._lib.sm_compact(self._ctx, made))

@@ -13,9 +13,28 @@ LEVELS = {"0": 0, "1": 0, "2": 2, "3": 2, "4": 2, "5": 0, "6": 2, "7": 1}
 """optlevel: 0 and 1 rewrite nothing, 5 is for debugging, 7 leaves out fusion and sum-product."""
 
 WITHOUT_EFFECT = frozenset(
-    """localtmpdir scratch numreducers defaultblocksize cp.parallel.io compressed.linalg codegen.enabled codegen.compiler
-    codegen.optimizer codegen.plancache codegen.literals native.blas native.blas.directory stats.finegrained
-    stats.maxWrapLength stats.extraGPU stats.extraDNN caching.bufferSize jvmg mem""".split()
+    [
+        "localtmpdir",
+        "scratch",
+        "numreducers",
+        "defaultblocksize",
+        "cp.parallel.io",
+        "compressed.linalg",
+        "codegen.enabled",
+        "codegen.compiler",
+        "codegen.optimizer",
+        "codegen.plancache",
+        "codegen.literals",
+        "native.blas",
+        "native.blas.directory",
+        "stats.finegrained",
+        "stats.maxWrapLength",
+        "stats.extraGPU",
+        "stats.extraDNN",
+        "caching.bufferSize",
+        "jvmg",
+        "mem",
+    ]
 )
 """Settings of the other engines' inner life: there is nothing here that they could change."""
 

@@ -122,7 +122,9 @@ def _guarded(command: Command) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     except OSError as error:
-        return _failed(f"error: {error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+        return _failed(
+            f"error: {error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+        )
     except Exception as error:
         if type(error).__name__ == "NativeError":
             return _failed(str(error))
@@ -227,7 +229,9 @@ def _check_mode(mode: str) -> None:
     if mode in ("singlenode", "hybrid"):
         return
     if mode in ("spark", "hybrid_spark", "hadoop"):
-        raise UsageError(f"execution mode '{mode}' needs a cluster back end, which this version does not have")
+        raise UsageError(
+            f"execution mode '{mode}' needs a cluster back end, which this version does not have"
+        )
     raise UsageError(f"unknown execution mode '{mode}': use singlenode or hybrid")
 
 
@@ -254,7 +258,9 @@ def _program(command: Command, outputs: Sequence[str] = ()) -> Program:
     from sysmlc.codegen.cpu.compile import Options
     from sysmlc.ir.source import Source
 
-    source = Source("<script>", command.text) if command.text is not None else read_source(str(command.script))
+    source = (
+        Source("<script>", command.text) if command.text is not None else read_source(str(command.script))
+    )
     level = 2 if command.level is None else command.level
     return Program(source, args=command.args, outputs=outputs, options=Options(level, command.target))
 
@@ -296,7 +302,7 @@ def run_script(command: Command) -> int:
 
 def explain(program: Program, level: str, *, runtime_args: bool = False) -> str:
     """The program at one level, as text."""
-    from sysmlc.codegen.cpu.compile import emit_compiled, optimize_module, lower_module, script_parameters
+    from sysmlc.codegen.cpu.compile import emit_compiled, lower_module, optimize_module, script_parameters
     from sysmlc.ir.printer import to_text
 
     module: Any = program.module(runtime_args=runtime_args)
@@ -326,7 +332,9 @@ def compile_script(command: Command) -> None:
     for given, option in ((command.stats, "-stats"), (command.explain, "-explain"), (command.config, "-config"),
                           (command.seed, "-seed"), (command.threads, "-threads")):  # fmt: skip
         if given is not None:
-            raise UsageError(f"{option} belongs to `sysmlc run`; executables take -stats, -seed and -threads themselves")
+            raise UsageError(
+                f"{option} belongs to `sysmlc run`; executables take -stats, -seed and -threads themselves"
+            )
     program = _program(command)
     output = Path(command.output or _default_output(command))
     if output.is_dir():

@@ -57,13 +57,17 @@ def address(p: Printer, base: str, offset: int) -> str:
 
 
 def load(p: Printer, type: str, base: str, offset: int) -> str:
-    return p.emit(f"load {type}, ptr {address(p, base, offset)}, align {2 if type == 'i16' else 4 if type == 'i32' else 8}")
+    return p.emit(
+        f"load {type}, ptr {address(p, base, offset)}, align {2 if type == 'i16' else 4 if type == 'i32' else 8}"
+    )
 
 
 def to_c(p: Printer, value: Value) -> str:
     """A value as a C argument, with its type."""
     text = p.value(value)
-    return f"i32 {p.emit(f'zext i1 {text} to i32')}" if value.type is i1 else f"{llvm_type(value.type)} {text}"
+    return (
+        f"i32 {p.emit(f'zext i1 {text} to i32')}" if value.type is i1 else f"{llvm_type(value.type)} {text}"
+    )
 
 
 def from_c(p: Printer, text: str, type: Type) -> str:
@@ -204,7 +208,9 @@ def get_cell(p: Printer, op: Op) -> None:
     m, i, j = (p.value(v) for v in op.operands)
     plain, row, col = _cell(p, m, i, j, DENSE_F64)
     fast, join = p.fresh("fast"), p.fresh("join")
-    slow, other = _slow(p, op, "double", "sm_get_cell", ["ptr %ctx", f"ptr {m}", f"i64 {i}", f"i64 {j}"], join)
+    slow, other = _slow(
+        p, op, "double", "sm_get_cell", ["ptr %ctx", f"ptr {m}", f"i64 {i}", f"i64 {j}"], join
+    )
     p.do(f"br i1 {plain}, label %{fast}, label %{slow}, {RARE_ELSE}")
     p.label(fast)
     found = p.emit(f"load double, ptr {_cell_address(p, m, row, col)}, align 8")

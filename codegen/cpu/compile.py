@@ -10,13 +10,15 @@ import os
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sysmlc.codegen.cpu.cache import Cache, key_of
 from sysmlc.codegen.cpu.tables import Parameter
 from sysmlc.codegen.cpu.target import Target, compile_object, make_target, parse, target_machine
-from sysmlc.ir.core import Op
-from sysmlc.ir.dialects.core import Module
+
+if TYPE_CHECKING:
+    from sysmlc.ir.core import Op
+    from sysmlc.ir.dialects.core import Module
 
 SMALL_PROGRAM = 150_000
 """LLVM text up to this many characters gets clang's -O2 pipeline; cleaning up is enough for what lies beyond."""
@@ -52,6 +54,7 @@ class Compiled:
     @cached_property
     def kernel_ops(self) -> dict[str, Any]:
         """The kernels by name."""
+        import sysmlc.ir.dialects  # noqa: F401 (registers every operation)
         from sysmlc.ir.parser import parse
 
         module = parse(self.kernels)
@@ -127,10 +130,10 @@ def program_object(text: str, target: Target, level: int) -> bytes:
 
 @cache
 def llvm_version() -> str:
-    """The version of LLVM, without loading it."""
-    from importlib.metadata import version
+    """The version of llvmlite, which stands for that of LLVM, without loading it."""
+    from llvmlite import __version__
 
-    return version("llvmlite")
+    return str(__version__)
 
 
 def optimize_module(module: Module, options: Options) -> None:
@@ -174,6 +177,7 @@ def _release() -> str:
 
 def _kernels_of(module: Module) -> Op:
     from sysmlc.ir.core import Region, clone
+    from sysmlc.ir.dialects.core import Module
 
     body = Region()
     for op in module.body:

@@ -132,8 +132,8 @@ def link_executable(compiled: Compiled, output: Path) -> None:
     main = compile_object(_MAIN.format(size=size, path=path), compiled.target)
     with _workplace(output) as folder:
         made = folder / output.name
-        members = _link([*program_objects(compiled), main], made, folder, ["-pie"])
-        _carry_blas(members, output)
+        uses_blas = _link([*program_objects(compiled), main], made, folder, ["-pie"])
+        _carry_blas(uses_blas, output)
         os.replace(made, output)
 
 
@@ -145,10 +145,10 @@ def link_library(compiled: Compiled, output: Path) -> None:
         made = folder / output.name
         wanted = [f"-Wl,-u,{symbol}" for symbol in RUNTIME_API]
         flags = ["-shared", "-Wl,-Bsymbolic", f"-Wl,-soname,{output.name}", *wanted]
-        members = _link([*program_objects(compiled), entry], made, folder, flags)
+        uses_blas = _link([*program_objects(compiled), entry], made, folder, flags)
         header = folder / "header"
         header.write_text(library_header(name))
-        _carry_blas(members, output)
+        _carry_blas(uses_blas, output)
         os.replace(made, output)
         os.replace(header, output.with_name(name + ".h"))
 
@@ -201,24 +201,19 @@ def _write_objects(objects: Sequence[bytes], folder: Path) -> list[str]:
     return files
 
 
-def _link(objects: Sequence[bytes], made: Path, folder: Path, flags: Sequence[str]) -> str:
-    """Link with the runtime; what the linker says about the files it took."""
-    linker = find_linker()
+def _link(objects: Sequence[bytes], made: Path, folder: Path, flags: Sequence[str]) -> bool:
+    """Link with the runtime; whether the result calls BLAS or LAPACK."""
     files = _write_objects(objects, folder)
-    command = [*linker, "-o", str(made), *flags, *files, str(static_library())]
+    command = [*find_linker(), "-o", str(made), *flags, *files, str(static_library())]
     # The C++ library goes in, so that the result needs only libc; unused parts go out.
     command += ["-Wl,-Bstatic", "-lstdc++", "-Wl,-Bdynamic", "-static-libgcc", "-lm", "-lpthread", "-ldl"]
-    command += [
-        "-Wl,--gc-sections",
-        "-Wl,-s",
-        "-Wl,-z,noexecstack",
-        "-Wl,--trace",
-        "-Wl,--exclude-libs,libstdc++.a:libgcc.a:libgcc_eh.a",
-    ]
-    return _run_linker(command)
+    command += ["-Wl,--exclude-libs,libstdc++.a:libgcc.a:libgcc_eh.a", "-Wl,--gc-sections", "-Wl,-s"]
+    link_map = folder / "map"
+    _run_linker([*command, "-Wl,-z,noexecstack", f"-Wl,-Map={link_map}"])
+    return "linalg_blas" in link_map.read_text(errors="replace")
 
 
-def _run_linker(command: Sequence[str]) -> str:
+def _run_linker(command: Sequence[str]) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     except OSError as error:
@@ -226,13 +221,12 @@ def _run_linker(command: Sequence[str]) -> str:
     if done.returncode:
         reason = "\n  ".join((done.stderr or done.stdout).strip().splitlines()[-12:])
         raise Diagnostic(f"linking failed ({command[0]} returned {done.returncode}):\n  {reason}")
-    return done.stdout
 
 
-def _carry_blas(members: str, output: Path) -> None:
+def _carry_blas(used: bool, output: Path) -> None:
     """Put the BLAS library beside a result that uses it."""
     libs = output.with_name(output.name + ".libs")
-    if "linalg_blas" not in members:
+    if not used:
         if libs.is_dir():
             shutil.rmtree(libs, ignore_errors=True)
         return

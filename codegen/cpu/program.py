@@ -54,7 +54,8 @@ def emit_program(
 
 def _recursive(functions: Mapping[str, Op]) -> set[str]:
     calls = {
-        name: {str(op.attrs["callee"]) for op in f.walk() if op.name == "core.call"} for name, f in functions.items()
+        name: {str(op.attrs["callee"]) for op in f.walk() if op.name == "core.call"}
+        for name, f in functions.items()
     }
     found = set()
     for name, direct in calls.items():
@@ -78,7 +79,12 @@ class _Function:
     """Prints one function."""
 
     def __init__(
-        self, op: Op, functions: Mapping[str, Op], recursive: set[str], tables: Tables, declarations: dict[str, None]
+        self,
+        op: Op,
+        functions: Mapping[str, Op],
+        recursive: set[str],
+        tables: Tables,
+        declarations: dict[str, None],
     ) -> None:
         self.op = op
         self.functions = functions
@@ -253,7 +259,9 @@ class _Function:
         self.label(body)
         self._region(op.regions[1])
         self.check_interrupt()
-        self._close_phis(header, op.regions[0].args, [(inits, before), (self._yielded(op.regions[1]), self.block)])
+        self._close_phis(
+            header, op.regions[0].args, [(inits, before), (self._yielded(op.regions[1]), self.block)]
+        )
         self.do(f"br label %{cond}")
         self.label(done)
 
@@ -274,7 +282,9 @@ class _Function:
         fewer = self.emit(f"sub i64 {left}, 1")
         following = self.emit(f"add i64 {self.names[args[0]]}, {step}")
         last = self._yielded(op.regions[0])
-        self.lines[header + len(args)] = f"  {left} = phi i64 [ {trips}, %{before} ], [ {fewer}, %{self.block} ]"
+        self.lines[header + len(args)] = (
+            f"  {left} = phi i64 [ {trips}, %{before} ], [ {fewer}, %{self.block} ]"
+        )
         self._close_phis(header, args, [([start, *inits], before), ([following, *last], self.block)])
         self.do(f"br i1 {self.emit(f'icmp eq i64 {fewer}, 0')}, label %{done}, label %{body}")
         latch = self.block
@@ -299,7 +309,9 @@ class _Function:
             self.lines.append("")
         return first
 
-    def _close_phis(self, first: int, args: Sequence[Value], incoming: Sequence[tuple[Sequence[str], str]]) -> None:
+    def _close_phis(
+        self, first: int, args: Sequence[Value], incoming: Sequence[tuple[Sequence[str], str]]
+    ) -> None:
         for i, arg in enumerate(args):
             sides = ", ".join(f"[ {names[i]}, %{block} ]" for names, block in incoming)
             self.lines[first + i] = f"  {self.names[arg]} = phi {llvm_type(arg.type)} {sides}"

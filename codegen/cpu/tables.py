@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from sysmlc.ir.dialects.kernel import CellKernel
 from sysmlc.ir.source import UNKNOWN, Location
+
+if TYPE_CHECKING:
+    from sysmlc.ir.dialects.kernel import CellKernel
 
 IMMORTAL_REFS = 1 << 30
 KIND_STRING = 2

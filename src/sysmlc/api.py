@@ -1,8 +1,8 @@
 """The Python interface: compile scripts, run them on NumPy, SciPy and pandas values, and SystemML's MLContext.
 
-    program = sysmlc.compile("gradient.dml")                     # a path, or the text of a script
-    results = program.run(inputs={"X": X, "y": y}, args={"lambda": 0.1}, outputs=["w"])
-    w = results["w"]
+program = sysmlc.compile("gradient.dml")                     # a path, or the text of a script
+results = program.run(inputs={"X": X, "y": y}, args={"lambda": 0.1}, outputs=["w"])
+w = results["w"]
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ PathLike = str | os.PathLike[str]
 
 
 def compile(
-    script: PathLike, *, args: Mapping[str, Any] | None = None, outputs: Sequence[str] | None = None, optimize: int = 2
+    script: PathLike,
+    *,
+    args: Mapping[str, Any] | None = None,
+    outputs: Sequence[str] | None = None,
+    optimize: int = 2,
 ) -> Program:
     """A program of a DML script: the path of a file, or source text. Syntax errors are raised here.
 
@@ -57,7 +61,9 @@ def run(
 def load_script(script: PathLike) -> Source:
     """The source of a script given as a path or as text: text has a newline or anything a path would not have."""
     text = os.fspath(script)
-    looks_like_text = isinstance(script, str) and ("\n" in text or not text.endswith(".dml")) and not os.path.isfile(text)
+    looks_like_text = (
+        isinstance(script, str) and ("\n" in text or not text.endswith(".dml")) and not os.path.isfile(text)
+    )
     if looks_like_text:
         return Source("<script>", text)
     return read_source(text)
@@ -145,7 +151,12 @@ class Program:
         return Results(context, wanted, loaded)
 
     def compiled(
-        self, kinds: Mapping[str, str], args: Mapping[str, str], outputs: Sequence[str], *, runtime_args: bool = False
+        self,
+        kinds: Mapping[str, str],
+        args: Mapping[str, str],
+        outputs: Sequence[str],
+        *,
+        runtime_args: bool = False,
     ) -> Compiled:
         """Code for inputs of these kinds and these arguments, from the cache when nothing it was made of has changed."""
         from sysmlc.codegen.cpu.cache import key_of
@@ -153,7 +164,12 @@ class Program:
 
         parts = [sorted(kinds.items()), sorted(args.items()), list(outputs), runtime_args]
         key = key_of(
-            "script", self.source.name, self.source.text, json.dumps(parts), self.options.key, compiler_version()
+            "script",
+            self.source.name,
+            self.source.text,
+            json.dumps(parts),
+            self.options.key,
+            compiler_version(),
         )
         found = object_cache().get(key)
         made = _unpack(found, self.options) if found is not None else None
@@ -208,7 +224,9 @@ class Results(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._names:
-            raise KeyError(f"{name!r} is not an output of this run; it has {', '.join(self._names) or 'none'}")
+            raise KeyError(
+                f"{name!r} is not an output of this run; it has {', '.join(self._names) or 'none'}"
+            )
         if name not in self._values:
             self._values[name] = self.context.output(name)
         return self._values[name]
@@ -257,7 +275,7 @@ class MLContext:
     def __init__(self, *_: Any) -> None:
         self._statistics: int | None = None
 
-    def setStatistics(self, on: bool, top: int = 10) -> MLContext:  # noqa: N802 (SystemML's name)
+    def setStatistics(self, on: bool, top: int = 10) -> MLContext:
         """Print statistics after each script."""
         self._statistics = top if on else None
         return self
@@ -278,7 +296,7 @@ def dml(text: str) -> Script:
     return Script(Source("<script>", text))
 
 
-def dmlFromFile(path: PathLike) -> Script:  # noqa: N802 (SystemML's name)
+def dmlFromFile(path: PathLike) -> Script:
     """A script in a file."""
     return Script(read_source(os.fspath(path)))
 
@@ -361,7 +379,9 @@ def _simple(name: str) -> Callable[[], Any]:
     return found
 
 
-_TYPES: dict[str, Callable[[], Any]] = {"matrix": _matrix_type} | {k: _simple(k) for k in ("f64", "i64", "i1", "str", "list")}
+_TYPES: dict[str, Callable[[], Any]] = {"matrix": _matrix_type} | {
+    k: _simple(k) for k in ("f64", "i64", "i1", "str", "list")
+}
 
 
 # -- the cache of whole programs ---------------------------------------------------------------------------------------

@@ -1,0 +1,135 @@
+"""Executables and shared libraries: they need nothing, are small, and do what the program in process does."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sysmlc.codegen.cpu import link
+from sysmlc.ir.source import Diagnostic
+from sysmlc.tools.sysmlc import main
+
+pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler to link with")
+
+
+def build(folder: Path, script: str, *options: str, name: str = "prog") -> Path:
+    source = folder / "script.dml"
+    source.write_text(script)
+    assert main([str(source), "-o", str(folder / name), *options]) == 0
+    return folder / name
+
+
+def run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=cwd, env={}, capture_output=True, text=True, timeout=60)
+
+
+def test_hello_is_small_and_needs_nothing(tmp_path: Path) -> None:
+    prog = build(tmp_path, 'print("hi")\n')
+    done = run([str(prog)], tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "hi\n", "")
+    assert prog.stat().st_size < 2 << 20
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["prog", "script.dml"]
+
+
+def test_arguments_defaults_and_help(tmp_path: Path) -> None:
+    prog = build(tmp_path, 'n = ifdef($n, 3)\nprint("n is " + n + ", k is " + $k)\n')
+    assert run([str(prog), "-nvargs", "k=2"], tmp_path).stdout == "n is 3, k is 2\n"
+    assert run([str(prog), "-nvargs", "k=x", "n=5"], tmp_path).stdout == "n is 5, k is x\n"
+    missing = run([str(prog)], tmp_path)
+    assert missing.returncode == 2
+    assert "$k" in missing.stderr
+    shown = run([str(prog), "--help"], tmp_path).stdout
+    assert "default: 3" in shown
+    assert "required" in shown
+
+
+def test_errors_name_the_line(tmp_path: Path) -> None:
+    prog = build(tmp_path, 'x = 1\nif ($k > 1) { stop("enough") }\nprint("fine")\n')
+    assert run([str(prog), "-nvargs", "k=1"], tmp_path).stdout == "fine\n"
+    done = run([str(prog), "-nvargs", "k=2"], tmp_path)
+    assert done.returncode == 1
+    assert "script.dml:2:" in done.stderr
+    assert "enough" in done.stderr
+
+
+def test_kernels_and_products(tmp_path: Path) -> None:
+    script = "X = seq(1, 300) %*% t(seq(1, 200))\nprint(sum(exp(-X / 60000) * X))\nprint(sum(t(X) %*% X))\n"
+    prog = build(tmp_path, script)
+    done = run([str(prog)], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "prog.libs" / link.BLAS_NAME).is_file()
+    source = tmp_path / "script.dml"
+    import sys
+
+    in_process = subprocess.run(
+        [sys.executable, "-m", "sysmlc.tools.sysmlc", "run", str(source)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert in_process.stdout == done.stdout
+
+
+CALLER = """
+#include <stdio.h>
+#include "sum.h"
+int main(void) {
+    sm_ctx* ctx = sm_ctx_new();
+    sm_set_arg(ctx, "n", "10");
+    if (sum_run(ctx)) { fputs(sm_error_render(ctx), stderr); return 1; }
+    sm_set_arg(ctx, "n", "-1");
+    int failed = sum_run(ctx);
+    printf("%d %s\\n", failed, sm_error_message(ctx));
+    sm_ctx_free(ctx);
+    return 0;
+}
+"""
+
+
+def test_a_library_runs_from_c(tmp_path: Path) -> None:
+    build(
+        tmp_path, 'if ($n < 0) { stop("negative") }\nprint(sum(seq(1, $n)))\n', "--emit=lib", name="libsum.so"
+    )
+    (tmp_path / "caller.c").write_text(CALLER)
+    subprocess.run(
+        ["cc", "caller.c", "-o", "caller", "-L.", "-lsum", "-Wl,-rpath,$ORIGIN"], cwd=tmp_path, check=True
+    )
+    done = run([str(tmp_path / "caller")], tmp_path)
+    assert done.stdout == "55.0\n1 negative\n", done.stderr
+
+
+@pytest.mark.parametrize("cpu", ["x86-64-v2", "x86-64-v3"])
+def test_portable_targets(tmp_path: Path, cpu: str) -> None:
+    prog = build(tmp_path, "print(sum(exp(seq(0, 1, 0.001))))\n", f"--target-cpu={cpu}")
+    assert run([str(prog)], tmp_path).stdout.startswith("1720.")
+
+
+def test_levels_agree(tmp_path: Path) -> None:
+    script = "s = 0.0\nfor (i in 1:1000) { s = s + i / 3 }\nprint(s)\n"
+    printed = {
+        run([str(build(tmp_path, script, level, name=f"p{level[2]}"))], tmp_path).stdout
+        for level in ("-O0", "-O1", "-O2")
+    }
+    assert len(printed) == 1
+
+
+def test_without_a_linker_the_message_is_clear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    link.find_linker.cache_clear()
+    try:
+        with pytest.raises(Diagnostic, match="no linker found"):
+            link.find_linker()
+    finally:
+        link.find_linker.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("stem", "name"), [("libmodel", "model"), ("my-prog", "my_prog"), ("3d", "_3d"), ("lib", "lib")]
+)
+def test_names_in_c(stem: str, name: str) -> None:
+    assert link.c_name(stem) == name
