@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sysmlc.ir.core import Op
+from sysmlc.ir import scalar_semantics
+from sysmlc.ir.core import Op, Value
 from sysmlc.ir.define import Attr, Operand, define
-from sysmlc.ir.dialects.shapes import cellwise, matrix_of
-from sysmlc.ir.types import Matrix, Type, Vector, differ_dim, f64, i1, i64, matrix, string, vector
+from sysmlc.ir.dialects.shapes import cellwise, constant, matrix_of
+from sysmlc.ir.types import Matrix, Type, Vector, differ_dim, f64, i1, i64, matrix, same_dim, string, vector
+
+Folded = Sequence[Value | bool | int | float | str] | None
+"""What `fold` gives: for each result a value or a constant."""
 
 UNARY: Final = (
     "abs", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "sqrt", "exp", "log",
@@ -23,7 +27,9 @@ LOGICAL: Final = ("and", "or", "xor")
 BITWISE: Final = ("bitand", "bitor", "bitxor", "shiftl", "shiftr")
 BINARY: Final = ARITHMETIC + RELATIONAL + LOGICAL + BITWISE + ("log_base",)
 PREDICATES: Final = frozenset(RELATIONAL + LOGICAL + ("not", "isna", "isnan", "isinf"))
-COMMUTATIVE: Final = frozenset({"add", "mul", "min", "max", "eq", "ne", "and", "or", "xor", "bitand", "bitor", "bitxor"})
+COMMUTATIVE: Final = frozenset(
+    {"add", "mul", "min", "max", "eq", "ne", "and", "or", "xor", "bitand", "bitor", "bitxor"}
+)
 
 
 def _shaped(source: Type, scalar: Type) -> Type:
@@ -32,6 +38,15 @@ def _shaped(source: Type, scalar: Type) -> Type:
     if isinstance(source, Vector):
         return source
     return scalar
+
+
+def _folded(value: scalar_semantics.Constant | None) -> Folded:
+    return None if value is None else [value]
+
+
+def same_shape(a: Matrix, b: Matrix) -> bool:
+    """Whether two matrices are known to have equal dimensions."""
+    return same_dim(a.rows, b.rows) and same_dim(a.cols, b.cols)
 
 
 @define("dml", names=UNARY, traits={"pure", "cellwise"})
@@ -51,6 +66,10 @@ class Unary(Op):
         if self.fn == "not" and source is i1:
             return (i1,)
         return (_shaped(source, i64 if source is i64 and self.fn in ("abs", "neg") else f64),)
+
+    def fold(self) -> Folded:
+        x = constant(self.operand)
+        return None if x is None else _folded(scalar_semantics.unary(self.fn, x))
 
 
 @define("dml", names=BINARY, traits={"pure", "cellwise"})
@@ -84,6 +103,11 @@ class Binary(Op):
             return (i64,)
         return (f64,)
 
+    def fold(self) -> Folded:
+        y = constant(self.rhs)
+        x = None if y is None else constant(self.lhs)
+        return None if x is None or y is None else _folded(scalar_semantics.binary(self.fn, x, y))
+
 
 @define("dml.ifelse", traits={"pure", "cellwise"})
 class IfElse(Op):
@@ -109,6 +133,21 @@ class IfElse(Op):
             cols = result.cols if isinstance(result.cols, int) or shape.cols is None else shape.cols
             result = matrix(rows, cols, result.elem)
         return (matrix(result.rows, result.cols, result.elem),)
+
+    def fold(self) -> Folded:
+        condition = constant(self.condition)
+        if condition is None:
+            return [self.a] if self.a is self.b and not isinstance(self.condition.type, Matrix) else None
+        chosen = self.a if condition else self.b
+        result = self.results[0].type
+        if isinstance(result, Matrix):  # the other operand may have another shape, which is an error
+            a, b = self.a.type, self.b.type
+            same = isinstance(a, Matrix) and isinstance(b, Matrix) and same_shape(a, b)
+            return [chosen] if same else None
+        if chosen.type is result:
+            return [chosen]
+        known = constant(chosen)
+        return [float(known)] if isinstance(known, (bool, int, float)) and result is f64 else None
 
 
 @define("dml.outer", traits={"pure", "cellwise"})
@@ -144,7 +183,9 @@ class Aggregate(Op):
         source = matrix_of(self, self.operand)
         if self.dir == "full":
             return (f64,)
-        return (matrix(source.rows, 1, source.elem) if self.dir == "row" else matrix(1, source.cols, source.elem),)
+        return (
+            matrix(source.rows, 1, source.elem) if self.dir == "row" else matrix(1, source.cols, source.elem),
+        )
 
 
 def vector_of(lanes: int) -> Type:

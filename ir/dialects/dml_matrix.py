@@ -104,6 +104,10 @@ class NRow(Op):
     def infer(self) -> Sequence[Type]:
         return (i64,)
 
+    def fold(self) -> Sequence[Value | int] | None:
+        size = matrix_of(self, self.operand).rows
+        return [size] if isinstance(size, int) else None
+
 
 @define("dml.ncol", traits=PURE)
 class NCol(Op):
@@ -114,6 +118,10 @@ class NCol(Op):
     def infer(self) -> Sequence[Type]:
         return (i64,)
 
+    def fold(self) -> Sequence[Value | int] | None:
+        size = matrix_of(self, self.operand).cols
+        return [size] if isinstance(size, int) else None
+
 
 @define("dml.length", traits=PURE)
 class Length(Op):
@@ -123,6 +131,11 @@ class Length(Op):
 
     def infer(self) -> Sequence[Type]:
         return (i64,)
+
+    def fold(self) -> Sequence[Value | int] | None:
+        source = matrix_of(self, self.operand)
+        rows, cols = source.rows, source.cols
+        return [rows * cols] if isinstance(rows, int) and isinstance(cols, int) else None
 
 
 @define("dml.nnz", traits=PURE)
@@ -297,9 +310,16 @@ class Seq(Op):
 
     def infer(self) -> Sequence[Type]:
         first, last, step = (constant(v) for v in self.operands)
-        if isinstance(first, (int, float)) and isinstance(last, (int, float)) and isinstance(step, (int, float)) and step:
+        if (
+            isinstance(first, (int, float))
+            and isinstance(last, (int, float))
+            and isinstance(step, (int, float))
+            and step
+        ):
             if (last - first) * step < 0:
-                raise self.error(f"wrong sign for the increment of a sequence from {first} to {last} by {step}")
+                raise self.error(
+                    f"wrong sign for the increment of a sequence from {first} to {last} by {step}"
+                )
             count = 1 + int(last / step - first / step) if abs(last / step - first / step) < 2**53 else None
             return (matrix(count, 1),)
         if first == 1 and step == 1:
@@ -464,5 +484,3 @@ class MatrixToString(Op):
 
     def infer(self) -> Sequence[Type]:
         return (string,)
-
-

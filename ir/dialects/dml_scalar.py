@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sysmlc.ir.core import Op
+from sysmlc.ir import scalar_semantics
+from sysmlc.ir.core import Op, Value
 from sysmlc.ir.define import Attr, Operand, Operands, define
+from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.types import Handle, Scalar, Type, box, i1, i64, list_, matrix, string
 
 PURE = {"pure"}
@@ -19,6 +21,14 @@ class Cast(Op):
 
     operand: Operand[Any]
 
+    def fold(self) -> Sequence[Value | bool | int | float | str] | None:
+        source, to = self.operand, self.results[0].type
+        if source.type is to:
+            return [source]
+        known = constant(source)
+        found = None if known is None else scalar_semantics.cast(known, to.text)
+        return None if found is None else [found]
+
 
 @define("dml.concat", traits=PURE)
 class Concat(Op):
@@ -29,6 +39,12 @@ class Concat(Op):
 
     def infer(self) -> Sequence[Type]:
         return (string,)
+
+    def fold(self) -> Sequence[Value | bool | int | float | str] | None:
+        left, right = constant(self.lhs), constant(self.rhs)
+        if isinstance(left, str) and isinstance(right, str):
+            return [left + right]
+        return [self.lhs] if right == "" else [self.rhs] if left == "" else None
 
 
 @define("dml.format", traits=PURE)
@@ -290,5 +306,3 @@ class AsMatrix(Op):
 
     def infer(self) -> Sequence[Type]:
         return (matrix(1, 1),)
-
-

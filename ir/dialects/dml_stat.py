@@ -259,5 +259,3 @@ class Distribution(Op):
 
     def infer(self) -> Sequence[Type]:
         return (f64,)
-
-

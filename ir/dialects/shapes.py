@@ -14,11 +14,17 @@ def matrix_of(op: Op, value: Value, what: str = "operand") -> Matrix:
     return value.type
 
 
+assumed: dict[Value, int | float | str | bool] = {}
+"""Scalars that an analysis in progress takes to be constants; empty otherwise."""
+assumed_sizes: dict[Value, str] = {}
+"""Names that an analysis in progress gives to i64 values of unknown size."""
+
+
 def constant(value: Value) -> int | float | str | bool | None:
-    """The value of a `core.constant`, None for anything else."""
+    """The value of a `core.constant` (or of what an analysis takes for one), None for anything else."""
     op = value.op
     if op is None or op.name != "core.constant":
-        return None
+        return assumed.get(value) if assumed else None
     found = op.attrs["value"]
     assert not isinstance(found, tuple)
     return found
@@ -42,7 +48,7 @@ def size_dim(value: Value) -> Dim:
         source = op.operands[0].type
         assert isinstance(source, Matrix)
         return source.rows if op.name == "dml.nrow" else source.cols
-    return None
+    return assumed_sizes.get(value) if assumed_sizes else None
 
 
 def cellwise(op: Op, left: Type, right: Type) -> Type:
@@ -76,7 +82,9 @@ def cellwise(op: Op, left: Type, right: Type) -> Type:
 def _mismatch(op: Op, left: Matrix, right: Matrix, side: str) -> Diagnostic:
     hint = None
     if left.rows == 1 or left.cols == 1:
-        hint = "only the right operand of a cellwise operation is broadcast; swap the operands, or use outer()"
+        hint = (
+            "only the right operand of a cellwise operation is broadcast; swap the operands, or use outer()"
+        )
     return op.error(f"operands do not have the same {side}: {left} and {right}", hint)
 
 

@@ -1,0 +1,132 @@
+"""What operations do besides computing their results, and whether computing them can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from sysmlc.ir.core import Op
+from sysmlc.ir.dialects.core import Module
+from sysmlc.ir.dialects.shapes import constant_int, size_dim
+from sysmlc.ir.symbols import symbol_table
+from sysmlc.ir.types import Dim, Matrix, Scalar, box, i64, same_dim, string
+
+SILENT: Final = frozenset({"dml.read_matrix", "dml.read_scalar", "dml.time"})
+"""Operations that are not pure, but need not happen when nobody looks at the result."""
+_STRUCTURE: Final = frozenset({"scf.if", "scf.for", "scf.parfor", "scf.while", "core.yield", "core.return"})
+
+
+def is_unneeded_when_unused(op: Op) -> bool:
+    """Whether the operation itself (not what is inside it) may go when its results are not used."""
+    return "pure" in op.traits or "random" in op.traits or op.name in SILENT or op.name in _STRUCTURE
+
+
+def silent_functions(module: Module) -> dict[str, bool]:
+    """For each function of a module, whether calling it only computes results."""
+    table = symbol_table(module)
+    loud = {
+        name
+        for name, func in table.items()
+        if any(
+            not is_unneeded_when_unused(op) and op.name != "core.call"
+            for r in func.regions
+            for op in r.walk()
+        )
+    }
+    calls = {
+        name: {str(op.attrs["callee"]) for r in func.regions for op in r.walk() if op.name == "core.call"}
+        for name, func in table.items()
+    }
+    before = -1
+    while len(loud) != before:
+        before = len(loud)
+        loud |= {name for name, callees in calls.items() if callees & loud}
+    return {name: name not in loud for name in table}
+
+
+def is_silent(op: Op, functions: Mapping[str, bool]) -> bool:
+    """Whether `op` may go when its results are not used, calls included."""
+    return is_unneeded_when_unused(op) or (
+        op.name == "core.call" and functions.get(str(op.attrs["callee"]), False)
+    )
+
+
+# -- what cannot fail -----------------------------------------------------------------------------------------------
+
+_TOTAL: Final = frozenset(
+    f"dml.{fn}"
+    for fn in (
+        "t", "rev", "tsmm", "nrow", "ncol", "length", "nnz", "concat", "has_arg", "lower_tri", "upper_tri", "replace",
+        "cumsum", "cumprod", "cummin", "cummax", "rowcumsum", "row_index_max", "row_index_min", "count_distinct",
+        "as_matrix", "undefined", "list_new", "list_length", "list_append", "roll",
+    )
+) | {"core.constant"}  # fmt: skip
+_OVERFLOWING: Final = frozenset({"add", "sub", "mul", "intdiv", "mod", "neg", "abs"})
+
+
+def cannot_fail(op: Op) -> bool:
+    """Whether computing a pure operation is certain to succeed, whatever the values are (memory aside)."""
+    name = op.name
+    types = [v.type for v in op.operands]
+    if name in _TOTAL:
+        return True
+    if "cellwise" in op.traits:
+        shapes = [t for t in types if isinstance(t, Matrix)]
+        if not shapes:
+            return op.results[0].type is not i64 or op.fn not in _OVERFLOWING
+        if name == "dml.outer":
+            return shapes[0].cols == 1 and shapes[1].rows == 1
+        if name == "dml.ifelse" or len(shapes) < 2:
+            return all(_same_shape(shapes[0], s) for s in shapes[1:])
+        return _broadcasts(shapes[0], shapes[1])
+    if "dir" in type(op).__dict__ or name == "dml.trace":
+        return name != "dml.trace" or _is_square(types[0])
+    if name == "dml.matmul":
+        left, right = types
+        assert isinstance(left, Matrix)
+        assert isinstance(right, Matrix)
+        transpose = str(op.attrs.get("transpose", ""))
+        return same_dim(
+            left.rows if "l" in transpose else left.cols, right.cols if "r" in transpose else right.rows
+        )
+    if name == "dml.cast":
+        to = op.results[0].type
+        return isinstance(to, Scalar) and types[0] is not box and (types[0] is not string or to is string)
+    if name in ("dml.cbind", "dml.rbind"):
+        across = [(t.rows if name == "dml.cbind" else t.cols) for t in types if isinstance(t, Matrix)]
+        return all(same_dim(across[0], d) for d in across)
+    if name == "dml.diag":
+        return _is_square(types[0]) or (isinstance(types[0], Matrix) and types[0].cols == 1)
+    if name in ("dml.index", "dml.get_cell"):
+        return _in_range(op)
+    return name == "dml.fill" and all(size_dim(v) is not None for v in op.operands[1:])
+
+
+def _same_shape(a: Matrix, b: Matrix) -> bool:
+    return same_dim(a.rows, b.rows) and same_dim(a.cols, b.cols)
+
+
+def _broadcasts(left: Matrix, right: Matrix) -> bool:
+    rows, cols = same_dim(left.rows, right.rows), same_dim(left.cols, right.cols)
+    return (rows or right.rows == 1) and (cols or right.cols == 1)
+
+
+def _is_square(type: object) -> bool:
+    return isinstance(type, Matrix) and same_dim(type.rows, type.cols)
+
+
+def _in_range(op: Op) -> bool:
+    source = op.operands[0].type
+    assert isinstance(source, Matrix)
+    bounds = op.operands[1:]
+    if len(bounds) == 2:
+        bounds = [bounds[0], bounds[0], bounds[1], bounds[1]]
+    for low, high, extent in ((bounds[0], bounds[1], source.rows), (bounds[2], bounds[3], source.cols)):
+        first, last = constant_int(low), size_dim(high)
+        if first is None or first < 1 or not _at_most(first, last) or not _at_most(last, extent):
+            return False
+    return True
+
+
+def _at_most(a: Dim, b: Dim) -> bool:
+    return same_dim(a, b) or (isinstance(a, int) and isinstance(b, int) and a <= b)
