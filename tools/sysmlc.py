@@ -111,6 +111,8 @@ def _guarded(command: Command) -> int:
             return run_script(command)
         compile_script(command)
         return 0
+    except UsageError:
+        raise
     except (Diagnostic, DiagnosticGroup) as error:
         return _failed(str(error))
     except KeyboardInterrupt:
