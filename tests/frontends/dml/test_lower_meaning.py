@@ -180,8 +180,8 @@ def evaluated(text: str) -> tuple[list[str], bool] | None:
     try:
         module = compile_source(Source("random.dml", text))
     except (Diagnostic, DiagnosticGroup) as error:
-        assert "defined" in str(error)
-        assert "error" in str(error)
+        if "is not defined" not in str(error):
+            raise
         return None
     verify(module)
     printed: list[str] = []
