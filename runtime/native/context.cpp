@@ -282,6 +282,7 @@ SM_API void sm_set_locations(sm_ctx* ctx, const sm_location* table, int64_t n) {
 
 SM_API void sm_set_resolve(sm_ctx* ctx, sm_cell_fn (*resolve)(sm_ctx*, const sm_cell_kernel*, uint32_t)) {
     ctx->resolve = resolve;
+    context(ctx)->variants.clear();
 }
 
 SM_API void sm_interrupt(sm_ctx* ctx) { ctx->interrupt = 1; }

@@ -22,7 +22,11 @@ struct OpStats {
 struct Stats {
     bool on = false;
     std::vector<OpStats> ops;
-    std::vector<std::pair<int64_t, int64_t>> open;  // (index into ops, start time) of the operators that run
+    struct Running {
+        size_t op;
+        int64_t start, inner;  // nanoseconds; `inner` was spent in operators that this one called
+    };
+    std::vector<Running> open;
     int64_t to_dense = 0, to_csr = 0;
     std::string report;
 };
@@ -48,6 +52,12 @@ struct Context : sm_ctx {
     std::vector<std::string> temporaries;
     std::unique_ptr<JavaRandom> seeds;  // where operators without a seed of their own draw one
     Stats stats;
+    struct Variant {
+        const sm_cell_kernel* kernel;
+        uint32_t key;
+        sm_cell_fn fn;
+    };
+    std::vector<Variant> variants;  // compiled for this run, beyond those that kernels list
 };
 
 inline Context* context(sm_ctx* ctx) { return static_cast<Context*>(ctx); }

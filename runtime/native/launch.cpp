@@ -14,7 +14,7 @@ void Launch::shape_mismatch() {
     std::string shapes;
     for (int i = 0; i < kernel->n_in; i++)
         if (is_matrix(i)) shapes += (shapes.empty() ? "" : " and ") + shape(args[i].v.matrix);
-    fail("%s: matrix dimensions do not agree: %s", kernel->name ? kernel->name : "cellwise operation", shapes.c_str());
+    fail("matrix dimensions do not agree: %s", shapes.c_str());
 }
 
 // Some matrix has the full shape; the others equal it or are broadcast as a row, a column or a single cell.
@@ -89,13 +89,24 @@ void Launch::choose_form() {
         if (is_matrix(i) && !full(i) && cells(args[i].v.matrix) != 1) flat = false;
 }
 
+static sm_cell_fn compile(sm_ctx* ctx, const sm_cell_kernel* kernel, uint32_t key) {
+    if (!ctx->resolve) return nullptr;
+    OpTimer timer(ctx, "compile kernels");
+    return ctx->resolve(ctx, kernel, key);
+}
+
 static sm_cell_fn lookup(sm_ctx* ctx, const sm_cell_kernel* kernel, uint32_t key) {
     for (int i = 0; i < kernel->n_variants; i++)
         if (kernel->variant_keys[i] == key) {
-            if (!kernel->variants[i] && ctx->resolve) kernel->variants[i] = ctx->resolve(ctx, kernel, key);
+            if (!kernel->variants[i]) kernel->variants[i] = compile(ctx, kernel, key);
             return kernel->variants[i];
         }
-    return ctx->resolve ? ctx->resolve(ctx, kernel, key) : nullptr;
+    auto& known = context(ctx)->variants;
+    for (const Context::Variant& v : known)
+        if (v.kernel == kernel && v.key == key) return v.fn;
+    sm_cell_fn fn = compile(ctx, kernel, key);
+    if (fn) known.push_back({kernel, key, fn});
+    return fn;
 }
 
 // Where no variant fits, broadcast operands are written out in full for one that reads more of them as vectors.

@@ -17,6 +17,20 @@ int64_t now_nanos() {
     return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
+struct OpTotal {
+    std::string name;
+    int64_t count, nanos;
+};
+
+// Kernels of single operations are called cell_<what>_<hash>.
+std::string title(const char* name) {
+    std::string s = name;
+    size_t hash = s.rfind('_');
+    if (s.compare(0, 5, "cell_") != 0 || hash < 6 || s.size() - hash < 9) return s;
+    if (s.find_first_not_of("0123456789abcdef", hash + 1) != std::string::npos) return s;
+    return s.substr(5, hash - 5);
+}
+
 }  // namespace
 
 bool stats_on(const sm_ctx* ctx) noexcept { return ctx && static_cast<const Context*>(ctx)->stats.on; }
@@ -37,17 +51,19 @@ SM_API int64_t sm_stats_enter(sm_ctx* ctx, const char* op) {
     size_t i = 0;
     while (i < stats.ops.size() && stats.ops[i].name != op && strcmp(stats.ops[i].name, op) != 0) i++;
     if (i == stats.ops.size()) stats.ops.push_back({op});
-    stats.open.emplace_back(int64_t(i), sm::now_nanos());
+    stats.open.push_back({i, sm::now_nanos(), 0});
     return int64_t(stats.open.size());
 }
 
 SM_API void sm_stats_leave(sm_ctx* ctx, int64_t token) {
     sm::Stats& stats = sm::context(ctx)->stats;
     if (token <= 0 || token > int64_t(stats.open.size())) return;
-    auto [index, start] = stats.open[size_t(token) - 1];
+    auto [op, start, inner] = stats.open[size_t(token) - 1];
+    int64_t elapsed = sm::now_nanos() - start;
     stats.open.resize(size_t(token) - 1);
-    stats.ops[size_t(index)].count++;
-    stats.ops[size_t(index)].nanos += sm::now_nanos() - start;
+    stats.ops[op].count++;
+    stats.ops[op].nanos += elapsed - inner;
+    if (!stats.open.empty()) stats.open.back().inner += elapsed;
 }
 
 SM_API int64_t sm_stats_conversions(sm_ctx* ctx, int32_t to_format) {
@@ -65,13 +81,21 @@ SM_API const char* sm_stats_report(sm_ctx* ctx, int64_t top) {
           " buffers allocated.\n";
     out += "Conversions: " + std::to_string(stats.to_dense) + " to dense, " + std::to_string(stats.to_csr) +
            " to sparse. Threads: " + std::to_string(sm_threads()) + ".\n";
-    auto ops = stats.ops;
+    std::vector<sm::OpTotal> ops;  // variants of one operation together
+    for (const auto& op : stats.ops) {
+        std::string name = sm::title(op.name);
+        size_t i = 0;
+        while (i < ops.size() && ops[i].name != name) i++;
+        if (i == ops.size()) ops.push_back({name, 0, 0});
+        ops[i].count += op.count;
+        ops[i].nanos += op.nanos;
+    }
     std::stable_sort(ops.begin(), ops.end(), [](const auto& a, const auto& b) { return a.nanos > b.nanos; });
     if (top > 0 && ops.size() > size_t(top)) ops.resize(size_t(top));
     if (ops.empty()) return out.c_str();
     out += "Heavy hitter operators:\n  #  Operator                          Time(s)     Count\n";
     int rank = 0;
     for (const auto& op : ops)
-        out += sm::format("%3d  %-30s %10.3f %9lld\n", ++rank, op.name, double(op.nanos) * 1e-9, (long long)op.count);
+        out += sm::format("%3d  %-30s %10.3f %9lld\n", ++rank, op.name.c_str(), double(op.nanos) * 1e-9, (long long)op.count);
     return out.c_str();
 }
