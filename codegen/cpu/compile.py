@@ -218,12 +218,12 @@ def link_variants(text: str, kernel: Any) -> str:
     return text.replace(empty, linked, 1)
 
 
-def kernel_object(kernel: Any, keys: tuple[int, ...], target: Target) -> bytes:
-    """The object code of variants of a kernel. Kernels are named by content: the name is key enough."""
-    key = key_of("kernel", kernel.sym, str(keys), target.key, llvm_version(), compiler_version())
+def kernel_object(compiled: Compiled, name: str, keys: tuple[int, ...], target: Target) -> bytes:
+    """The object code of variants of a program's kernel. Kernels are named by content: the name is key enough."""
+    key = key_of("kernel", name, str(keys), target.key, llvm_version(), compiler_version())
     found = object_cache().get(key)
     if found is None:
-        found = compile_object(kernel_llvm(kernel, keys, target), target)
+        found = compile_object(kernel_llvm(compiled.kernel_ops[name], keys, target), target)
         object_cache().put(key, found)
     return found
 

@@ -75,9 +75,9 @@ class Engine:
         with self._lock:
             found = self._variants.get((kernel, key))
             if found is None:
-                op = self._sources[kernel].kernel_ops[kernel]
                 symbol = variant_symbol(kernel, key)
-                tracker = self._link(kernel_object(op, (key,), self.target), symbol)
+                code = kernel_object(self._sources[kernel], kernel, (key,), self.target)
+                tracker = self._link(code, symbol)
                 found = self._variants[kernel, key] = (tracker[symbol], tracker)
             return found[0]
 

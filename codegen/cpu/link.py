@@ -105,7 +105,7 @@ def program_objects(compiled: Compiled) -> list[bytes]:
     made = [program_object(compiled.linked_llvm(), compiled.target, compiled.options.level)]
     for kernel in compiled.kernel_ops.values():
         if kernel.variants:
-            made.append(kernel_object(kernel, kernel.variants, compiled.target))
+            made.append(kernel_object(compiled, kernel.sym, kernel.variants, compiled.target))
     return made
 
 
