@@ -243,10 +243,10 @@ class _Driver:
 def _replacement_type(old: Value, new: Value, made: list[Op]) -> Type | None:
     """The type `new` has once it also stands for `old`; None when it cannot.
 
-    Facts about `old` also hold for `new`, but may be known only where `old` is computed (in one branch, say). So a value
-    from elsewhere must already have them.
+    Facts about `old` also hold for `new`, but may be known only where `old` is computed (in one branch, say). And types
+    that are given rather than inferred must stay as they are, since others are compared with them.
     """
-    if refines(new.type, old.type):
-        return new.type
     here = new.op in made or new.region is old.region
-    return meet(new.type, old.type) if here and compatible(new.type, old.type) else None
+    if here and new.op is not None and type(new.op).infer is not Op.infer and compatible(new.type, old.type):
+        return meet(new.type, old.type)
+    return new.type if refines(new.type, old.type) else None

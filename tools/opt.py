@@ -141,6 +141,8 @@ def run(argv: Sequence[str], stdin: TextIO, stdout: TextIO, stderr: TextIO) -> i
         return _Run(given, stdin, stdout, stderr).run()
     except (Diagnostic, DiagnosticGroup) as error:
         stderr.write(f"{error}\n")
+    except RecursionError:
+        stderr.write("error: regions are nested too deeply\n")
     except BrokenPipeError:
         raise
     except (OSError, UnicodeDecodeError) as error:

@@ -76,7 +76,8 @@ def rewritten(rules: str, ops: str, result: str = "%r") -> list[str]:
         ("exp(rev(X)) -> X if uses(rev(X)) == 1", "%v = dml.rev %X : matrix<3x4xf64>\n%r = dml.exp %v : matrix<3x4xf64>", "%X"),
         ("exp(rev(X)) -> X if uses(rev(X)) == 1", "%v = dml.rev %X : matrix<3x4xf64>\n%w = dml.abs %v : matrix<3x4xf64>\ndml.output %w {name_ = \"w\"}\n%r = dml.exp %v : matrix<3x4xf64>", "%r"),
         # a value from elsewhere must already have the facts of what it replaces
-        ("X + Y -> X", "%r = dml.add %U, %Y : matrix<3x4xf64>", "%U"),
+        ("X + Y -> X", "%r = dml.add %U, %Y : matrix<3x4xf64>", "%r"),
+        ("X + Y -> X", "%r = dml.add %V, %U : matrix<nx1xf64>", "%V"),
     ],
 )  # fmt: skip
 def test_matching(rules, ops, expected):
