@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import builtins
 import inspect
+import re
 import sys
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -114,6 +115,8 @@ class AttrField:
     types: tuple[type, ...]
     default: Any
     """`MISSING` when the attribute must be given."""
+    element: type | None = None
+    """The type of a tuple's elements; None: any."""
 
     @property
     def required(self) -> bool:
@@ -183,7 +186,9 @@ def _read_fields(cls: type[Op]) -> Definition:
             operands.append(OperandField(field, kind == "Operands", types))
         elif kind == "Attr":
             default = cls.__dict__.get(field, _MISSING)
-            attrs.append(AttrField(field, types, default))
+            element = re.search(r"tuple\[(\w+)", rest)
+            elements = _alternatives(element[1], scope) if element else ()
+            attrs.append(AttrField(field, types, default, elements[0] if elements else None))
             setattr(cls, field, Attr(field, None if default is _MISSING else default))
         elif kind == "Body":
             setattr(cls, field, Body(len(regions)))

@@ -45,6 +45,7 @@ class _Plan:
         "fields",
         "infers",
         "isolated",
+        "names",
         "regions",
         "required",
         "symbols",
@@ -54,12 +55,13 @@ class _Plan:
     )  # fmt: skip
 
     def __init__(self, d: Definition) -> None:
+        self.names = frozenset(d.cls.names)
         self.fields = d.operands
         self.variadic = d.variadic
         self.count = len(d.operands)
         typed = tuple((i, f.types) for i, f in enumerate(d.operands) if f.types)
         self.types: tuple[tuple[int, tuple[Any, ...]], ...] = () if d.variadic else typed
-        self.attrs = {a.name: a.types for a in d.attrs}
+        self.attrs = {a.name: (a.types, a.element) for a in d.attrs}
         self.required = tuple(a.name for a in d.attrs if a.required)
         self.regions = d.regions
         self.infers = d.cls.infer is not Op.infer
@@ -80,8 +82,6 @@ def _plan(op: Op) -> _Plan:
         if definition is None:
             raise op.error("is not a defined operation")
         found = _plans[type(op)] = _Plan(definition)
-    if op.name not in type(op).names:
-        raise op.error(f"is not a name of {type(op).__name__}")
     return found
 
 
@@ -94,6 +94,8 @@ class _Verifier:
 
     def op(self, op: Op) -> None:
         plan = _plans.get(type(op)) or _plan(op)
+        if op.name not in plan.names:
+            raise op.error(f"is not a name of {type(op).__name__}")
         visible = self.visible
         operands = op.operands
         self.operands += len(operands)
@@ -253,13 +255,16 @@ def _check_attrs(op: Op, plan: _Plan) -> None:
         if name not in attrs:
             raise op.error(f"needs the attribute '{name}'")
     for name, value in attrs.items():
-        types = plan.attrs.get(name)
-        if types is None:
+        field = plan.attrs.get(name)
+        if field is None:
             hint = f"it has {', '.join(plan.attrs)}" if plan.attrs else None
             raise op.error(f"has no attribute '{name}'", nearest(name, plan.attrs) or hint)
+        types, element = field
         if types and type(value) not in types:
             wanted = " or ".join(t.__name__ for t in types)
             raise op.error(f"attribute '{name}' must be {wanted}, but is {type(value).__name__}")
+        if element is not None and isinstance(value, tuple) and any(type(v) is not element for v in value):
+            raise op.error(f"attribute '{name}' must be a tuple of {element.__name__}")
 
 
 def _guarded(op: Op, step: Any) -> Any:

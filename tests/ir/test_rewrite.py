@@ -13,6 +13,7 @@ from sysmlc.ir.dialects.core import Constant, Func, Module, Return
 from sysmlc.ir.dialects.dml_cell import Binary, Unary
 from sysmlc.ir.dialects.dml_matrix import Transpose
 from sysmlc.ir.dialects.notation import DML
+from sysmlc.ir.dialects.scf import If
 from sysmlc.ir.parser import parse
 from sysmlc.ir.printer import to_text
 from sysmlc.ir.rewrite import CHANGED, Replacement, RuleSet, rewrite, rule
@@ -138,6 +139,45 @@ def test_rules_as_functions():
     assert sorted(counts) == ["double transpose", "doubled"]
     assert [op.name for op in body] == ["core.constant", "dml.mul", "core.return"]
     assert not rewrite(module, [double_transpose, doubled])
+
+
+def test_a_rule_may_move_operations():
+    @rule(If)
+    def decided(op: Op, b: Builder) -> Replacement:
+        # if (TRUE) A else B = A
+        condition = op.operands[0].op
+        if condition is None or condition.name != "core.constant":
+            return None
+        region = op.regions[0 if condition.attrs["value"] else 1]
+        end = region.terminator
+        for inner in region:
+            if inner is not end:
+                b.insert(inner.detach())
+        return list(end.operands)
+
+    text = """
+core.func {sym = "f"} (%x: f64) {
+  %t = core.constant {value = true} : i1
+  %r = scf.if %t : f64 {
+    %s = scf.if %t : f64 { %a = dml.neg %x : f64
+      core.yield %a } { core.yield %x }
+    core.yield %s
+  } { core.yield %x }
+  scf.if %t { dml.output %r {name_ = "r"}
+    core.yield } { core.yield }
+  core.return %r
+}"""
+    module = parse(text)
+    verify(module)
+    rewrite(module, [decided])
+    verify(module)
+    assert [op.name for op in module.walk()] == [
+        "core.module",
+        "core.func",
+        "dml.neg",
+        "dml.output",
+        "core.return",
+    ]
 
 
 def test_a_rule_that_gives_up_leaves_no_trace():

@@ -40,6 +40,7 @@ BAD = [
     ("dml.t %X", "has 1 results, but 0 are given"),
     ("%r = dml.sum %X {dir = 1} : f64", "attribute 'dir' must be str, but is int"),
     ("%r = dml.sum %X {dirr = \"row\"} : f64", "has no attribute 'dirr'"),
+    ("%r = rt.call {callee = \"f\", takes = [\"x\"]} : f64", "attribute 'takes' must be a tuple of int"),
     ("%r = core.constant : f64", "needs the attribute 'value'"),
     ("%r = scf.if %c : f64 {\n core.yield %a\n}", "must have 2 regions (then, orelse), has 1"),
     ("%r = scf.if %a : f64 {\n core.yield %a\n} {\n core.yield %a\n}", "the condition must be i1, but is f64"),
@@ -152,6 +153,12 @@ def test_broken_links():
     module, body, (x, y, _) = small()
     body.last = y
     broken(module, "is last in its region")
+
+
+def test_wrong_name():
+    module, _, (x, _, _) = small()
+    x.name = "dml.add"
+    broken(module, "is not a name of Unary")
 
 
 def test_wrong_owner():
