@@ -70,6 +70,8 @@ class _Accesses:
 
     def __init__(self, node: ast.ParFor, flow: Flow, env: Mapping[str, Variable]) -> None:
         self.env = env
+        self.flow = flow
+        self.var = node.var.name
         self.assigned = flow.effects[node].assigned
         self.linear: dict[str, Linear | None] = {node.var.name: Linear(0, {node.var.name: 1})}
         self.inner: dict[str, tuple[int, int] | None] = {}
@@ -107,6 +109,7 @@ class _Accesses:
                     self.branch(then)
                     self.branch(orelse)
                 case ast.While(cond=cond, body=inner):
+                    self.forget(statement)
                     self.reads(cond)
                     self.branch(inner)
                 case ast.For():
@@ -115,10 +118,17 @@ class _Accesses:
                     pass
 
     def branch(self, body: tuple[ast.Statement, ...]) -> None:
+        before = set(self.linear)
+        known = dict(self.linear)
         self.block(body)
-        for statement in body:
-            if isinstance(statement, ast.Assign):
-                self.linear[statement.target.name] = None
+        for name, form in self.linear.items():
+            if name not in before or form is not known[name]:
+                self.linear[name] = None
+
+    def forget(self, loop: ast.While | ast.For) -> None:
+        """Variables that change from round to round of an inner loop are not known in it."""
+        for name in self.flow.effects[loop].assigned:
+            self.linear[name] = None
 
     def loop(self, node: ast.For) -> None:
         for bound in (node.range.start, node.range.stop, node.range.by):
@@ -129,11 +139,14 @@ class _Accesses:
         if first is not None and last is not None and not first.terms and not last.terms:
             bounds = min(first.constant, last.constant), max(first.constant, last.constant)
         name = node.var.name
-        before = self.linear.get(name)
+        self.forget(node)
+        if name == self.var or name in self.inner:
+            self.branch(node.body)  # the loop takes another one's variable
+            return
         self.linear[name], self.inner[name] = Linear(0, {name: 1}), bounds
         self.branch(node.body)
         del self.inner[name]
-        self.linear[name] = before
+        self.linear[name] = None
 
     def reads(self, root: ast.Node) -> None:
         for node in _reading_nodes(root):
