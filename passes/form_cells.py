@@ -132,8 +132,9 @@ def _decompose(op: Op) -> None:
 
     total = make_cell(b, [x, mean], (f"{dir}:sum",), [op.results[0].type], squared_distance).result
     one = b(Constant, value=1.0)
-    # One value has variance 0: 0 / max(n - 1, 1).
-    result = b(Binary, "div", total, b(Binary, "max", b(Binary, "sub", count, one), one))
+    # One value has variance 0, none has NaN: 0 / min(max(n - 1, 1), n).
+    degrees = b(Binary, "min", b(Binary, "max", b(Binary, "sub", count, one), one), count)
+    result = b(Binary, "div", total, degrees)
     if op.fn == "sd":
         result = b(Unary, "sqrt", result)
     op.replace_by([_typed(result, op)])

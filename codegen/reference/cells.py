@@ -156,7 +156,7 @@ def _sum(x: Any) -> float:
 
 def _variance(x: Any) -> float:
     if len(x) < 2:
-        return 0.0 if len(x) else math.nan
+        return float(x[0] - x[0]) if len(x) else math.nan
     with np.errstate(all="ignore"):
         return float(np.var(x, ddof=1))
 

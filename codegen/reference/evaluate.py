@@ -37,7 +37,8 @@ def evaluate(
     `output` receives the printed lines (default: `print`). Run-time errors are raised as Diagnostic.
     """
     run = Evaluator(module, inputs or {}, args or {}, output or print)
-    run.call("main", ())
+    with np.errstate(all="ignore"):
+        run.call("main", ())
     return run.outputs
 
 

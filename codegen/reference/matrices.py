@@ -79,6 +79,8 @@ def trace(op: Op, a: Any) -> float:
 
 
 def _bounds(op: Op, what: str, low: int, high: int, extent: int) -> slice:
+    if extent == 0 and (low, high) == (1, 0):  # all of nothing
+        return slice(0, 0)
     if low < 1 or high > extent or low > high:
         raise fail(op, f"{what} range {low}:{high} is out of range: the matrix has {extent} {what}s")
     return slice(low - 1, high)
@@ -211,12 +213,13 @@ def order(op: Op, a: Any, by: Any, decreasing: bool, index_return: bool) -> Any:
 
 @evaluates("table")
 def table(op: Op, a: Any, b: Any, w: Any, rows: int, cols: int) -> Any:
+    if any(v.size != 1 and v.shape != a.shape for v in (b, w)):
+        raise fail(op, f"table: the arguments are {a.shape}, {b.shape} and {w.shape}")
     b, w = np.broadcast_to(b, a.shape), np.broadcast_to(w, a.shape)
-    found = [
-        (math.floor(x), math.floor(y), z)
-        for x, y, z in zip(a.ravel(), b.ravel(), w.ravel(), strict=True)
-        if x == x and y == y
-    ]
+    kept = [(x, y, z) for x, y, z in zip(a.ravel(), b.ravel(), w.ravel(), strict=True) if x == x and y == y]
+    if any(max(x, y) > 9e15 for x, y, _ in kept):
+        raise fail(op, "table: an id is too large")
+    found = [(math.floor(max(x, 0)), math.floor(max(y, 0)), z) for x, y, z in kept]
     if any(x < 1 or y < 1 for x, y, _ in found):
         raise fail(op, "table: ids must be at least 1")
     found = [(x, y, z) for x, y, z in found if (rows < 0 or x <= rows) and (cols < 0 or y <= cols)]

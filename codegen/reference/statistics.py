@@ -69,16 +69,21 @@ def cov(op: Op, x: Any, y: Any, w: Any) -> float:
     weights = _weights(op, x, w)
     total = weights.sum()
     dx, dy = (v[:, 0] - (v[:, 0] * weights).sum() / total for v in (x, y))
-    return float((weights * dx * dy).sum() / (total - 1)) if total > 1 else 0.0
+    return float((weights * dx * dy).sum() / (total - 1)) if total > 1 else 0.0 if total else math.nan
 
 
 def _expanded(op: Op, a: Any, w: Any) -> Any:
-    return np.sort(np.repeat(a[:, 0], _weights(op, a, w).astype(int)))
+    cells = np.sort(np.repeat(a[:, 0], _weights(op, a, w).astype(int)))
+    if not cells.size:
+        raise fail(op, f"{op.fn} of an empty vector")
+    return cells
 
 
 @evaluates("median")
 def median(op: Op, a: Any, w: Any) -> float:
-    return float(np.median(_expanded(op, a, w)))
+    cells = _expanded(op, a, w)
+    n = len(cells)
+    return float(cells[n // 2] if n % 2 else (cells[n // 2 - 1] + cells[n // 2]) / 2)
 
 
 @evaluates("quantile")
@@ -99,7 +104,7 @@ def inter_quartile_mean(op: Op, a: Any, w: Any) -> float:
     cells = _expanded(op, a, w)
     n = len(cells)
     parts = [max(0.0, min(i + 1, 0.75 * n) - max(i, 0.25 * n)) for i in range(n)]
-    return float(np.dot(parts, cells) / (0.5 * n))
+    return float(sum(part * x for part, x in zip(parts, cells, strict=True) if part) / (0.5 * n))
 
 
 @evaluates("count_distinct")
