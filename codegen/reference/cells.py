@@ -41,7 +41,7 @@ _UNARY: dict[str, Any] = {
     "isinf": np.isinf, "sigmoid": special.expit, "neg": np.negative,
 }  # fmt: skip
 _BINARY: dict[str, Any] = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.power, "mod": _mod,
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.float_power, "mod": _mod,
     "intdiv": _floor_div, "min": np.minimum, "max": np.maximum, "eq": np.equal, "ne": np.not_equal, "lt": np.less,
     "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "and": lambda x, y: (x != 0) & (y != 0),
     "or": lambda x, y: (x != 0) | (y != 0), "xor": lambda x, y: (x != 0) != (y != 0), "bitand": _bits(np.bitwise_and),
