@@ -5,10 +5,12 @@ from __future__ import annotations
 from sysmlc.ir.passes import Pass
 from sysmlc.passes import parse_pipeline
 
+FACTS = "inline,infer,canonicalize,cse,dce"
+
 LEVELS = (
     "",  # -O0
-    "",  # -O1
-    "",  # -O2
+    FACTS,  # -O1
+    FACTS,  # -O2
 )
 
 PROGRAM = "form-cells,lower-cells,update-in-place,lower-program,manage-ownership"
