@@ -67,6 +67,16 @@ def _atan_part(z: Any) -> Any:
     return (mp.atan(x) / x - 1) / z
 
 
+def _erf_part(z: Any) -> Any:
+    x = mp.sqrt(z)
+    return mp.erf(x) / x - 1
+
+
+def _erfc_part(t: Any) -> Any:
+    x = (1 / t - 1) * 2
+    return mp.exp(x * x) * mp.erfc(x)
+
+
 HALF_LN2 = mp.log(2) / 2
 S2 = ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2
 QUARTER_PI = mp.pi / 4
@@ -86,6 +96,10 @@ FITS = (
         mpf("0.2501"), 12),
     Fit("ATAN", "atan(x) = x + x z ATAN(z), z = x^2, |x| <= tan(pi/8)", _limit(_atan_part, -mpf(1) / 3), lambda z: z,
         mpf(0), mpf("0.1717"), 11),
+    Fit("ERF", "erf(x) = x + x ERF(z), z = x^2, |x| <= 1", _limit(_erf_part, 2 / mp.sqrt(mp.pi) - 1), lambda z: mpf(1),
+        mpf(0), mpf("1.0001"), 12),
+    Fit("ERFC", "erfc(x) = exp(-x^2) ERFC(t), t = 1/(1 + x/2), 1 <= x <= 6", _erfc_part,
+        lambda t: mp.exp(-(((1 / t - 1) * 2) ** 2)), mpf("0.2499"), mpf("0.6668"), 14),
 )  # fmt: skip
 
 

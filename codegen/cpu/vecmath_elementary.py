@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sysmlc.codegen.cpu.coefficients import EXP, LOG, LOG_TAIL
+from sysmlc.codegen.cpu.coefficients import ERF, ERFC, EXP, LOG, LOG_TAIL
 from sysmlc.codegen.cpu.vecmath import MAGIC, Lane, Lanes
 
 LOG2_E = 1.4426950408889634
@@ -174,11 +174,21 @@ def pow(lanes: Lanes, x: Lane, y: Lane) -> Lane:
     return lanes.choose(one, 1.0, result)
 
 
+def erf(lanes: Lanes, x: Lane) -> Lane:
+    size = lanes.at_most(lanes.abs(x), 6.0)
+    z = size * size
+    small = lanes.fma(x, lanes.polynomial(ERF, z), x)
+    t = lanes.of(1.0) / lanes.fma(size, 0.5, 1.0)
+    large = lanes.of(1.0) - exp(lanes, -z) * lanes.polynomial(ERFC, t)
+    return lanes.choose(lanes.compare("olt", size, 1.0), small, lanes.with_sign(large, x))
+
+
 ELEMENTARY = {
     "exp": Function(exp, inline=True),
     "log": Function(log, inline=True),
     "tanh": Function(tanh, inline=True),
     "sigmoid": Function(sigmoid, inline=True),
+    "erf": Function(erf),
     "sinh": Function(sinh),
     "cosh": Function(cosh),
     "pow": Function(pow, arity=2),

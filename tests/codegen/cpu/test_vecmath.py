@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import llvmlite.binding as llvm
 import numpy as np
 import pytest
 from tests.codegen.cpu.kernel_runner import Runner, kernel_of
 
-from sysmlc.codegen.cpu.target import level_of, make_target
+from sysmlc.codegen.cpu.target import compile_object, level_of, make_target
+from sysmlc.codegen.cpu.vecmath import MathLibrary
 from sysmlc.ir.dialects.dml_cell import Binary, Unary
 from sysmlc.ir.types import matrix
 
@@ -166,3 +169,50 @@ def test_logarithms_to_a_base() -> None:
         kernel, [np.array([[8.0, 100.0, 0.0]]), np.array([[2.0, 10.0, 2.0]])], (1, 3)
     )
     assert got.tolist() == [[3.0, 2.0, -np.inf]]
+
+
+def reference_erf(x: Array) -> Array:
+    """erf in extended precision, by its series or by its continued fraction."""
+    x = x.astype(np.longdouble)
+    size = np.minimum(np.abs(x), 7)
+    small, term = size.copy(), size.copy()
+    for n in range(1, 120):
+        term = term * (-size * size) / n
+        small = small + term / (2 * n + 1)
+    fraction = size.copy()
+    for n in range(60, 0, -1):
+        fraction = size + (n / np.longdouble(2)) / fraction
+    root = np.sqrt(np.longdouble("3.14159265358979323846264338327950288"))
+    large = 1 - np.exp(-size * size) / (fraction * root)
+    return np.copysign(np.where(size < 2.5, small * 2 / root, large), x)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_erf(level: str) -> None:
+    """No operation uses erf yet, so it is called on its own."""
+    require(level)
+    target = make_target(level)
+    library = MathLibrary(target)
+    kind = f"<{target.lanes} x double>"
+    text = f"""
+define void @run(ptr %x, ptr %y) {{
+  %v = load {kind}, ptr %x, align 8
+  %r = call {kind} @{library.need("erf")}({kind} %v)
+  store {kind} %r, ptr %y, align 8
+  ret void
+}}
+"""
+    image = compile_object(text + library.text(), target)
+    one = Runner(target)
+    tracker = llvm.JITLibraryBuilder().add_object_img(image).export_symbol("run").link(one.jit, "erf")
+    run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(tracker["run"])
+    rng = np.random.default_rng(9)
+    x = np.concatenate([rng.uniform(-7, 7, 1 << 14), magnitudes(-12, 0.3)(rng)[: 1 << 14]])
+    got = np.empty_like(x)
+    for at in range(0, len(x), target.lanes):
+        run(x[at:].ctypes.data, got[at:].ctypes.data)
+    assert units_off(got, reference_erf(x)).max() <= 1.2
+    x, got = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 5e-324, 40.0, -7.0]), np.empty(8)
+    for at in range(0, len(x), target.lanes):
+        run(x[at:].ctypes.data, got[at:].ctypes.data)
+    np.testing.assert_array_equal(got, [0.0, -0.0, 1.0, -1.0, np.nan, 5e-324, 1.0, -1.0])
