@@ -46,6 +46,8 @@ options of `run`
 options of compiling
   -o FILE             the result (default: the script's name)
   --emit=KIND         exe (default), lib, obj, asm, llvm, ir
+  --input NAME[:TYPE] a variable that callers of the library bind; TYPE is matrix (default), f64, i64, i1, str or list
+  --output NAME       a variable that callers of the library get back
   --target-cpu=CPU    native (default), x86-64-v2, x86-64-v3, x86-64-v4
 
 both
@@ -53,6 +55,8 @@ both
   --version, --help
 """
 
+TARGETS = ("native", "x86-64-v2", "x86-64-v3", "x86-64-v4")
+INPUT_TYPES = ("", "matrix", "f64", "i64", "i1", "str", "list")
 KINDS = ("exe", "lib", "obj", "asm", "llvm", "ir")
 EXPLAIN = {"hops": "hops", "recompile_hops": "hops", "runtime": "runtime", "recompile_runtime": "runtime",
            "dml": "dml", "llvm": "llvm", "asm": "asm"}  # fmt: skip
@@ -79,6 +83,8 @@ class Command:
     output: str | None = None
     emit: str = "exe"
     target: str = "native"
+    inputs: dict[str, str] = field(default_factory=dict)
+    outputs: list[str] = field(default_factory=list)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -207,6 +213,15 @@ def _option(command: Command, option: str, words: list[str]) -> None:
             raise UsageError(f"--emit makes {', '.join(KINDS)}, not '{command.emit}'")
     elif name == "-target-cpu":
         command.target = _following(option, words)
+        if command.target not in TARGETS:
+            raise UsageError(f"--target-cpu is {', '.join(TARGETS)}, not '{command.target}'")
+    elif name == "-input":
+        variable, _, kind = _following(option, words).partition(":")
+        if kind not in INPUT_TYPES:
+            raise UsageError(f"the type of an input is {', '.join(filter(None, INPUT_TYPES))}, not '{kind}'")
+        command.inputs[variable] = kind or "matrix"
+    elif name == "-output":
+        command.outputs.append(_following(option, words))
     elif name in ("-O0", "-O1", "-O2"):
         command.level = int(name[2])
     elif name == "-stats":
@@ -337,6 +352,8 @@ def compile_script(command: Command) -> None:
             raise UsageError(
                 f"{option} belongs to `sysmlc run`; executables take -stats, -seed and -threads themselves"
             )
+    if (command.inputs or command.outputs) and command.emit not in ("lib", "obj"):
+        raise UsageError("--input and --output are for callers of a library: add --emit=lib")
     program = _program(command)
     output = Path(command.output or _default_output(command))
     if output.is_dir():
@@ -349,7 +366,7 @@ def compile_script(command: Command) -> None:
         return
     from sysmlc.codegen.cpu import link
 
-    compiled = program.compiled({}, program.args, (), runtime_args=True)
+    compiled = program.compiled(command.inputs, program.args, command.outputs, runtime_args=True)
     make = {"exe": link.link_executable, "lib": link.link_library, "obj": link.link_object}[command.emit]
     make(compiled, output)
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SMALL_PROGRAM = 150_000
 """LLVM text up to this many characters gets clang's -O2 pipeline; cleaning up is enough for what lies beyond."""
+BIG_PROGRAM = 700_000
+"""Beyond this, instructions are selected the fast way: such programs are long, not hot."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,8 @@ def program_object(text: str, target: Target, level: int) -> bytes:
     key = key_of("program", text, str(level), target.key, llvm_version())
     found = object_cache().get(key)
     if found is None:
-        found = bytes(target_machine(target).emit_object(program_module(text, target, level)))
+        machine = target_machine(target, 0 if len(text) > BIG_PROGRAM else 2)
+        found = bytes(machine.emit_object(program_module(text, target, level)))
         object_cache().put(key, found)
     return found
 

@@ -25,9 +25,6 @@ from sysmlc.ir.source import Diagnostic
 from sysmlc.runtime.library import blas_library, include_dir, static_library
 
 BLAS_NAME = "libscipy_openblas.so"
-RUNTIME_API = ("sm_ctx_new", "sm_set_arg", "sm_matrix_new", "sm_matrix_from_external", "sm_csr_new", "sm_matrix_data",
-               "sm_string_new", "sm_cast_f64_box", "sm_list_new")  # fmt: skip
-"""Functions that pull the files of the archive into a library whose callers may need them."""
 
 _MAIN = """
 @sm_program = external global i8
@@ -69,7 +66,7 @@ _HEADER = """\
 //     if ({name}_run(ctx)) fputs(sm_error_render(ctx), stderr);
 //     sm_ctx_free(ctx);
 //
-// Values bound to variables go in with sm_set_input and come out with sm_get_output.
+// Variables named by --input and --output go in with sm_set_input and come out with sm_get_output.
 #ifndef {guard}
 #define {guard}
 
@@ -143,7 +140,8 @@ def link_library(compiled: Compiled, output: Path) -> None:
     entry = compile_object(TYPES + _LIBRARY.format(name=name), compiled.target)
     with _workplace(output) as folder:
         made = folder / output.name
-        wanted = [f"-Wl,-u,{symbol}" for symbol in RUNTIME_API]
+        # Callers may use whatever the headers declare, so those parts of the archive go in.
+        wanted = [f"-Wl,-u,{symbol}" for symbol in re.findall(r"^SM_API .*?(sm_\w+)\(", _interface(), re.M)]
         flags = ["-shared", "-Wl,-Bsymbolic", f"-Wl,-soname,{output.name}", *wanted]
         uses_blas = _link([*program_objects(compiled), entry], made, folder, flags)
         header = folder / "header"
@@ -166,8 +164,12 @@ def library_header(name: str) -> str:
     """The C header of a library: the runtime's interface and the function that runs the script."""
     from sysmlc import __version__
 
-    runtime = (include_dir() / "sysmlc.h").read_text()
-    return _HEADER.format(name=name, guard=name.upper() + "_H", runtime=runtime, version=__version__)
+    return _HEADER.format(name=name, guard=name.upper() + "_H", runtime=_interface(), version=__version__)
+
+
+def _interface() -> str:
+    headers = [(include_dir() / name).read_text() for name in ("sysmlc.h", "embed.h")]
+    return "".join(headers).replace('#include "sysmlc.h"\n', "")
 
 
 def c_name(stem: str) -> str:

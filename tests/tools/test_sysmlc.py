@@ -165,7 +165,7 @@ def test_nothing_half_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 def test_interrupts_stop_the_program() -> None:
     command = [sys.executable, "-m", "sysmlc.tools.sysmlc", "run", "-s"]
-    script = "print('started')\ns = 0\nwhile (s >= 0) { s = s + 1\n if (s > 1000) { s = 0 } }"
+    script = "print('started')\ns = 0\nwhile (s >= 0) { s = s + 1\n if (s > 1000) { s = 0 } }\nprint(s)"
     running = subprocess.Popen([*command, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     time.sleep(2.0)
     os.kill(running.pid, signal.SIGINT)

@@ -101,6 +101,37 @@ def test_a_library_runs_from_c(tmp_path: Path) -> None:
     assert done.stdout == "55.0\n1 negative\n", done.stderr
 
 
+EMBEDDER = """
+#include <stdio.h>
+#include "scale.h"
+int main(void) {
+    double cells[6] = {1, 2, 3, 4, 5, 6};
+    sm_ctx* ctx = sm_ctx_new();
+    sm_matrix* X = sm_matrix_from_external(ctx, 2, 3, cells, NULL, NULL);
+    sm_box* factor = sm_cast_f64_box(ctx, 2.5);
+    sm_set_input(ctx, "X", &X->o);
+    sm_set_input(ctx, "factor", &factor->o);
+    if (scale_run(ctx)) { fputs(sm_error_render(ctx), stderr); return 1; }
+    sm_matrix* Y = (sm_matrix*)sm_get_output(ctx, "Y");
+    printf("%d %d %g %g\\n", (int)Y->rows, (int)Y->cols, ((double*)Y->data)[5], cells[5]);
+    sm_release(ctx, &X->o);
+    sm_release(ctx, &factor->o);
+    sm_ctx_free(ctx);
+    return 0;
+}
+"""
+
+
+def test_a_library_takes_and_gives_matrices(tmp_path: Path) -> None:
+    options = ("--emit=lib", "--input", "X", "--input", "factor:f64", "--output", "Y")
+    build(tmp_path, "Y = X * factor\n", *options, name="libscale.so")
+    (tmp_path / "caller.c").write_text(EMBEDDER)
+    command = ["cc", "caller.c", "-o", "caller", "-L.", "-lscale", "-Wl,-rpath,$ORIGIN"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    done = run([str(tmp_path / "caller")], tmp_path)
+    assert done.stdout == "2 3 15 6\n", done.stderr
+
+
 @pytest.mark.parametrize("cpu", ["x86-64-v2", "x86-64-v3"])
 def test_portable_targets(tmp_path: Path, cpu: str) -> None:
     prog = build(tmp_path, "print(sum(exp(seq(0, 1, 0.001))))\n", f"--target-cpu={cpu}")
