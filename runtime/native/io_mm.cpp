@@ -25,12 +25,6 @@ std::vector<std::string> words(std::string_view line) {
     return result;
 }
 
-std::string lower(std::string text) {
-    for (char& c : text)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-    return text;
-}
-
 Head read_head(const Source& source) {
     const std::string& file = source.parts()[0].path;
     require(source.parts().size() == 1, "%s: a Matrix Market file cannot be a directory of several files", source.path().c_str());

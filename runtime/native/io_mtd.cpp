@@ -30,12 +30,6 @@ bool one_of(const char* const (&names)[N], std::string_view key) {
     return std::find(std::begin(names), std::end(names), key) != std::end(names);
 }
 
-std::string lower(std::string text) {
-    for (char& c : text)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-    return text;
-}
-
 bool numeric(const std::string& key) { return key == "rows" || key == "cols" || key == "nnz" || key == "default"; }
 bool logical(const std::string& key) { return key == "header" || key == "fill" || key == "sparse"; }
 
@@ -122,6 +116,12 @@ void add_remarks(std::vector<std::pair<const char*, std::string>>& members, cons
 }
 
 }  // namespace
+
+std::string lower(std::string text) {
+    for (char& c : text)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+    return text;
+}
 
 const char* format_name(int format) { return kFormats[format]; }
 

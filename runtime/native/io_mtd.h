@@ -47,6 +47,7 @@ struct WriteOptions {
 };
 WriteOptions write_options(const std::string& path, const char* options);
 
+std::string lower(std::string text);  // ASCII letters only
 const char* format_name(int format);
 std::string matrix_mtd(const sm_matrix* m, const WriteOptions& options);
 std::string scalar_mtd(int value_type, const WriteOptions& options);
