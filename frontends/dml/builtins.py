@@ -184,4 +184,4 @@ def builtin(node: ast.Call) -> Builtin:
 
 def names() -> list[str]:
     """All names of functions that DML knows, whether this version has them or not."""
-    return [*TABLE, *ABSENT, "Rand"]
+    return [*TABLE, *ABSENT, "Rand", "RAND"]

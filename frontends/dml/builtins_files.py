@@ -61,12 +61,23 @@ def read(frame: Frame, node: ast.Call, self: Builtin) -> Value:
         )
     if kind != "matrix":
         raise Diagnostic(f"reading data of the type '{kind}' is not in this version", node.loc)
+    _agree(node, options, known)
     for name in ("rows", "cols", "nnz"):
         # What the type claims must be what the file holds when the program runs, maybe much later.
         found = known.get(name)
         if name not in options and isinstance(found, int) and found >= 0:
             options[name] = frame.constant(node, found)
     return frame.emit(node, ReadMatrix, path, _options(frame, node, options), types=[_type(options)])
+
+
+def _agree(node: ast.Call, options: dict[str, Value], known: dict[str, Any]) -> None:
+    """Sizes that are given must be those of the .mtd file."""
+    for name in ("rows", "cols"):
+        given = constant_int(options[name]) if name in options else None
+        found = known.get(name)
+        if given is not None and isinstance(found, int) and 0 <= found != given:
+            arg = next(arg for arg in node.args if arg.name == name)
+            raise Diagnostic(f"the option '{name}' is {given}, but the .mtd file says {found}", arg.loc)
 
 
 def _type(options: dict[str, Value]) -> Type:

@@ -21,7 +21,16 @@ _SPECIFIER: Final = re.compile(r"%(\d+\$)?([-#+ 0,(<]*)(\d+)?(\.\d+)?([a-zA-Z%])
 
 def to_string(frame: Frame, node: ast.Call, target: Value, *options: Value) -> Value:
     """`toString(x, rows=, cols=, …)`"""
-    return _text_of(frame, node, target, options)
+    made = _text_of(frame, node, target, options)
+    for option in options:
+        if (
+            not option.uses
+            and not option.name
+            and option.op is not None
+            and option.op.name == "core.constant"
+        ):
+            option.op.erase()  # only matrices are laid out
+    return made
 
 
 def _text_of(frame: Frame, node: ast.Node, value: Value, options: tuple[Value, ...] = ()) -> Value:

@@ -83,7 +83,9 @@ class Frame:
 
     def emit(self, node: ast.Node, cls: Any, *operands: Any, **attrs: Any) -> Value:
         """Insert an operation at the place of `node` and give its only result."""
-        return self.op(node, cls, *operands, **attrs).result
+        op = self.op(node, cls, *operands, **attrs)
+        assert len(op.results) == 1
+        return op.results[0]
 
     def op(self, node: ast.Node, cls: Any, *operands: Any, **attrs: Any) -> Op:
         """Insert an operation at the place of `node`."""

@@ -90,7 +90,8 @@ def argument(text: str) -> Literal:
                 return number
         except ValueError:
             pass
-        if plain.lstrip("+-").lower() not in ("inf", "nan", "infinity"):
+        number_like = plain.lstrip("+-")
+        if number_like in ("NaN", "Infinity") or number_like.lower() not in ("inf", "nan", "infinity"):
             try:
                 return float(plain)
             except ValueError:

@@ -290,3 +290,9 @@ def test_read_takes_dimensions_from_the_metadata_beside_the_file(tmp_path) -> No
 def test_options_known_at_run_time_only_are_joined() -> None:
     names = operations('Y = read("f", rows=i, cols=3)\n')
     assert names == ["dml.concat", "dml.concat", "dml.read_matrix"]
+
+
+def test_read_must_agree_with_the_metadata(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "X.mtd").write_text('{"data_type": "matrix", "rows": 5, "cols": 2}')
+    expected = "error: the option 'rows' is 4, but the .mtd file says 5"
+    assert expected in message(f'X = read("{tmp_path}/X", rows=4, cols=2)\n')
