@@ -18,7 +18,7 @@ from sysmlc.ir.dialects.fused import Cell
 from sysmlc.ir.dialects.kernel import FORM_UNION, CellKernel, csr_form
 from sysmlc.ir.dialects.rt import Launch
 from sysmlc.ir.passes import Pass, register_pass
-from sysmlc.ir.types import Dim, Matrix, f64, same_dim
+from sysmlc.ir.types import Dim, Matrix, differ_dim, f64, same_dim
 from sysmlc.passes.sparse_safety import Abstract, Unknown, outputs_at
 
 MAX_INPUTS, MAX_OUTPUTS = 16, 8
@@ -149,13 +149,15 @@ def variants(cell: Cell, kernel: CellKernel) -> Iterator[int]:
     for classes in product(*options):
         yield _mask(classes)
     safe = kernel.sparse_safe | kernel.sparse_probe
-    for i in matrices:
-        if safe >> i & 1 and may_be_sparse(cell.operands[i]):
+    drivers = [
+        i for i in matrices if may_be_sparse(cell.operands[i]) and _may_fill(cell.operands[i], rows, cols)
+    ]
+    for i in drivers:
+        if safe >> i & 1:
             for classes in product(*options):
                 if classes[i] is VECTOR:
                     yield csr_form(i) << 16 | _mask(classes)
-    sparse = [i for i in matrices if may_be_sparse(cell.operands[i])]
-    if matrices == sparse == [0, 1] and kernel.zero_safe and all(VECTOR in options[i] for i in matrices):
+    if matrices == drivers == [0, 1] and kernel.zero_safe:
         yield FORM_UNION << 16 | everything
 
 
@@ -166,6 +168,13 @@ def _mask(classes: Sequence[bool]) -> int:
 def may_be_sparse(value: Value) -> bool:
     """Whether the value may be in CSR format; column vectors never are."""
     return isinstance(value.type, Matrix) and value.type.format != "dense" and value.type.cols != 1
+
+
+def _may_fill(value: Value, rows: Dim, cols: Dim) -> bool:
+    """Whether the value may have the full shape; vectors are not expected to, unless everything is one."""
+    type = value.type
+    assert isinstance(type, Matrix)
+    return all(a == b or (a != 1 and not differ_dim(a, b)) for a, b in ((type.rows, rows), (type.cols, cols)))
 
 
 def iteration_shape(cell: Op) -> tuple[Dim, Dim]:

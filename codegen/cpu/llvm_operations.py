@@ -59,7 +59,7 @@ def _field(p: KernelPrinter, op: Op) -> None:
 def _offset(p: KernelPrinter, op: Op) -> None:
     element = ELEMENTS[str(op.attrs.get("elem", "f64"))]
     p.text[op.results[0]] = p.let(
-        f"getelementptr inbounds {element}, {p.typed(op.operands[0])}, {p.typed(op.operands[1])}"
+        f"getelementptr {element}, {p.typed(op.operands[0])}, {p.typed(op.operands[1])}"
     )
 
 
