@@ -81,11 +81,8 @@ class ManageOwnership(Pass):
             if op.name not in IMMORTAL:
                 own.update((r, None) for r in op.results if is_handle(r))
         live: set[Value] = set()
-        op = region.last
-        while op is not None:
-            before = op.prev
+        for op in reversed(list(region)):
             self._op(op, own, live)
-            op = before
         if region.first is not None:
             start = Builder.before(region.first)
             for value in own:

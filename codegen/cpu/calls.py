@@ -11,9 +11,8 @@ from sysmlc.ir.core import Op, Value
 from sysmlc.ir.source import Location
 from sysmlc.ir.types import Matrix, Type, box, f64, i1, i64, list_, string
 
-# Offsets in sm_object, sm_string and sm_matrix; a test compares them with the header.
+# Offsets in sm_object and sm_matrix; a test compares them with the header.
 HOLDS: Final = 6
-STRING_TEXT: Final = 40
 ROWS, COLS, NNZ, LAYOUT, DATA = 32, 40, 48, 56, 64
 DENSE_F64: Final = 0x00FFFF  # of the i32 at LAYOUT: the bytes elem and format are 0 ...
 WRITABLE: Final = 0x01FFFF  # ... and so is the read-only flag
@@ -115,10 +114,7 @@ def _pointers(p: Printer, values: Sequence[str]) -> str:
 def runtime_call(p: Printer, op: Op) -> None:
     a = op.attrs
     split = int(a.get("pack_from", 0)) if a.get("pack") else len(op.operands)  # type: ignore[arg-type]
-    texts: Any = a.get("texts", ())
-    args = ["ptr %ctx"]
-    for i, value in enumerate(op.operands[:split]):
-        args.append(f"ptr {address(p, p.value(value), STRING_TEXT)}" if i in texts else to_c(p, value))
+    args = ["ptr %ctx", *(to_c(p, value) for value in op.operands[:split])]
     if a.get("pack"):
         packed = op.operands[split:]
         array = _tagged(p, packed) if a["pack"] == "values" else _pointers(p, [p.value(v) for v in packed])

@@ -33,6 +33,7 @@ def compile(
     script: PathLike,
     *,
     args: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, Any] | None = None,
     outputs: Sequence[str] | None = None,
     optimize: int = 2,
 ) -> Program:
@@ -40,11 +41,15 @@ def compile(
 
     `args` are the script's `$` arguments, `outputs` the variables to hand back (by default every variable that the
     script assigns outside of control flow), `optimize` the level 0, 1 or 2. Code is made when the program first runs with
-    arguments and kinds of inputs it has not seen.
+    arguments and kinds of inputs it has not seen; with `inputs` (values like those to come, or their kinds as texts like
+    `matrix` and `f64`) it is made at once, and everything that is wrong with the script is raised here.
     """
     from sysmlc.codegen.cpu.compile import Options
 
-    return Program(load_script(script), args=args, outputs=outputs, options=Options(level=optimize))
+    program = Program(load_script(script), args=args, outputs=outputs, options=Options(level=optimize))
+    if inputs is not None:
+        program.prepare(inputs)
+    return program
 
 
 def run(
@@ -107,6 +112,27 @@ class Program:
         if outputs is None:
             self.outputs = _assigned(source)
 
+    def prepare(self, inputs: Mapping[str, Any]) -> None:
+        """Make the code for inputs like these (values, or kinds as texts) before the first run."""
+        from sysmlc.runtime.bridge import value_kind
+
+        kinds = {
+            name: v if v in _TYPES else value_kind(v) for name, v in inputs.items() if isinstance(v, str)
+        }
+        kinds |= {name: value_kind(v) for name, v in inputs.items() if not isinstance(v, str)}
+        self._load(kinds, self.args, tuple(self.outputs or ()))
+
+    def _load(
+        self, kinds: Mapping[str, str], args: Mapping[str, str], outputs: tuple[str, ...]
+    ) -> LoadedProgram:
+        from sysmlc.codegen.cpu.jit import engine
+
+        key = (tuple(sorted(kinds.items())), tuple(sorted(args.items())), outputs)
+        loaded = self._loaded.get(key)
+        if loaded is None:
+            loaded = self._loaded[key] = engine().load(self.compiled(kinds, args, outputs))
+        return loaded
+
     def run(
         self,
         inputs: Mapping[str, Any] | None = None,
@@ -127,10 +153,7 @@ class Program:
         kinds = {name: value_kind(value) for name, value in inputs.items()}
         texts = self.args | {name: argument_text(value) for name, value in (args or {}).items()}
         wanted = tuple(self.outputs or ()) if outputs is None else tuple(outputs)
-        key = (tuple(sorted(kinds.items())), tuple(sorted(texts.items())), wanted)
-        loaded = self._loaded.get(key)
-        if loaded is None:
-            loaded = self._loaded[key] = engine().load(self.compiled(kinds, texts, wanted))
+        loaded = self._load(kinds, texts, wanted)
         context = Context()
         for name, value in inputs.items():
             context.set_input(name, value)
@@ -159,6 +182,7 @@ class Program:
         runtime_args: bool = False,
     ) -> Compiled:
         """Code for inputs of these kinds and these arguments, from the cache when nothing it was made of has changed."""
+        from sysmlc.codegen.cpu import saved
         from sysmlc.codegen.cpu.cache import key_of
         from sysmlc.codegen.cpu.compile import compiler_version, object_cache
 
@@ -172,10 +196,10 @@ class Program:
             compiler_version(),
         )
         found = object_cache().get(key)
-        made = _unpack(found, self.options) if found is not None else None
+        made = saved.unpack(found, self.options) if found is not None else None
         if made is None:
             made, sourced = self._compile(kinds, args, outputs, runtime_args)
-            object_cache().put(key, _pack(made, sourced))
+            object_cache().put(key, saved.pack(made, sourced))
         return made
 
     def module(
@@ -382,35 +406,3 @@ def _simple(name: str) -> Callable[[], Any]:
 _TYPES: dict[str, Callable[[], Any]] = {"matrix": _matrix_type} | {
     k: _simple(k) for k in ("f64", "i64", "i1", "str", "list")
 }
-
-
-# -- the cache of whole programs ---------------------------------------------------------------------------------------
-
-
-def _pack(made: Compiled, sourced: Sequence[Source]) -> bytes:
-    from sysmlc.codegen.cpu.cache import key_of
-
-    head = {
-        "name": made.name,
-        "parameters": [[p.name, p.has_default, p.default] for p in made.parameters],
-        "sourced": [[s.name, key_of(s.text)] for s in sourced],
-        "llvm": made.llvm,
-        "kernels": made.kernels,
-    }
-    return json.dumps(head).encode()
-
-
-def _unpack(data: bytes, options: Options) -> Compiled | None:
-    """A program from the cache, None when a file it sourced is not what it was."""
-    from sysmlc.codegen.cpu.cache import key_of
-    from sysmlc.codegen.cpu.compile import Compiled
-    from sysmlc.codegen.cpu.tables import Parameter
-
-    head = json.loads(data)
-    for name, digest in head["sourced"]:
-        places = [Path(name), Path(__file__).parent / name]
-        path = next((p for p in places if p.is_file()), None)
-        if path is None or key_of(path.read_text(encoding="utf-8")) != digest:
-            return None
-    parameters = [Parameter(*p) for p in head["parameters"]]
-    return Compiled(head["name"], head["llvm"], head["kernels"], parameters, options)
