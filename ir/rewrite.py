@@ -33,9 +33,12 @@ CHANGED: Final = Changed()
 
 
 class Rule:
-    """A rewrite rule: which operations it looks at and what it does. `depth` is how far up a change can enable it."""
+    """A rewrite rule: which operations it looks at and what it does.
 
-    __slots__ = ("apply", "depth", "group", "loc", "name", "roots")
+    `depth` is how far up a change can enable it; `needs` names operations that must be among those of the operands.
+    """
+
+    __slots__ = ("apply", "depth", "group", "loc", "name", "needs", "roots")
 
     def __init__(
         self,
@@ -44,9 +47,11 @@ class Rule:
         apply: Callable[[Any, Builder], Replacement],
         *,
         depth: int = 2,
+        needs: frozenset[str] = frozenset(),
         group: str = "",
         loc: Location = UNKNOWN,
     ) -> None:
+        self.needs = needs
         self.name = name
         self.roots = roots
         self.apply = apply
@@ -148,9 +153,12 @@ class _Driver:
                 continue
             if self.fold and type(op).fold is not Op.fold and self.folded(op):
                 continue
-            for one in by_root.get(op.name, ()):
-                if self.apply(one, op):
-                    break
+            rules = by_root.get(op.name)
+            if rules is not None:
+                operands = {source.name for v in op.operands if (source := v.op) is not None}
+                for one in rules:
+                    if one.needs <= operands and self.apply(one, op):
+                        break
 
     def push(self, op: Op) -> None:
         if op not in self.queued:

@@ -85,6 +85,7 @@ class TableRule(Rule):
         reader = ExpressionParser(source, start, end)
         loc = source.location(start, end)
         self.vocabulary = vocabulary
+        self.loc = loc
         left = reader.expression()
         if not isinstance(left, Apply):
             raise Diagnostic("the left side of a rule must be an operation", loc)
@@ -109,7 +110,19 @@ class TableRule(Rule):
             return None
 
         text = " ".join(source.text[start:end].split())
-        super().__init__(text, roots, apply, depth=_depth(left), group=group, loc=loc)
+        needs = frozenset(n for arg in left.args if (n := self._operation(arg)) is not None)
+        super().__init__(text, roots, apply, depth=_depth(left), needs=needs, group=group, loc=loc)
+
+    def _operation(self, e: Expr) -> str | None:
+        """The one operation that gives what `e` matches, None for a variable or when there are several."""
+        if isinstance(e, Number):
+            return "core.constant"
+        names = {
+            resolve(f.fn, self.vocabulary, self.loc)[0]
+            for f in _orders(e, self.vocabulary)
+            if f.fn is not None
+        }
+        return names.pop() if len(names) == 1 else None
 
 
 class _Slots:
