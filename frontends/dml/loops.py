@@ -15,7 +15,6 @@ from functools import partial
 from sysmlc.frontends.dml import ast
 from sysmlc.frontends.dml.flow import Effect
 from sysmlc.frontends.dml.frame import Frame, Variable, literal, lowers
-from sysmlc.frontends.dml.parfor import check_dependencies, parameters
 from sysmlc.frontends.dml.types import describe, forget_nonzeros, forget_sizes, is_scalar, merge
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.core import Yield
@@ -63,6 +62,8 @@ def _while(frame: Frame, node: ast.While) -> None:
 def _for(frame: Frame, node: ast.For) -> None:
     options = ""
     if isinstance(node, ast.ParFor):
+        from sysmlc.frontends.dml.parfor import check_dependencies, parameters  # few scripts need it
+
         options = parameters(frame, node)
         if "check=0" not in options.split(","):
             for error in check_dependencies(node, frame.flow, frame.env):

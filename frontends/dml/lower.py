@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from sysmlc.frontends.dml import builtins, calls, indexing, loops, scalars, statements
-from sysmlc.frontends.dml.ast import Program
+from sysmlc.frontends.dml.ast import Import, Program
 from sysmlc.frontends.dml.check import check
 from sysmlc.frontends.dml.flow import Flow
 from sysmlc.frontends.dml.frame import Frame, Variable
@@ -73,8 +73,12 @@ def lower_program(
 
 def _check(session: Session, unit: Unit, inputs: Mapping[str, Type]) -> None:
     """Report what the tree of a file shows without types."""
+    program = unit.program
+    if unit is not session.files.units[0]:  # of a sourced file only the functions count
+        imports = tuple(statement for statement in program.body if isinstance(statement, Import))
+        program = Program(program.span, program.source, program.functions, imports)
     namespaces = {name: other.functions for name, other in unit.namespaces.items()}
-    for error in check(unit.program, builtins=builtins.names(), namespaces=namespaces, variables=inputs):
+    for error in check(program, builtins=builtins.names(), namespaces=namespaces, variables=inputs):
         session.report(error)
 
 
