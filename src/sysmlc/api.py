@@ -117,7 +117,7 @@ class Program:
         from sysmlc.runtime.bridge import value_kind
 
         kinds = {
-            name: v if v in _TYPES else value_kind(v) for name, v in inputs.items() if isinstance(v, str)
+            name: v if v in _KINDS else value_kind(v) for name, v in inputs.items() if isinstance(v, str)
         }
         kinds |= {name: value_kind(v) for name, v in inputs.items() if not isinstance(v, str)}
         self._load(kinds, self.args, tuple(self.outputs or ()))
@@ -213,7 +213,7 @@ class Program:
         """The program as logical IR, before any pass."""
         from sysmlc.frontends.dml.lower import compile_source
 
-        types = {name: _TYPES[kind]() for name, kind in (kinds or {}).items()}
+        types = {name: _type_of(kind) for name, kind in (kinds or {}).items()}
         texts = self.args if args is None else args
         return compile_source(self.source, texts, inputs=types, outputs=outputs, runtime_args=runtime_args)
 
@@ -388,21 +388,10 @@ def _assigned(source: Source) -> list[str]:
     return list(names)
 
 
-def _matrix_type() -> Any:
-    from sysmlc.ir.types import matrix
-
-    return matrix()
+_KINDS = frozenset({"matrix", "f64", "i64", "i1", "str", "list"})
 
 
-def _simple(name: str) -> Callable[[], Any]:
-    def found() -> Any:
-        from sysmlc.ir.types import simple_type
+def _type_of(kind: str) -> Any:
+    from sysmlc.ir.types import matrix, simple_type
 
-        return simple_type(name)
-
-    return found
-
-
-_TYPES: dict[str, Callable[[], Any]] = {"matrix": _matrix_type} | {
-    k: _simple(k) for k in ("f64", "i64", "i1", "str", "list")
-}
+    return matrix() if kind == "matrix" else simple_type(kind)
