@@ -167,14 +167,12 @@ class _Driver:
 
     def erase(self, op: Op) -> None:
         self.changed = True
-        sources = [v.op for v in op.operands]
-        for inner in op.walk():
-            self.queued.discard(inner)
-            if inner is not op:
-                sources += [v.op for v in inner.operands]
+        gone = dict.fromkeys(op.walk())
+        sources = dict.fromkeys(v.op for inner in gone for v in inner.operands)
+        self.queued.difference_update(gone)
         op.erase()
         for source in sources:
-            if source is not None and source.parent is not None:
+            if source is not None and source not in gone and source.parent is not None:
                 self.push(source)
 
     def folded(self, op: Op) -> bool:

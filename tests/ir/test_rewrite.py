@@ -180,6 +180,28 @@ core.func {sym = "f"} (%x: f64) {
     ]
 
 
+def test_what_is_in_an_erased_region_is_not_looked_at_again():
+    @rule(If)
+    def first(op: Op, b: Builder) -> Replacement:
+        # if (c) A else B = c, say
+        assert op.operands, "the operation is gone"
+        return [op.operands[0]] if op.results else None
+
+    text = """
+core.func {sym = "f"} (%c: i1) {
+  %r = scf.if %c : i1 {
+    %s = scf.if %c : i1 { core.yield %c } { core.yield %c }
+    scf.if %s { core.yield } { core.yield }
+    core.yield %s
+  } { core.yield %c }
+  core.return %r
+}"""
+    module = parse(text)
+    rewrite(module, [first])
+    verify(module)
+    assert [op.name for op in module.walk()] == ["core.module", "core.func", "core.return"]
+
+
 def test_a_rule_that_gives_up_leaves_no_trace():
     @rule(Unary)
     def hesitant(op: Op, b: Builder) -> Replacement:
