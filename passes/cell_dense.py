@@ -35,6 +35,8 @@ from sysmlc.passes.cell_states import clean_columns, flat, load_vector, neutral,
 
 PREFETCH_AHEAD = 512
 """Cells: 4 KiB ahead keeps one stream at full bandwidth."""
+NEAR = 16384
+"""Cells that surely are still in the cache when their turn comes."""
 CACHE_LINE = 8
 """Cells in a cache line."""
 COLUMN_BLOCK = 4
@@ -89,7 +91,6 @@ class _Dense:
         self.unroll = 4 if cheap and self.block == 1 else 1
         while self.unroll * vectors > MAX_STATE and self.unroll > 1:
             self.unroll //= 2
-        self.reads_only = not self.maps
 
     def emit(self) -> None:
         frame, code = self.frame, self.frame.code
@@ -181,7 +182,7 @@ class _Dense:
         columns = [c if u == 0 else code.add(c, code.integer(u * self.lanes)) for u in range(unroll)]
         results: list[list[list[Value]]] = []
         loaded = [[self.load(code, row, column, mask) for column in columns] for row in rows]
-        if self.reads_only and mask is None:
+        if mask is None:
             self.prefetch(code, rows, c)
         for cells_of_row in loaded:
             results.append([self.frame.evaluate(code, cells, self.lanes) for cells in cells_of_row])
@@ -211,12 +212,21 @@ class _Dense:
         return cells
 
     def prefetch(self, code: Code, rows: list[_Row], c: Value) -> None:
-        for u in range(0, self.unroll * self.lanes, CACHE_LINE):
-            ahead = code.add(c, code.integer(PREFETCH_AHEAD + u))
-            for row in rows:
-                for i in self.frame.inputs:
-                    if self.frame.is_vector[i]:
-                        code.op(Prefetch, code.at(row.cells[i], ahead))
+        for i in self.frame.inputs:
+            if self.frame.is_vector[i]:
+                ahead = code.add(c, self.distance(code, i, len(rows)))
+                for u in range(0, self.unroll * self.lanes, CACHE_LINE):
+                    column = ahead if u == 0 else code.add(ahead, code.integer(u))
+                    for row in rows:
+                        code.op(Prefetch, code.at(row.cells[i], column))
+
+    def distance(self, code: Code, i: int, rows: int) -> Value:
+        """How far ahead to fetch: the next block of rows if it is near, else further along these."""
+        along = code.integer(PREFETCH_AHEAD)
+        if rows == 1:
+            return along
+        block = code.mul(self.strides[i], code.integer(rows))
+        return code(Select, code.relation("ilt", block, code.integer(NEAR)), block, along)
 
     def store_maps(
         self,
