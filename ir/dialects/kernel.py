@@ -16,7 +16,18 @@ from sysmlc.ir.types import Handle, Scalar, Type, Vector, f64, i1, i64, ptr, vec
 
 FORM_DENSE: Final = 0
 FORM_UNION: Final = 3
-FIELDS: Final = ("in", "in_rs", "out", "out_rs", "out_rows", "rowptr", "colidx", "rowptr2", "colidx2", "flags")
+FIELDS: Final = (
+    "in",
+    "in_rs",
+    "out",
+    "out_rs",
+    "out_rows",
+    "rowptr",
+    "colidx",
+    "rowptr2",
+    "colidx2",
+    "flags",
+)
 INTEGER: Final = ("iadd", "isub", "imul", "iand", "imin")
 INTEGER_RELATIONS: Final = ("ilt", "ige", "ieq")
 
