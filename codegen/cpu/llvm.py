@@ -133,14 +133,14 @@ class KernelPrinter:
                 f"select {flags} {condition}, {self.typed(op.operands[1])}, {self.typed(op.operands[2])}"
             )
         if fn in ("and", "or", "xor", "not"):
-            flags = [self.as_truth(v) for v in op.operands]
+            truths = [self.as_truth(v) for v in op.operands]
             lanes = (
                 "i1" if not isinstance(op.operands[0].type, Vector) else f"<{op.operands[0].type.lanes} x i1>"
             )
             if fn == "not":
                 ones = "true" if lanes == "i1" else repeated("i1 true", op.operands[0].type)
-                return self.from_truth(op, self.let(f"xor {lanes} {flags[0]}, {ones}"))
-            return self.from_truth(op, self.let(f"{fn} {lanes} {flags[0]}, {flags[1]}"))
+                return self.from_truth(op, self.let(f"xor {lanes} {truths[0]}, {ones}"))
+            return self.from_truth(op, self.let(f"{fn} {lanes} {truths[0]}, {truths[1]}"))
         arguments = [self.text[v] for v in op.operands]
         kind = type_text(op.operands[0].type)
         if fn in RELATIONS:
