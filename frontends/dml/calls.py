@@ -120,7 +120,10 @@ def _default(
     """A parameter's default. It may use the parameters given so far, but no variables of the caller."""
     assert param.default is not None
     outer, unit = frame.env, frame.unit
-    frame.env = {name: Variable(value, None, param) for name, value in values.items()}
+    frame.env = {}
+    for name, value in values.items():
+        value.name = value.name or name  # as for any variable: it is used again, by the call
+        frame.env[name] = Variable(value, None, param)
     frame.unit = function.unit
     try:
         value = frame.expr(param.default)

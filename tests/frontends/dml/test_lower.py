@@ -76,6 +76,7 @@ def errors(text: str, args: Mapping[str, str] | None = None) -> list[str]:
         ("f = function(int n, int k = 3, double s = 0.5) return (double r, int t) { r = n * k + s; t = k }\n"
          "[a, b] = f(s=1, n=2)\nprint(a)\nprint(b)\n[c] = f(1, 2, 3)\nprint(c)", "7.0\n3\n5.0"),
         ("f = function(int n = 2, int m = n * n) return (int r) { r = m }\nprint(f())\nprint(f(n=3))", "4\n9"),
+        ("f = function(int n = 3, double m = n / 2) return (double r) { r = m + n }\nprint(f(n=5))", "7.5"),
         ("f = function(int k) return (int r) { r = k }\nprint(f(2.7) + f(TRUE))", "3"),
         ("f = function(string s) return (string r) { r = s + \"!\" }\nprint(f(\"a\" + 1))", "a1!"),
         ("f = function(list[unknown] L) return (double r) { r = as.scalar(L[\"x\"]) }\nprint(f(list(x=2, y=3)))", "2.0"),
