@@ -25,6 +25,9 @@ from sysmlc.ir.source import Diagnostic
 from sysmlc.runtime.library import blas_library, include_dir, static_library
 
 BLAS_NAME = "libscipy_openblas.so"
+_BLAS_MARK = b"scipy_cblas_dgemm"
+"""A name the runtime looks up in the library; it is in exactly those results that may need it."""
+_HIDDEN = "-Wl,--exclude-libs,libstdc++.a:libgcc.a:libgcc_eh.a"
 
 _MAIN = """
 @sm_program = external global i8
@@ -205,14 +208,25 @@ def _write_objects(objects: Sequence[bytes], folder: Path) -> list[str]:
 
 def _link(objects: Sequence[bytes], made: Path, folder: Path, flags: Sequence[str]) -> bool:
     """Link with the runtime; whether the result calls BLAS or LAPACK."""
-    files = _write_objects(objects, folder)
-    command = [*find_linker(), "-o", str(made), *flags, *files, str(static_library())]
+    linker = find_linker()
+    command = [*linker, "-o", str(made), *flags, *_write_objects(objects, folder), str(static_library())]
     # The C++ library goes in, so that the result needs only libc; unused parts go out.
-    command += ["-Wl,-Bstatic", "-lstdc++", "-Wl,-Bdynamic", "-static-libgcc", "-lm", "-lpthread", "-ldl"]
-    command += ["-Wl,--exclude-libs,libstdc++.a:libgcc.a:libgcc_eh.a", "-Wl,--gc-sections", "-Wl,-s"]
-    link_map = folder / "map"
-    _run_linker([*command, "-Wl,-z,noexecstack", f"-Wl,-Map={link_map}"])
-    return "linalg_blas" in link_map.read_text(errors="replace")
+    command += [*_cxx_library("ziglang" in linker), "-lm", "-lpthread", "-ldl", "-Wl,--gc-sections", "-s"]
+    _run_linker([*command, "-Wl,-z,noexecstack"])
+    return _BLAS_MARK in made.read_bytes()
+
+
+def _cxx_library(zig: bool) -> list[str]:
+    """The static C++ library: the one that came with the runtime, else that of the system's compiler."""
+    bundled = static_library().with_name("libstdc++.a")
+    if bundled.is_file():
+        return [str(bundled), "-lunwind"] if zig else [str(bundled), "-static-libgcc", _HIDDEN]
+    if zig:
+        raise Diagnostic(
+            f"linking with ziglang needs {bundled.name} in {bundled.parent}",
+            hint="install gcc and g++, or a package of sysmlc that brings this library",
+        )
+    return ["-Wl,-Bstatic", "-lstdc++", "-Wl,-Bdynamic", "-static-libgcc", _HIDDEN]
 
 
 def _run_linker(command: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from sysmlc.codegen.cpu import link
 from sysmlc.ir.source import Diagnostic
+from sysmlc.runtime.library import native_library, static_library
 from sysmlc.tools.sysmlc import main
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler to link with")
@@ -164,3 +165,25 @@ def test_without_a_linker_the_message_is_clear(tmp_path: Path, monkeypatch: pyte
 )
 def test_names_in_c(stem: str, name: str) -> None:
     assert link.c_name(stem) == name
+
+
+def test_the_wheel_of_zig_links_where_there_is_no_compiler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ziglang")
+    found = subprocess.run(["cc", "-print-file-name=libstdc++.a"], capture_output=True, text=True, check=True)
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
+    for file in (static_library(), native_library(), Path(found.stdout.strip())):
+        shutil.copy(file, runtime)
+    monkeypatch.setenv("SYSMLC_RUNTIME_DIR", str(runtime))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    link.find_linker.cache_clear()
+    try:
+        prog = build(tmp_path, 'print("hi")\nif ($n > 0) { stop("enough") }\n')
+    finally:
+        link.find_linker.cache_clear()
+    done = run([str(prog), "-nvargs", "n=1"], tmp_path)
+    assert (done.returncode, done.stdout) == (1, "hi\n")
+    assert "enough" in done.stderr
