@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,9 @@ import pytest
 
 from .expected import EXAMPLES, check
 
-pytest.importorskip("sysmlc.tools.sysmlc")
 
 ROOT = Path(__file__).resolve().parents[2]
+SOURCES = os.environ | {"PYTHONPATH": str(ROOT / "src")}
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +30,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(command: list[str], folder: Path, environment: dict[str, str] | None = None) -> str:
+def run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
     """Run in another folder than the sources', so that nothing is found by accident; returns what it printed."""
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
@@ -45,11 +46,11 @@ def test_runs_in_process_and_as_an_executable(name: str, data: Path, tmp_path: P
         folder.mkdir()
 
     arguments = EXAMPLES[name].arguments(data, folders["jit"])
-    in_process = run([*compiler, "run", script, "-nvargs", *arguments], tmp_path)
+    in_process = run([*compiler, "run", script, "-nvargs", *arguments], tmp_path, SOURCES)
     check(name, data, folders["jit"])
 
-    run([*compiler, script, "-o", "program"], tmp_path)
+    run([*compiler, script, "-o", "program"], tmp_path, SOURCES)
     arguments = EXAMPLES[name].arguments(data, folders["aot"])
-    executable = run([str(tmp_path / "program"), "-nvargs", *arguments], tmp_path, environment={})
+    executable = run([str(tmp_path / "program"), "-nvargs", *arguments], tmp_path, {})
     check(name, data, folders["aot"])
     assert executable == in_process

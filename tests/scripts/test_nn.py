@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from .gradients import LAYERS, Layer, script
 from .values import VALUES, Value
 
-pytest.importorskip("sysmlc.tools.sysmlc")
+SOURCES = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2] / "src")}
 
 
 def run(source: str, folder: Path) -> list[str]:
@@ -20,7 +21,7 @@ def run(source: str, folder: Path) -> list[str]:
     path = folder / "script.dml"
     path.write_text(source)
     command = [sys.executable, "-m", "sysmlc.tools.sysmlc", "run", str(path)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=folder, env=SOURCES, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()
 
