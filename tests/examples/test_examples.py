@@ -12,7 +12,6 @@ import pytest
 
 from .expected import EXAMPLES, check
 
-
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = os.environ | {"PYTHONPATH": str(ROOT / "src")}
 
