@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sysmlc.frontends.dml import ast
 from sysmlc.frontends.dml.builtins import builtin
-from sysmlc.frontends.dml.frame import Frame, PoisonedError, Variable, lowers
+from sysmlc.frontends.dml.flow import reads_of
+from sysmlc.frontends.dml.frame import CONSTANTS, Frame, PoisonedError, Variable, lowers
 from sysmlc.frontends.dml.indexing import store
 from sysmlc.frontends.dml.session import Function
 from sysmlc.frontends.dml.types import describe, is_scalar
@@ -119,6 +120,12 @@ def _default(
 ) -> Value:
     """A parameter's default. It may use the parameters given so far, but no variables of the caller."""
     assert param.default is not None
+    unknown = sorted(reads_of(param.default) - values.keys() - CONSTANTS.keys())
+    if unknown:
+        raise Diagnostic(
+            f"the default of '{param.name}' uses '{unknown[0]}', which is not a parameter before it",
+            param.default.loc,
+        )
     outer, unit = frame.env, frame.unit
     frame.env = {}
     for name, value in values.items():

@@ -56,15 +56,13 @@ class Session:
         self.errors.append(error)
 
     def sorted_errors(self) -> list[Diagnostic]:
-        """The errors in source order: the script first, then the files it sources; each place once."""
+        """The errors in source order: the script first, then the files it sources; of each place the first."""
         order = {unit.program.source.name: i for i, unit in enumerate(self.files.units)}
-        seen: dict[tuple[str, int, int, str], Diagnostic] = {}
+        seen: dict[tuple[int, int, int], Diagnostic] = {}
         for error in self.errors + self.declaration_errors:
-            seen.setdefault((error.loc.source.name, error.loc.line, error.loc.col, error.message), error)
-        key = {
-            id(e): (order.get(e.loc.source.name, len(order)), e.loc.line, e.loc.col) for e in seen.values()
-        }
-        return sorted(seen.values(), key=lambda e: key[id(e)])[:MAX_ERRORS]
+            loc = error.loc
+            seen.setdefault((order.get(loc.source.name, len(order)), loc.line, loc.col), error)
+        return [error for _, error in sorted(seen.items(), key=lambda item: item[0])][:MAX_ERRORS]
 
     # ---- arguments
 

@@ -174,6 +174,11 @@ def test_unused_functions_are_checked_but_not_emitted() -> None:
     ]
 
 
+def test_defaults_use_parameters_only() -> None:
+    text = "f = function(int k = n) return (int r) { r = k }\nn = 3\nprint(f())\n"
+    assert errors(text) == ["1:22: the default of 'k' uses 'n', which is not a parameter before it"]
+
+
 def test_long_chains_and_deep_nesting() -> None:
     chain = " + ".join(["x"] * 5000)
     assert printed(f"x = 1\nprint({chain})\n") == "5000"
