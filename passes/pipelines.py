@@ -13,7 +13,7 @@ LEVELS = (
     FACTS,  # -O2
 )
 
-PROGRAM = "form-cells,lower-cells,update-in-place,lower-program,manage-ownership"
+PROGRAM = "form-cells,fuse-cells,lower-cells,update-in-place,lower-program,manage-ownership"
 
 
 def lowering() -> list[Pass]:

@@ -38,8 +38,8 @@ def _integers(kind: str) -> str:
 
 
 def _instruction(name: str) -> Inline:
-    # Contraction is the only liberty: NaN, infinities and signed zeros mean what they mean.
-    return lambda p, kind, a, b: p.let(f"{name} contract {kind} {a}, {b}")
+    # Exactly what is written, without contraction: fusing cells must not change what they compute.
+    return lambda p, kind, a, b: p.let(f"{name} {kind} {a}, {b}")
 
 
 def _intrinsic(name: str) -> Inline:

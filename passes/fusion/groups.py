@@ -1,0 +1,175 @@
+"""Groups of cells that run as one pass over their data.
+
+A group is a set of `fused.cell` operations of one region and iteration shape. Cells may be members of several groups:
+a producer is then computed again in each, which can be cheaper than writing and reading what it makes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from sysmlc.ir.core import Op, Region, Value, clone
+from sysmlc.ir.dialects.core import Yield
+from sysmlc.ir.dialects.fused import Cell
+from sysmlc.ir.dialects.shapes import constant
+from sysmlc.ir.types import Dim, Matrix, f64, same_dim
+from sysmlc.passes import lower_cells
+from sysmlc.passes.lower_cells import MAX_INPUTS, MAX_OUTPUTS, iteration_shape
+from sysmlc.passes.sparse_safety import Abstract, Unknown, outputs_at
+
+MAX_BODY = 96
+"""Operations in one body; beyond that registers run out and compile time grows."""
+
+Shape = tuple[Dim, Dim]
+
+
+def shape_of(cell: Op) -> Shape:
+    """The rows and columns a cell runs over."""
+    return iteration_shape(cell)
+
+
+def same_shape(a: Shape, b: Shape) -> bool:
+    return same_dim(a[0], b[0]) and same_dim(a[1], b[1])
+
+
+def fills(value: Value, shape: Shape) -> bool:
+    """Whether a value is known to have the whole iteration shape."""
+    return isinstance(value.type, Matrix) and same_shape((value.type.rows, value.type.cols), shape)
+
+
+def feeds(producer: Op, consumer: Op) -> list[Value]:
+    """The results of one cell that another reads cell by cell over the same shape."""
+    shape = shape_of(consumer)
+    if not same_shape(shape_of(producer), shape):
+        return []
+    outputs = producer.attrs["outputs"]
+    assert isinstance(outputs, tuple)
+    return [
+        r
+        for r, kind in zip(producer.results, outputs, strict=True)
+        if kind == "map" and any(op is consumer for op, _ in r.uses)
+    ]
+
+
+def may_be_sparse(value: Value) -> bool:
+    """Whether a matrix may be stored sparse: not when it is known how it was made, and that makes dense ones."""
+    op = value.op
+    if not lower_cells.may_be_sparse(value) or op is None:
+        return lower_cells.may_be_sparse(value)
+    if op.name == "dml.rand":
+        return constant(op.operands[4]) != 1
+    if op.name == "dml.fill":
+        return constant(op.operands[0]) in (None, 0, 0.0)
+    if isinstance(op, Cell):
+        return bool(Group((op,), (value,)).drivers)
+    return op.name not in ("dml.seq", "dml.sample")
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Cells in program order, and those of their results that are needed outside of the group."""
+
+    cells: tuple[Op, ...]
+    outputs: tuple[Value, ...]
+
+    @cached_property
+    def shape(self) -> Shape:
+        return shape_of(self.cells[-1])
+
+    @cached_property
+    def inputs(self) -> tuple[Value, ...]:
+        """What the group reads, in order of first use, each once; full matrices first."""
+        inside = set(self.cells)
+        found = {v: None for c in self.cells for v in c.operands if v.op not in inside}
+        return tuple(sorted(found, key=lambda v: (not fills(v, self.shape), not isinstance(v.type, Matrix))))
+
+    @cached_property
+    def size(self) -> int:
+        """Operations in the body."""
+        return sum(1 for c in self.cells for _ in c.regions[0]) - len(self.cells)
+
+    @cached_property
+    def body(self) -> Region:
+        """The region of the whole group, equal expressions computed once."""
+        made = Region([f64] * len(self.inputs), [v.name for v in self.inputs])
+        known = dict(zip(self.inputs, made.args, strict=True))
+        seen: dict[object, Op] = {}
+        for cell in self.cells:
+            inner = {arg: known[v] for arg, v in zip(cell.regions[0].args, cell.operands, strict=True)}
+            for op in cell.regions[0]:
+                if op.name == "core.yield":
+                    known.update(zip(cell.results, (inner[v] for v in op.operands), strict=True))
+                    break
+                key = (
+                    op.name,
+                    *(id(inner[v]) for v in op.operands),
+                    *sorted(op.attrs.items()),
+                    *(r.type.text for r in op.results),
+                )
+                twin = seen.get(key)
+                if twin is None:
+                    seen[key] = made.append(clone(op, inner))
+                else:
+                    inner.update(zip(op.results, twin.results, strict=True))
+        made.append(Yield.new([known[v] for v in self.outputs]))
+        return made
+
+    @cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """What becomes of each output."""
+        return tuple(_kind(v) for v in self.outputs)
+
+    @cached_property
+    def outer(self) -> bool:
+        """Whether the shape comes from a column and a row vector."""
+        return not (self.inputs and fills(self.inputs[0], self.shape))
+
+    @cached_property
+    def drivers(self) -> frozenset[Value]:
+        """The inputs whose zeros make every output zero: if one is sparse, only its non-zeros are visited."""
+        unknown: list[Abstract] = [
+            Unknown.CELL if isinstance(v.type, Matrix) else Unknown.SCALAR for v in self.inputs
+        ]
+        found = []
+        for i, value in enumerate(self.inputs):
+            if fills(value, self.shape) and may_be_sparse(value):
+                at_zero: Sequence[Abstract] = [*unknown[:i], 0.0, *unknown[i + 1 :]]
+                if all(v == 0.0 for v in outputs_at(self.body, at_zero)):
+                    found.append(value)
+        return frozenset(found)
+
+    @property
+    def fits(self) -> bool:
+        """Whether one kernel can hold the group."""
+        return len(self.inputs) <= MAX_INPUTS and len(self.outputs) <= MAX_OUTPUTS and self.size <= MAX_BODY
+
+    def make(self) -> Cell:
+        """The fused operation, not yet in a region."""
+        made = Cell.new(
+            self.inputs,
+            outputs=self.kinds,
+            outer=self.outer,
+            regions=[self.body],
+            types=[v.type for v in self.outputs],
+            loc=self.cells[-1].loc,
+        )
+        assert isinstance(made, Cell)
+        return made
+
+
+def _kind(value: Value) -> str:
+    op = value.op
+    assert isinstance(op, Cell)
+    return op.outputs[value.index]
+
+
+def joined(a: Group, b: Group, order: dict[Op, int]) -> Group:
+    """Both groups in one pass."""
+    cells = tuple(sorted({*a.cells, *b.cells}, key=order.__getitem__))
+    return Group(cells, _needed(cells, {*a.outputs, *b.outputs}))
+
+
+def _needed(cells: Iterable[Op], wanted: set[Value]) -> tuple[Value, ...]:
+    return tuple(r for c in cells for r in c.results if r in wanted)
