@@ -1,0 +1,189 @@
+"""The order of matrix products: `A %*% B %*% v` as `A %*% (B %*% v)`, by dynamic programming over the cost model.
+
+A chain is a tree of products whose inner nodes nobody else uses; transposes of products are pushed down to the factors while
+looking (`t(A %*% B)` counts as `t(B) %*% t(A)`). Only chains whose sizes are all known are reordered; a size that is only
+known by name keeps the order, unless one dimension is 1: then products with the vector come first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from sysmlc.ir.core import Builder, Op, Value
+from sysmlc.ir.dialects.core import Module
+from sysmlc.ir.dialects.dml_matrix import MatMul, Transpose
+from sysmlc.ir.passes import Pass, register_pass
+from sysmlc.ir.types import Dim, Matrix, compatible, meet, same_dim
+from sysmlc.passes.estimate import FREE, Cost, density, product_cost, product_density
+
+_TYPICAL = 1000
+"""What an unknown size is taken to be, where all that is known is that others are 1."""
+_LONGEST = 60
+"""Longer chains keep their order: the search takes time cubic in the length."""
+
+
+@register_pass
+@dataclass(frozen=True)
+class MatMulChain(Pass):
+    """Order chains of matrix products by cost."""
+
+    name = "matmul-chain"
+
+    def run(self, module: Module) -> None:
+        for func in module.body:
+            for region in func.regions:
+                for op in list(region.walk()):
+                    if _is_product(op) and op.parent is not None and not _is_link(op):
+                        self._chain(op)
+
+    def _chain(self, root: Op) -> None:
+        factors: list[tuple[Value, bool]] = []
+        links: list[Op] = []
+        _collect(root, False, factors, links)
+        if not 3 <= len(factors) <= _LONGEST:
+            return
+        sizes = _sizes(factors)
+        if sizes is None:
+            return
+        plan = _Plan(sizes, [density(v.type) for v, _ in factors])
+        before, after = plan.cost_of(root, factors), plan.cost
+        if not after.seconds < before.seconds * 0.99:
+            return
+        b = Builder.before(root)
+        made = _build(b, plan, factors, 0, len(factors) - 1)
+        result = root.results[0]
+        if not compatible(made.type, result.type):
+            return
+        made.type = meet(made.type, result.type)
+        root.replace_by([made])
+        for op in links:
+            if op.parent is not None and not op.results[0].uses:
+                op.erase()
+        self.count("chains reordered")
+        self.count("flops saved", int(before.flops - after.flops))
+
+
+def _is_product(op: Op) -> bool:
+    return op.name == "dml.matmul" and not op.attrs
+
+
+def _is_link(op: Op) -> bool:
+    """Whether a product is an inner part of a longer chain."""
+    result = op.results[0]
+    if not result.has_one_use():
+        return False
+    user = next(iter(result.uses))[0]
+    if user.name == "dml.t" and user.parent is op.parent:
+        if not user.results[0].has_one_use():
+            return False
+        user = next(iter(user.results[0].uses))[0]
+    return user.parent is op.parent and _is_product(user)
+
+
+def _collect(op: Op, transposed: bool, factors: list[tuple[Value, bool]], links: list[Op]) -> None:
+    """The factors of a product in order, each with whether it is used transposed."""
+    operands = op.operands[::-1] if transposed else op.operands
+    for value in operands:
+        inner, flipped, passed = value.op, transposed, [] if value.op is None else [value.op]
+        if inner is not None and inner.name == "dml.t":
+            source = inner.operands[0].op
+            if source is not None and _is_product(source) and _is_link(source) and value.has_one_use():
+                inner, flipped = source, not transposed
+                passed.append(source)
+        if inner is not None and _is_product(inner) and inner.parent is op.parent and _is_link(inner):
+            links += passed
+            _collect(inner, flipped, factors, links)
+        elif inner is not None and inner.name == "dml.t":
+            factors.append((inner.operands[0], not transposed))
+            links.append(inner)
+        else:
+            factors.append((value, transposed))
+
+
+def _sizes(factors: list[tuple[Value, bool]]) -> list[int] | None:
+    """The dimensions between factors as numbers to compare by; None when too little is known."""
+    pairs: list[tuple[Dim, Dim]] = []
+    for value, transposed in factors:
+        type = value.type
+        assert isinstance(type, Matrix)
+        pairs.append((type.cols, type.rows) if transposed else (type.rows, type.cols))
+    dims: list[Dim] = [pairs[0][0]]
+    for (_, left), (right, _) in pairwise(pairs):
+        if not same_dim(left, right):  # the products might not fit: they fail in the order written
+            return None
+        dims.append(left)
+    dims.append(pairs[-1][1])
+    if all(isinstance(d, int) for d in dims):
+        return [d for d in dims if isinstance(d, int)]
+    if 1 in dims and all(d == 1 or not isinstance(d, int) for d in dims):
+        return [1 if d == 1 else _TYPICAL for d in dims]
+    return None
+
+
+class _Plan:
+    """The cheapest order of a chain with dimensions `sizes` and factors of these densities."""
+
+    def __init__(self, sizes: list[int], densities: list[float]) -> None:
+        n = len(densities)
+        self.sizes = sizes
+        self.best: dict[tuple[int, int], Cost] = {(i, i): FREE for i in range(n)}
+        self.density: dict[tuple[int, int], float] = {(i, i): d for i, d in enumerate(densities)}
+        self.split: dict[tuple[int, int], int] = {}
+        for length in range(1, n):
+            for i in range(n - length):
+                j = i + length
+                options = [(self.together(i, k, j), k) for k in range(i, j)]
+                cost, k = min(options, key=lambda o: o[0].seconds)
+                self.best[i, j], self.split[i, j] = cost, k
+                self.density[i, j] = product_density(sizes[k + 1], self.density[i, k], self.density[k + 1, j])
+        self.cost = self.best[0, n - 1]
+
+    def together(self, i: int, k: int, j: int) -> Cost:
+        """The cost of factors i … k times k+1 … j, each at its best."""
+        left, right = self.density[i, k], self.density[k + 1, j]
+        product = product_cost(self.sizes[i], self.sizes[k + 1], self.sizes[j + 1], left, right)
+        return self.best[i, k] + self.best[k + 1, j] + product
+
+    def cost_of(self, root: Op, factors: list[tuple[Value, bool]]) -> Cost:
+        """The cost of the chain in the order it is written in."""
+        at = 0
+
+        def walk(op: Op, transposed: bool) -> tuple[int, int, Cost]:
+            nonlocal at
+            spans: list[tuple[int, int, Cost]] = []
+            for value in op.operands[::-1] if transposed else op.operands:
+                inner, flipped = value.op, transposed
+                if inner is not None and inner.name == "dml.t":
+                    source = inner.operands[0].op
+                    if (
+                        source is not None
+                        and _is_product(source)
+                        and _is_link(source)
+                        and value.has_one_use()
+                    ):
+                        inner, flipped = source, not transposed
+                if inner is not None and _is_product(inner) and inner.parent is op.parent and _is_link(inner):
+                    spans.append(walk(inner, flipped))
+                else:
+                    spans.append((at, at, FREE))
+                    at += 1
+            (i, k, left), (_, j, right) = spans
+            product = product_cost(
+                self.sizes[i],
+                self.sizes[k + 1],
+                self.sizes[j + 1],
+                self.density[i, k],
+                self.density[k + 1, j],
+            )
+            return i, j, left + right + product
+
+        return walk(root, False)[2]
+
+
+def _build(b: Builder, plan: _Plan, factors: list[tuple[Value, bool]], i: int, j: int) -> Value:
+    if i == j:
+        value, transposed = factors[i]
+        return b(Transpose, value) if transposed else value
+    k = plan.split[i, j]
+    return b(MatMul, _build(b, plan, factors, i, k), _build(b, plan, factors, k + 1, j))
