@@ -5,15 +5,16 @@ from __future__ import annotations
 from sysmlc.ir.passes import Pass
 from sysmlc.passes import parse_pipeline
 
-FACTS = "inline,infer,canonicalize,cse,dce"
+FACTS = "inline,cse,infer,canonicalize,cse,dce"
+ALGEBRA = "simplify,infer,canonicalize,cse,hoist,simplify,matmul-chain,cse,simplify{tables=products},canonicalize,cse,dce"
 
 LEVELS = (
     "",  # -O0
     FACTS,  # -O1
-    FACTS,  # -O2
+    f"{FACTS},inline,infer,{ALGEBRA}",  # -O2
 )
 
-PROGRAM = "form-cells,fuse-cells,lower-cells,update-in-place,lower-program,manage-ownership"
+PROGRAM = "form-cells,lower-cells,update-in-place,lower-program,manage-ownership"
 
 
 def lowering() -> list[Pass]:
