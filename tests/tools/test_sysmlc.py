@@ -92,7 +92,7 @@ def test_program_errors_exit_with_1(tmp_path: Path) -> None:
 
 
 def test_explain_shows_each_level(capsys: pytest.CaptureFixture[str]) -> None:
-    script = "X = matrix(1, 3, 3)\nprint(sum(X * 2))\n"
+    script = "X = rand(rows=3, cols=3)\nprint(toString(X * 2))\n"
     for level, part in (
         ("dml", "dml.mul"),
         ("hops", "core.func"),
