@@ -291,7 +291,7 @@ def run_script(command: Command) -> int:
         apply_configuration(command, command.config)
     program = _program(command)
     if command.explain is not None:
-        print(explain(program, command.explain))
+        print(explain(program, command.explain).rstrip("\n"))
         return 0
     compiled_at = started
 
@@ -386,7 +386,7 @@ def _write_text(output: Path, text: str) -> None:
         return
     temporary = output.with_name(f".{output.name}.{os.getpid()}.new")
     try:
-        temporary.write_text(text + "\n")
+        temporary.write_text(text.rstrip("\n") + "\n")
         os.replace(temporary, output)
     finally:
         temporary.unlink(missing_ok=True)

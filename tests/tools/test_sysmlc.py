@@ -92,9 +92,9 @@ def test_program_errors_exit_with_1(tmp_path: Path) -> None:
 
 
 def test_explain_shows_each_level(capsys: pytest.CaptureFixture[str]) -> None:
-    script = "X = rand(rows=3, cols=3)\nprint(toString(X * 2))\n"
+    script = "X = rand(rows=3, cols=3)\nprint(toString(exp(X)))\n"
     for level, part in (
-        ("dml", "dml.mul"),
+        ("dml", "dml.exp"),
         ("hops", "core.func"),
         ("runtime", "rt.launch"),
         ("llvm", "define"),
