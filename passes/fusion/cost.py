@@ -56,6 +56,13 @@ def _is_product(op: Op) -> bool:
 
 def group_seconds(group: Group) -> float:
     """Estimated time of one launch, driven by the non-zeros where the group allows it."""
+    if group.seconds is None:
+        object.__setattr__(group, "seconds", _estimate(group))
+    assert group.seconds is not None
+    return group.seconds
+
+
+def _estimate(group: Group) -> float:
     count = cells(group.shape)
     known = [v.type.nnz for v in group.drivers if isinstance(v.type, Matrix) and v.type.nnz is not None]
     share = min([n / max(count, 1) for n in known], default=1.0)

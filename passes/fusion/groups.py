@@ -6,7 +6,7 @@ a producer is then computed again in each, which can be cheaper than writing and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -73,6 +73,8 @@ class Group:
 
     cells: tuple[Op, ...]
     outputs: tuple[Value, ...]
+    seconds: float | None = None
+    """What the group is estimated to cost, once somebody asked."""
 
     @cached_property
     def shape(self) -> Shape:
@@ -163,13 +165,3 @@ def _kind(value: Value) -> str:
     op = value.op
     assert isinstance(op, Cell)
     return op.outputs[value.index]
-
-
-def joined(a: Group, b: Group, order: dict[Op, int]) -> Group:
-    """Both groups in one pass."""
-    cells = tuple(sorted({*a.cells, *b.cells}, key=order.__getitem__))
-    return Group(cells, _needed(cells, {*a.outputs, *b.outputs}))
-
-
-def _needed(cells: Iterable[Op], wanted: set[Value]) -> tuple[Value, ...]:
-    return tuple(r for c in cells for r in c.results if r in wanted)

@@ -8,16 +8,19 @@ Horizontal: groups that read the same matrices are joined while that saves time 
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import combinations, product
+from itertools import combinations, count
 
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.fused import Cell
 from sysmlc.passes.fusion.cost import bytes_of, group_seconds
-from sysmlc.passes.fusion.groups import Group, feeds, joined, same_shape
+from sysmlc.passes.fusion.groups import Group, Shape, feeds, same_shape, shape_of
 
-EXACT = 8
+EXACT = 6
+SMALL = 4096
+"""Bytes that are not worth sharing."""
 
 
 @dataclass
@@ -25,13 +28,17 @@ class Graph:
     """The cells of a region and how everything in it depends on each other."""
 
     region: Region
-    cells: list[Op] = field(default_factory=list)
+    cells: list[Cell] = field(default_factory=list)
     order: dict[Op, int] = field(default_factory=dict)
     needs: dict[Op, set[Op]] = field(default_factory=dict)
-    consumers: dict[Op, list[Op]] = field(default_factory=dict)
+    consumers: dict[Op, list[Cell]] = field(default_factory=dict)
     """For each cell, the cells that can compute it inside themselves."""
     leaves: set[Op] = field(default_factory=set)
     """Cells with a result that something else than such a consumer uses."""
+    groups: dict[tuple[tuple[Op, ...], tuple[Value, ...]], Group] = field(default_factory=dict)
+    """Groups are made once: what is known about them does not depend on the plan."""
+    gains: dict[tuple[Group, Group], tuple[float, Group] | None] = field(default_factory=dict)
+    """What joining two groups saves, and the joined group; None where it cannot or should not be done."""
 
     def __post_init__(self) -> None:
         for i, op in enumerate(self.region):
@@ -56,6 +63,30 @@ class Graph:
         while op is not None and op.parent is not self.region:
             op = op.parent_op
         return op
+
+    def group(self, members: Iterable[Op], outputs: Iterable[Value]) -> Group:
+        """The group of these cells and results."""
+        cells, wanted = tuple(sorted(set(members), key=self.order.__getitem__)), set(outputs)
+        key = (cells, tuple(r for c in cells for r in c.results if r in wanted))
+        found = self.groups.get(key)
+        if found is None:
+            found = self.groups[key] = Group(*key)
+        return found
+
+    def gain(self, a: Group, b: Group) -> tuple[float, Group] | None:
+        """What joining saves, whatever the rest of the plan is."""
+        if (a, b) not in self.gains:
+            self.gains[a, b] = self._gain(a, b)
+        return self.gains[a, b]
+
+    def _gain(self, a: Group, b: Group) -> tuple[float, Group] | None:
+        if not same_shape(a.shape, b.shape) or not _related(a, b):
+            return None
+        both = self.group((*a.cells, *b.cells), (*a.outputs, *b.outputs))
+        if not both.fits or ((a.drivers or b.drivers) and not both.drivers) or _detour(self, both):
+            return None
+        saved = group_seconds(a) + group_seconds(b) - group_seconds(both)
+        return (saved, both) if saved > 0 else None
 
     def path(self, sources: Iterable[Op], targets: Iterable[Op], via: dict[Op, Group]) -> bool:
         """Whether a target depends on a source through something outside both, groups taken as one."""
@@ -84,43 +115,68 @@ def _reads(op: Op) -> Iterable[Value]:
 
 
 def plan_region(region: Region) -> list[Group]:
-    """The groups to build, each with more than one cell or output to share, cheapest plan found."""
+    """The groups to build: of each set of related cells, the cheapest plan found."""
     graph = Graph(region)
-    if len(graph.cells) < 2:
-        return []
-    points = [
-        c for c in graph.cells if len(graph.consumers[c]) + (c in graph.leaves) > 1 and graph.consumers[c]
-    ]
-    best, best_seconds = _evaluate(graph, frozenset())
+    decided: list[Group] = []
+    for cells in _related_cells(graph):
+        decided += _plan(graph, cells, decided)
+    return decided
+
+
+def _plan(graph: Graph, cells: list[Cell], decided: list[Group]) -> list[Group]:
+    points = [c for c in cells if graph.consumers[c] and len(graph.consumers[c]) + (c in graph.leaves) > 1]
+    cut: frozenset[Op] = frozenset()
+    best, best_seconds = _evaluate(graph, cells, cut, decided)
     if len(points) <= EXACT:
-        for choice in product((False, True), repeat=len(points)):
-            cut = frozenset(p for p, chosen in zip(points, choice, strict=True) if chosen)
-            if cut:
-                groups, seconds = _evaluate(graph, cut)
-                if seconds < best_seconds:
-                    best, best_seconds = groups, seconds
+        choices = (frozenset(c) for n in range(1, len(points) + 1) for c in combinations(points, n))
+        for choice in choices:
+            groups, seconds = _evaluate(graph, cells, choice, decided)
+            if seconds < best_seconds:
+                best, best_seconds = groups, seconds
         return best
-    cut = frozenset()
     for point in points:
-        groups, seconds = _evaluate(graph, cut | {point})
+        groups, seconds = _evaluate(graph, cells, cut | {point}, decided)
         if seconds < best_seconds:
             best, best_seconds, cut = groups, seconds, cut | {point}
     return best
 
 
-def _evaluate(graph: Graph, cut: frozenset[Op]) -> tuple[list[Group], float]:
-    groups = _join(graph, _vertical(graph, cut))
+def _related_cells(graph: Graph) -> list[list[Cell]]:
+    """The cells in sets that could be fused: connected by what they compute for each other or read together."""
+    leader: dict[Op, Op] = {c: c for c in graph.cells}
+
+    def find(cell: Op) -> Op:
+        while leader[cell] is not cell:
+            cell = leader[cell]
+        return cell
+
+    readers: dict[tuple[Value, Shape], Op] = {}
+    for cell in graph.cells:
+        for consumer in graph.consumers[cell]:
+            leader[find(cell)] = find(consumer)
+        for value in cell.operands:
+            if bytes_of(value) > SMALL:
+                twin = readers.setdefault((value, shape_of(cell)), cell)
+                leader[find(twin)] = find(cell)
+    sets: dict[Op, list[Cell]] = {}
+    for cell in graph.cells:
+        sets.setdefault(find(cell), []).append(cell)
+    return [cells for cells in sets.values() if len(cells) > 1]
+
+
+def _evaluate(
+    graph: Graph, cells: list[Cell], cut: frozenset[Op], decided: list[Group]
+) -> tuple[list[Group], float]:
+    groups = _join(graph, _vertical(graph, cells, cut), decided)
     return groups, sum(group_seconds(g) for g in groups)
 
 
-def _vertical(graph: Graph, cut: frozenset[Op]) -> list[Group]:
+def _vertical(graph: Graph, cells: list[Cell], cut: frozenset[Op]) -> list[Group]:
     """One group for each cell that must write something, with all it can compute inside."""
-    inlined: dict[Op, bool] = {}
-    for cell in graph.cells:
-        inlined[cell] = bool(graph.consumers[cell]) and cell not in cut
+    inlined = {cell for cell in cells if graph.consumers[cell] and cell not in cut}
     groups: list[Group] = []
-    for cell in graph.cells:
-        if inlined[cell] and cell not in graph.leaves:
+    for cell in cells:
+        if cell in inlined and cell not in graph.leaves:
             continue
         members = {cell}
         stack = [cell]
@@ -128,24 +184,20 @@ def _vertical(graph: Graph, cut: frozenset[Op]) -> list[Group]:
             consumer = stack.pop()
             for value in consumer.operands:
                 producer = value.op
-                if (
-                    producer in inlined
-                    and inlined[producer]
-                    and producer not in members
-                    and feeds(producer, consumer)
-                ):
-                    trial = _group(graph, members | {producer}, cell)
+                if not isinstance(producer, Cell) or producer not in inlined or producer in members:
+                    continue
+                if consumer in graph.consumers[producer]:
+                    trial = _group(graph, {*members, producer}, cell)
                     if trial.fits and not _detour(graph, trial):
                         members.add(producer)
                         stack.append(producer)
         groups.append(_group(graph, members, cell))
-    return _complete(graph, groups)
+    return _complete(graph, cells, groups)
 
 
-def _group(graph: Graph, members: set[Op], root: Op) -> Group:
+def _group(graph: Graph, members: Iterable[Op], root: Op) -> Group:
     """A group for `root`: those of its results that anything uses are written."""
-    cells = tuple(sorted(members, key=graph.order.__getitem__))
-    return Group(cells, tuple(r for r in root.results if r.uses))
+    return graph.group(members, [r for r in root.results if r.uses])
 
 
 def _detour(graph: Graph, group: Group) -> bool:
@@ -170,45 +222,43 @@ def _detour(graph: Graph, group: Group) -> bool:
     return False
 
 
-def _complete(graph: Graph, groups: list[Group]) -> list[Group]:
+def _complete(graph: Graph, cells: list[Cell], groups: list[Group]) -> list[Group]:
     """Give every value that some group reads and none writes a group of its own (when inlining did not fit)."""
     written = {v for g in groups for v in g.outputs}
-    missing = [
-        c for c in graph.cells for r in c.results if r not in written and any(r in g.inputs for g in groups)
-    ]
+    read = {v for g in groups for v in g.inputs}
+    missing = [c for c in cells if any(r in read and r not in written for r in c.results)]
     if not missing:
         return groups
-    return _complete(graph, groups + [_group(graph, {c}, c) for c in dict.fromkeys(missing)])
+    return _complete(graph, cells, [*groups, *(_group(graph, {c}, c) for c in missing)])
 
 
-def _join(graph: Graph, groups: list[Group]) -> list[Group]:
+def _join(graph: Graph, groups: list[Group], decided: list[Group]) -> list[Group]:
     """Join groups that share inputs, the greatest saving first."""
-    groups = list(groups)
-    seconds = {g: group_seconds(g) for g in groups}
-    refused: set[tuple[Group, Group]] = set()
-    while True:
-        best: tuple[float, Group, Group, Group] | None = None
-        for a, b in combinations(groups, 2):
-            if (a, b) in refused or not same_shape(a.shape, b.shape) or not _related(a, b):
-                continue
-            both = joined(a, b, graph.order)
-            via = {c: g for g in groups if g is not a and g is not b for c in g.cells if len(g.cells) > 1}
-            legal = (
-                both.fits
-                and (not (a.drivers or b.drivers) or bool(both.drivers))
-                and not _detour(graph, both)
-            )
-            legal = legal and not graph.path(a.cells, b.cells, via) and not graph.path(b.cells, a.cells, via)
-            gain = seconds[a] + seconds[b] - group_seconds(both) if legal else 0.0
-            if gain <= 0:
-                refused.add((a, b))
-            elif best is None or gain > best[0]:
-                best = (gain, a, b, both)
-        if best is None:
-            return groups
-        _, a, b, both = best
-        groups = [g for g in groups if g is not a and g is not b] + [both]
-        seconds[both] = group_seconds(both)
+    alive = dict.fromkeys(groups)
+    waiting: list[tuple[float, int, Group, Group, Group]] = []
+    turn = count()
+
+    def consider(a: Group, b: Group) -> None:
+        found = graph.gain(a, b)
+        if found is not None:
+            heapq.heappush(waiting, (-found[0], next(turn), a, b, found[1]))
+
+    for a, b in combinations(groups, 2):
+        consider(a, b)
+    while waiting:
+        _, _, a, b, both = heapq.heappop(waiting)
+        if a not in alive or b not in alive:
+            continue
+        others = [g for g in (*alive, *decided) if g is not a and g is not b and len(g.cells) > 1]
+        via = {c: g for g in others for c in g.cells}
+        if graph.path(a.cells, b.cells, via) or graph.path(b.cells, a.cells, via):
+            continue
+        del alive[a], alive[b]
+        for other in alive:
+            if other is not both:
+                consider(other, both)
+        alive[both] = None
+    return list(alive)
 
 
 def _related(a: Group, b: Group) -> bool:
@@ -216,4 +266,4 @@ def _related(a: Group, b: Group) -> bool:
     common = set(a.inputs) & set(b.inputs)
     flows = {v for v in a.outputs if v in b.inputs} | {v for v in b.outputs if v in a.inputs}
     shared = any(c in b.cells for c in a.cells)
-    return shared or any(bytes_of(v) > 4096 for v in common | flows)
+    return shared or any(bytes_of(v) > SMALL for v in common | flows)
