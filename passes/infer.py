@@ -82,6 +82,7 @@ class _Analysis:
         self.base: dict[Value, Matrix] = {}
         self.names: dict[tuple[Value, str], str] = {}
         self.constants: dict[Value, object] = {}
+        self.loops: dict[Op, tuple[list[Fact], list[Fact]]] = {}
         self.sizes: list[Value] = []
         self.taken: set[str] = set()
         self.next = {"r": 0, "c": 0, "n": 0}
@@ -246,16 +247,19 @@ class _Analysis:
                 self.errors.pop(op, None)
 
     def loop(self, op: Op, inits: Sequence[Value], *args: Sequence[Value]) -> None:
-        facts = [self.fact(v) for v in inits]
+        start = [self.fact(v) for v in inits]
+        before = self.loops.get(op)
+        # Entered again with the same initial values, a loop is where it was left: nested loops stay cheap.
+        facts = list(before[1] if before is not None and before[0] == start else start)
         counting = {id(r): 0 for r in op.results}
         while True:
             for values in args:
                 for arg, fact in zip(values, facts, strict=True):
                     self.set(arg, self.carried(arg, fact))
-            before = self.stopped
+            stopped = self.stopped
             for region in op.regions:
                 given = self.region(region)
-            self.stopped = before
+            self.stopped = stopped
             stable = True
             for i, (old, new) in enumerate(zip(facts, given, strict=True)):
                 result = op.results[i]
@@ -268,6 +272,7 @@ class _Analysis:
                     stable = False
             if stable:
                 break
+        self.loops[op] = start, facts
         for result, fact in zip(op.results, facts, strict=True):
             self.set(result, self.carried(result, fact))
 
