@@ -6,7 +6,7 @@ from sysmlc.ir.passes import Pass
 from sysmlc.passes import parse_pipeline
 
 FACTS = "inline,cse,infer,canonicalize,cse,dce"
-ALGEBRA = "simplify,infer,canonicalize,cse,hoist,simplify,matmul-chain,cse,simplify{tables=products},canonicalize,cse,dce"
+ALGEBRA = "simplify,canonicalize,cse,hoist,simplify,matmul-chain,cse,simplify{tables=products},canonicalize,cse,dce"
 
 LEVELS = (
     "",  # -O0
