@@ -29,12 +29,12 @@ class Source:
 
     def location(self, start: int, end: int = 0) -> Location:
         """The place of the characters `start` (0-based) up to `end`; the underline stops at the line's end."""
-        starts = self._line_starts()
+        starts = self._starts or self._line_starts()
         line = bisect_right(starts, start)
-        begin = starts[line - 1]
-        if end and line < len(starts):
-            end = min(end, starts[line] - 1)
-        return Location(self, line, start - begin + 1, max(0, end - begin + 1) if end else 0)
+        before = starts[line - 1] - 1
+        if end and line < len(starts) and end >= starts[line]:
+            end = starts[line] - 1
+        return Location(self, line, start - before, end - before if end > before else 0)
 
     def _line_starts(self) -> list[int]:
         if not self._starts:
@@ -46,9 +46,12 @@ class Source:
         return self._starts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Location:
-    """A place in a source: line and column are 1-based; `end_col` is exclusive (0: unknown)."""
+    """A place in a source: line and column are 1-based; `end_col` is exclusive (0: unknown). Never changed.
+
+    Not frozen all the same: every operation has one, and frozen ones take three times as long to make.
+    """
 
     source: Source
     line: int
