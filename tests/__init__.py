@@ -1,0 +1,1 @@
+"""The tests, importable as `tests` whatever else is installed under that name."""
