@@ -178,7 +178,8 @@ def _inline(call: Op, func: Op) -> list[Op]:
             if inner.name == "core.call":
                 found.append(inner)
     for old, new in zip(call.results, results, strict=True):
-        if new.region is region:
+        # Types that are given (of loops, say) are compared with others and must stay as they are.
+        if new.region is region and new.op is not None and type(new.op).infer is not Op.infer:
             new.type = meet(new.type, old.type)
     call.replace_by(results)
     return found
