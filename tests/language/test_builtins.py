@@ -133,7 +133,7 @@ def test_against_reference(expression: str, level: int) -> None:
         except Diagnostic as error:
             with pytest.raises((NativeError, Diagnostic)):
                 program.run({"X": X})
-                pytest.fail(f"{kind}: no error, but the reference says: {error.message}")
+            assert error.message
             continue
         try:
             same(program.run({"X": X})["R"], expected, float(np.max(finite, initial=1.0)))
