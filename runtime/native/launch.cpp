@@ -10,11 +10,42 @@ namespace sm {
 
 constexpr int64_t kSerial = 32768;  // cells below which one chunk does it all
 
+// Kernels are called cell_<operations>_<kinds of output>_<hash>.
+std::string kernel_title(const char* name) {
+    std::string s = name ? name : "cell";
+    size_t hash = s.rfind('_');
+    if (s.compare(0, 5, "cell_") != 0 || hash < 6 || s.size() - hash < 9) return s;
+    if (s.find_first_not_of("0123456789abcdef", hash + 1) != std::string::npos) return s;
+    return s.substr(5, hash - 5);
+}
+
+// The operations of a kernel as the language writes them: "+", "exp and *"; "" when the name does not tell.
+static std::string operations(const char* name) {
+    static const struct {
+        const char *word, *sign;
+    } signs[] = {{"add", "+"}, {"sub", "-"}, {"mul", "*"}, {"div", "/"}, {"pow", "^"}, {"mod", "%%"}, {"intdiv", "%/%"}, {"eq", "=="},
+                 {"ne", "!="}, {"lt", "<"}, {"le", "<="}, {"gt", ">"}, {"ge", ">="}, {"and", "&"}, {"or", "|"}, {"not", "!"}, {"neg", "-"},
+                 {"log_base", "log"}};
+    std::string title = kernel_title(name), text;
+    if (title == "cell" || title == name) return title == "cell" ? "" : title;
+    for (size_t at = 0; at < title.size();) {
+        size_t end = std::min(title.find('_', at), title.size());
+        std::string word = title.substr(at, end - at);
+        if (word == "log" && title.compare(end, 5, "_base") == 0) word = "log_base", end += 5;
+        if (word == "map" || word == "full" || word == "row" || word == "col") break;
+        for (const auto& s : signs)
+            if (word == s.word) word = s.sign;
+        text += (text.empty() ? "" : ", ") + word;
+        at = end + 1;
+    }
+    return text;
+}
+
 void Launch::shape_mismatch() {
-    std::string shapes;
+    std::string shapes, what = operations(kernel->name);
     for (int i = 0; i < kernel->n_in; i++)
         if (is_matrix(i)) shapes += (shapes.empty() ? "" : " and ") + shape(args[i].v.matrix);
-    fail("matrix dimensions do not agree: %s", shapes.c_str());
+    fail("the operands%s%s do not fit: %s", what.empty() ? "" : " of ", what.c_str(), shapes.c_str());
 }
 
 // Some matrix has the full shape; the others equal it or are broadcast as a row, a column or a single cell.
@@ -38,7 +69,7 @@ void Launch::find_shape() {
         if ((m->rows != rows && m->rows != 1) || (m->cols != cols && m->cols != 1)) shape_mismatch();
         some_full = some_full || full(i);
     }
-    bool outer = widest >= 0 && tallest >= 0 && ((kernel->zero_safe & 2) || (kernel->name && strstr(kernel->name, "outer")));
+    bool outer = widest >= 0 && tallest >= 0 && (kernel->zero_safe & 2);
     if (!some_full && !outer) shape_mismatch();
 }
 
@@ -59,6 +90,34 @@ uint32_t Launch::vector_bits() const {
     return bits;
 }
 
+static sm_cell_fn lookup(sm_ctx* ctx, const sm_cell_kernel* kernel, uint32_t key);
+
+// Whether input i makes only zeros where it is 0, with these scalars: runs the kernel on one cell. What is not known
+// to matter there is 1 in the other matrices.
+bool Launch::zero_at(int i) {
+    uint32_t dense = vector_bits();
+    for (int v = kernel->n_variants - 1; v >= 0; v--)
+        if (kernel->variant_keys[v] >> 16 == SM_FORM_DENSE) dense = kernel->variant_keys[v];
+    sm_cell_fn one_cell = lookup(ctx, kernel, dense);
+    if (!one_cell) return false;
+    sm_cell_args a{};
+    double in_cell[SM_MAX_IN], out_cell[SM_MAX_OUT][2];
+    for (int k = 0; k < kernel->n_in; k++) {
+        in_cell[k] = !is_matrix(k) ? args[k].v.f64 : k == i ? 0.0 : 1.0;
+        a.in[k] = &in_cell[k];
+    }
+    for (int k = 0; k < kernel->n_out; k++) {
+        out_cell[k][0] = identity(kernel->out_fn[k]);
+        out_cell[k][1] = 0;
+        a.out[k] = out_cell[k];
+        a.out_rs[k] = 1;
+    }
+    one_cell(&a, 0, 1, 0, 1);
+    for (int k = 0; k < kernel->n_out; k++)
+        if (out_cell[k][0] != 0) return false;
+    return true;
+}
+
 static int csr_form(int i) { return i == 0 ? SM_FORM_CSR0 : i == 1 ? SM_FORM_CSR1 : i + 2; }
 
 // A CSR input drives the kernel when zeros in it make zeros in the result; two may be merged when zeros in both do.
@@ -70,7 +129,9 @@ void Launch::choose_form() {
         const sm_matrix* m = args[i].v.matrix;
         if (!is_csr(m)) continue;
         sparse++;
-        if (!(kernel->sparse_safe >> i & 1) || !full(i) || !variant_exists(vector_bits() | uint32_t(csr_form(i)) << 16)) continue;
+        if (!((kernel->sparse_safe | kernel->sparse_probe) >> i & 1) || !full(i)) continue;
+        if (!variant_exists(vector_bits() | uint32_t(csr_form(i)) << 16)) continue;
+        if (!(kernel->sparse_safe >> i & 1) && !zero_at(i)) continue;
         if (driver < 0 || m->nnz < args[driver].v.matrix->nnz) driver = i;
     }
     if (driver >= 0) form = csr_form(driver);
@@ -121,7 +182,7 @@ void Launch::choose_variant() {
             if (fn) key = other;
         }
     }
-    if (!fn) fail("%s: no kernel for these operands (variant %x)", kernel->name ? kernel->name : "cellwise operation", key);
+    if (!fn) fail("%s: no native code for operands of these shapes and formats", operations(kernel->name).c_str());
     for (int i = 0; i < kernel->n_in; i++) {
         if (!(key >> i & 1) || (vector_bits() >> i & 1)) continue;
         Matrix source = in[i];
@@ -136,6 +197,7 @@ void Launch::choose_variant() {
 }
 
 void Launch::bind_inputs() {
+    call.flags = 0;
     call.rowptr = call.rowptr2 = nullptr;
     call.colidx = call.colidx2 = nullptr;
     for (int i = 0; i < kernel->n_in; i++) {

@@ -7,6 +7,9 @@
 
 namespace sm {
 
+double identity(int fn);  // of an aggregate function
+std::string kernel_title(const char* name);  // without prefix and hash
+
 struct Launch {
     sm_ctx* ctx;
     const sm_cell_kernel* kernel;
@@ -40,6 +43,7 @@ struct Launch {
     [[noreturn]] void shape_mismatch();
     bool variant_exists(uint32_t wanted) const;
     uint32_t vector_bits() const;
+    bool zero_at(int i);
     void choose_form();
     void choose_variant();
     void bind_inputs();

@@ -8,7 +8,8 @@
 #include <limits>
 
 namespace sm {
-namespace {
+
+constexpr int64_t kStreamed = 32 << 20;  // bytes of results that would only push other data out of the caches
 
 double identity(int fn) {
     switch (fn) {
@@ -18,6 +19,8 @@ double identity(int fn) {
         default: return -std::numeric_limits<double>::infinity();
     }
 }
+
+namespace {
 
 // min and max let NaN through.
 double pick(int fn, double a, double b) {
@@ -97,13 +100,17 @@ static std::vector<int64_t> union_rowptr(Launch& l) {
 
 void Launch::allocate() {
     std::vector<int64_t> merged;
+    int64_t fresh = 0;  // bytes of new dense results
+    bool in_place = false;
     for (int k = 0; k < kernel->n_out; k++) {
         double id = identity(kernel->out_fn[k]);
         switch (kernel->out_kind[k]) {
             case SM_OUT_MAP:
                 out[k] = form == SM_FORM_UNION ? Matrix() : reusable_input(form == SM_FORM_DENSE ? SM_DENSE : SM_CSR);
                 if (form == SM_FORM_DENSE) {
+                    in_place = in_place || out[k];
                     if (!out[k]) out[k] = new_dense(ctx, rows, cols);
+                    fresh += rows * cols * int64_t(sizeof(double));
                 } else if (form == SM_FORM_UNION) {
                     if (merged.empty()) merged = union_rowptr(*this);
                     out[k] = new_csr(ctx, rows, cols, merged.back());
@@ -136,6 +143,7 @@ void Launch::allocate() {
                         std::fill_n(partials[k].begin() + c * 2 * cols, cols, id);
         }
     }
+    if (fresh > kStreamed && !in_place) call.flags |= SM_CELL_STREAM;
 }
 
 // Entries that a CSR-driven kernel did not see are zeros of the result.

@@ -1,5 +1,5 @@
 // Statistics: what each operator cost, what was allocated and converted.
-#include "context.h"
+#include "launch.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,15 +21,6 @@ struct OpTotal {
     std::string name;
     int64_t count, nanos;
 };
-
-// Kernels of single operations are called cell_<what>_<hash>.
-std::string title(const char* name) {
-    std::string s = name;
-    size_t hash = s.rfind('_');
-    if (s.compare(0, 5, "cell_") != 0 || hash < 6 || s.size() - hash < 9) return s;
-    if (s.find_first_not_of("0123456789abcdef", hash + 1) != std::string::npos) return s;
-    return s.substr(5, hash - 5);
-}
 
 }  // namespace
 
@@ -83,7 +74,7 @@ SM_API const char* sm_stats_report(sm_ctx* ctx, int64_t top) {
            " to sparse. Threads: " + std::to_string(sm_threads()) + ".\n";
     std::vector<sm::OpTotal> ops;  // variants of one operation together
     for (const auto& op : stats.ops) {
-        std::string name = sm::title(op.name);
+        std::string name = sm::kernel_title(op.name);
         size_t i = 0;
         while (i < ops.size() && ops[i].name != name) i++;
         if (i == ops.size()) ops.push_back({name, 0, 0});

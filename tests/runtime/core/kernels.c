@@ -48,6 +48,14 @@ DRIVEN(mul_0v, x* y, 0, 1)
 DRIVEN(mul_0s, x* y, 0, 0)
 DRIVEN(mul_1v, x* y, 1, 1)
 UNION(mul_u, x* y)
+DENSE(gt_vs, x > y, 1, 0)
+DRIVEN(gt_0s, x > y, 0, 0)
+
+// Says which of its outputs the launcher wants stored past the caches.
+static void flags(const sm_cell_args* a, int64_t r0, int64_t r1, int64_t c0, int64_t c1) {
+    for (int64_t r = r0; r < r1; r++)
+        for (int64_t c = c0; c < c1; c++) a->out[0][r * a->out_rs[0] + c] = a->flags & SM_CELL_STREAM ? 1 : 2;
+}
 
 static double step(int fn, double acc, double x, double* rest) {
     if (fn == SM_AGG_PROD) return acc * x;
@@ -96,6 +104,10 @@ KEYS(add, 3, 1, 2, 3 | FORM(SM_FORM_UNION));
 FNS(add, add_vv, add_vs, add_sv, add_u);
 KEYS(mul, 3, 1, 2, 3 | FORM(SM_FORM_CSR0), 1 | FORM(SM_FORM_CSR0), 3 | FORM(SM_FORM_CSR1), 3 | FORM(SM_FORM_UNION));
 FNS(mul, mul_vv, mul_vs, mul_sv, mul_0v, mul_0s, mul_1v, mul_u);
+KEYS(gt, 1, 1 | FORM(SM_FORM_CSR0));
+FNS(gt, gt_vs, gt_0s);
+KEYS(flags, 1);
+FNS(flags, flags);
 KEYS(agg, 1, 1 | FORM(SM_FORM_CSR0));
 FNS(agg_sum, agg_sum, agg_sum);
 FNS(agg_prod, agg_prod, agg_prod);
@@ -118,6 +130,9 @@ FNS(narrow, add_vv);
 KERNEL(add, "+", 2, 0, 1, add, add);
 KERNEL(outer, "outer", 2, 0, 3, add, add);
 KERNEL(mul, "*", 2, 3, 1, mul, mul);
+EXPORT sm_cell_kernel k_gt = {.n_in = 2, .n_out = 1, .sparse_probe = 1, .n_variants = 2, .variant_keys = gt_keys,
+    .variants = gt_fns, .name = "cell_gt_add_log_base_map_0123456789"};
+KERNEL(flags, "flags", 1, 0, 0, flags, flags);
 KERNEL(narrow, "narrow", 2, 0, 1, narrow, narrow);
 EXPORT sm_cell_kernel k_full = {.n_in = 1, .n_out = 1, .out_kind = {SM_OUT_FULL}, .sparse_safe = 1, .n_variants = 1,
     .variant_keys = full_keys, .variants = full_fns, .name = "sum"};

@@ -87,7 +87,7 @@ def test_outer(rt: Runtime, kernels: Any) -> None:
     x, y = rt.dense(u), rt.dense(v)
     narrow = kernel(kernels, "outer")
     np.testing.assert_array_equal(rt.numpy(launch(rt, narrow, x, y)[0]), u + v)
-    with pytest.raises(RuntimeFailure, match=r"matrix dimensions do not agree: 5x1 and 1x7"):
+    with pytest.raises(RuntimeFailure, match=r"^the operands of \+ do not fit: 5x1 and 1x7$"):
         launch(rt, kernel(kernels, "add"), x, y)
     rt.release(x, y)
 
@@ -102,9 +102,33 @@ def test_broadcast_operands_are_written_out_for_a_missing_variant(rt: Runtime, k
 
 def test_shapes_that_do_not_fit(rt: Runtime, kernels: Any) -> None:
     x, y = rt.dense(np.ones((3, 4))), rt.dense(np.ones((5, 6)))
-    with pytest.raises(RuntimeFailure, match=r"matrix dimensions do not agree: 3x4 and 5x6"):
+    with pytest.raises(RuntimeFailure, match=r"^the operands of \+ do not fit: 3x4 and 5x6$"):
         launch(rt, kernel(kernels, "add"), x, y)
+    with pytest.raises(RuntimeFailure, match=r"^the operands of >, \+, log do not fit: 3x4 and 5x6$"):
+        launch(rt, kernel(kernels, "gt"), x, y)
     rt.release(x, y)
+
+
+@pytest.mark.parametrize(("threshold", "format"), [(0.5, "csr"), (0.0, "csr"), (-0.5, "dense")])
+def test_scalars_decide_whether_zeros_stay_zero(
+    rt: Runtime, kernels: Any, threshold: float, format: str
+) -> None:
+    a = data(300, 50, 0.1)
+    x = rt.csr(a)
+    before = rt.call("stats_conversions:ib", 0)
+    (result,) = launch(rt, kernel(kernels, "gt"), x, threshold)
+    assert rt.format(result) == format
+    assert rt.call("stats_conversions:ib", 0) - before == (format == "dense")
+    np.testing.assert_array_equal(rt.numpy(result), a > threshold)
+    rt.release(x)
+
+
+def test_results_larger_than_the_caches_are_streamed(rt: Runtime, kernels: Any) -> None:
+    small, large = rt.dense(np.zeros((1000, 1000))), rt.dense(np.zeros((2100, 2000)))
+    assert rt.numpy(launch(rt, kernel(kernels, "flags"), small)[0])[-1, -1] == 2
+    assert rt.numpy(launch(rt, kernel(kernels, "flags"), large)[0])[-1, -1] == 1
+    assert rt.numpy(launch(rt, kernel(kernels, "flags"), large, consume=1)[0])[-1, -1] == 2
+    rt.release(small)
 
 
 AGGREGATES = {"sum": np.sum, "prod": np.prod, "min": np.min, "max": np.max}
