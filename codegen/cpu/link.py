@@ -13,7 +13,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -102,11 +104,39 @@ def find_linker() -> tuple[str, ...]:
 
 def program_objects(compiled: Compiled) -> list[bytes]:
     """The program and every kernel variant it may launch."""
-    made = [program_object(compiled.linked_llvm(), compiled.target, compiled.options.level)]
-    for kernel in compiled.kernel_ops.values():
-        if kernel.variants:
-            made.append(kernel_object(compiled, kernel.sym, kernel.variants, compiled.target))
-    return made
+    kernels = [kernel for kernel in compiled.kernel_ops.values() if kernel.variants]
+
+    def compile_part(part: int, parts: int) -> list[bytes]:
+        return [kernel_object(compiled, k.sym, k.variants, compiled.target) for k in kernels[part::parts]]
+
+    with _helpers(compile_part, len(kernels)):
+        program = program_object(compiled.linked_llvm(), compiled.target, compiled.options.level)
+    return [program, *compile_part(0, 1)]
+
+
+@contextmanager
+def _helpers(compile_part: Callable[[int, int], object], count: int) -> Iterator[None]:
+    """Compile kernels on all processors: LLVM allows one thread a process, so others fill the object cache.
+
+    Only where this process has no other threads, which would not survive a fork. What a child fails to do is done again here.
+    """
+    parts = min(len(os.sched_getaffinity(0)), count // 4)
+    if parts < 2 or threading.active_count() > 1:
+        yield
+        return
+    children = []
+    for part in range(1, parts):
+        child = os.fork()
+        if child == 0:
+            try:
+                compile_part(part, parts)
+            finally:
+                os._exit(0)
+        children.append(child)
+    yield
+    compile_part(0, parts)
+    for child in children:
+        os.waitpid(child, 0)
 
 
 def linked_module(compiled: Compiled) -> Any:
