@@ -41,9 +41,14 @@ class Graph:
     """What joining two groups saves, and the joined group; None where it cannot or should not be done."""
 
     def __post_init__(self) -> None:
+        effect: Op | None = None
         for i, op in enumerate(self.region):
             self.order[op] = i
             self.needs[op] = {d for v in _reads(op) if (d := self._here(v)) is not None and d is not op}
+            if "pure" not in op.traits and "terminator" not in op.traits:
+                if effect is not None:  # effects stay in order, which is a dependence as well
+                    self.needs[op].add(effect)
+                effect = op
         self.cells.extend(op for op in self.order if isinstance(op, Cell))
         for cell in self.cells:
             users = [u for r in cell.results for u in r.users()]
