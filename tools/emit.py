@@ -7,6 +7,7 @@ from typing import Any
 
 from sysmlc.ir.core import Op
 from sysmlc.ir.source import Diagnostic
+from sysmlc.ir.types import Matrix
 
 
 def emitted(module: Op, form: str, cpu: str, level: int) -> str:
@@ -41,8 +42,8 @@ def _program(module: Any, form: str, options: Any) -> str:
 
 def _check_lowered(function: Op) -> None:
     for op in function.walk():
-        scalar = "cellwise" in op.traits and not any(v.type.text.startswith("matrix") for v in op.operands)
-        if op.dialect in ("dml", "fused") and not scalar:
+        matrices = any(isinstance(v.type, Matrix) for v in (*op.operands, *op.results))
+        if op.dialect == "fused" or (op.dialect == "dml" and matrices):
             raise op.error("is not lowered", "without passes of your own, --emit=llvm lowers what it prints")
 
 

@@ -67,6 +67,13 @@ class RandomModule:
         b = Builder(body)
         total = b(Aggregate, "sum", b(Binary, "mul", body.args[0], body.args[1]))
         b.op(Return, [total])
+        loop, body = Region([i64, matrix()]), Region([matrix(), f64], ["M", "s"])
+        self.module.body.append(Func.new(sym="damped", regions=[body]))
+        b = Builder(loop)
+        b.op(Yield, [b(Binary, "mul", loop.args[1], b(Constant, value=0.5))])
+        b = Builder(body)
+        bounds = [b(Constant, value=v) for v in (1, 2, 1)]
+        b.op(Return, [b.op(For, *bounds, [body.args[0]], types=[matrix()], regions=[loop]).result])
 
     def _input(self, b: Builder, i: int) -> tuple[Value, Shape]:
         shape = self.rng.choice([(3, 3), (3, 3), (3, 2), (2, 3), (1, 3), (3, 1), (1, 1)])
@@ -115,7 +122,9 @@ class RandomModule:
         rng = self.rng
         x, shape = rng.choice(matrices)
         rows, cols = shape
-        kind = rng.randrange(11)
+        kind = rng.randrange(12)
+        if kind == 11:
+            return b.op(Call, [x, rng.choice(scalars)], callee="damped", types=[matrix()]).result, shape
         if kind <= 2:
             fits = [m for m, s in matrices if s in (shape, (1, cols), (rows, 1), (1, 1))]
             return b(Binary, rng.choice(BINARY), x, rng.choice(fits)), shape
