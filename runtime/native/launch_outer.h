@@ -1,0 +1,84 @@
+// One launch of a region over products U t(V): the cells of the products are computed where the region needs them.
+//
+// The kernel of the region is a dense cell kernel; its first inputs are cells of the products. It is called on runs of
+// non-zeros of a CSR driver (sampled), or on tiles that fit into the cache (tiled). What becomes of its outputs is done here.
+#pragma once
+
+#include "core.h"
+
+#include <cmath>
+#include <vector>
+
+namespace sm {
+
+// A compensated running sum; an infinite or NaN value makes the compensation meaningless.
+struct CompensatedSum {
+    double value = 0, rest = 0;
+    void add(double x) {
+        double t = value + x;
+        rest += std::fabs(value) >= std::fabs(x) ? (value - t) + x : (x - t) + value;
+        value = t;
+    }
+    double result() const { return std::isfinite(value) ? value + rest : value; }
+};
+
+// A factor of a product: `count` rows of `inner` cells, stored one after the other, or (strided) as columns.
+struct Factor {
+    Matrix m;
+    bool strided = false;
+    const double* at(int64_t i) const { return values(m.get()) + (strided ? i : i * m->cols); }
+};
+
+// One input of the kernel.
+struct OuterInput {
+    enum Kind { kProduct, kScalar, kCell, kRow, kColumn, kFull };  // kCell: a matrix of one cell
+    Kind kind = kScalar;
+    double scalar = 0;
+    Matrix m;       // kCell, kRow, kColumn, kFull
+    Factor u, v;    // kProduct
+    int64_t inner = 0;
+};
+
+struct OuterLaunch {
+    sm_ctx* ctx;
+    const sm_cell_kernel* kernel;
+    const sm_arg* args;
+    void** results;
+    // 'm' the cells; sums: 'f' of all, 'r' of rows, 'c' of columns; products: 'R' S %*% B, 'L' t(S) %*% A
+    const char* outputs = nullptr;
+    int products = 0;
+
+    int64_t rows = 0, cols = 0;
+    OuterInput in[SM_MAX_IN];
+    Matrix factor[SM_MAX_OUT];   // B or A of products that close an output; dense
+    int driver = -1;             // the CSR input whose zeros make all outputs zero, or -1
+    sm_cell_fn fn = nullptr;
+
+    bool has(char output) const {
+        for (int k = 0; k < kernel->n_out; k++)
+            if (outputs[k] == output) return true;
+        return false;
+    }
+    int64_t width(int k) const { return factor[k]->cols; }
+    void set(int k, Matrix m) { *static_cast<sm_matrix**>(results[k]) = m.take(); }
+    void set(int k, double v) { *static_cast<double*>(results[k]) = v; }
+
+    void find_shape();
+    void find_kernel();
+    void sampled();
+    void tiled();
+};
+
+// out[g] = u_g . v_g for g < count, where u_g = u + rows[g] * k, v_g = v + cols[g] * k. Works in groups of 8: `rows`, `cols` and
+// `out` have room for the last one; `ahead` entries of `cols` beyond `count` may be looked at.
+constexpr int64_t kDotGroup = 8, kDotAhead = 24;
+void sampled_dots(const double* u, const int32_t* rows, const double* v, const int32_t* cols, int64_t count, int64_t k, double* out);
+
+// out[0..q) += sum of s[g] * b[cols[g], 0..q).
+void add_rows(const int32_t* cols, const double* s, int64_t count, const double* b, int64_t q, double* out);
+
+// Adds x[0..n) to sums with compensations.
+void add_compensated(double* sums, double* rests, const double* x, int64_t n);
+void add_cells(CompensatedSum& sum, const double* x, int64_t n);
+
+}  // namespace sm

@@ -1,0 +1,161 @@
+// The inner loops of sampled products: dots of gathered rows, and rows added into rows.
+#include "simd.h"
+
+#include "launch_outer.h"
+
+#include <cstdint>
+
+namespace sm {
+namespace {
+
+typedef int64_t i8 __attribute__((vector_size(64)));
+typedef int64_t i8u __attribute__((vector_size(64), aligned(8)));
+
+// Ones in lanes first .. 7.
+SM_INLINE i8 lanes_from(int64_t first) {
+    static const int64_t ones[16] = {0, 0, 0, 0, 0, 0, 0, 0, -1, -1, -1, -1, -1, -1, -1, -1};
+    return *reinterpret_cast<const i8u*>(ones + 8 - first);
+}
+
+// The sums of eight vectors, in the lanes of one.
+SM_INLINE v8 sums_of(const v8* s) {
+    v8 t[4], u[2];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++)
+        t[i] = __builtin_shuffle(s[2 * i], s[2 * i + 1], i8{0, 8, 2, 10, 4, 12, 6, 14}) +
+               __builtin_shuffle(s[2 * i], s[2 * i + 1], i8{1, 9, 3, 11, 5, 13, 7, 15});
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++)
+        u[i] = __builtin_shuffle(t[2 * i], t[2 * i + 1], i8{0, 1, 8, 9, 4, 5, 12, 13}) +
+               __builtin_shuffle(t[2 * i], t[2 * i + 1], i8{2, 3, 10, 11, 6, 7, 14, 15});
+    return __builtin_shuffle(u[0], u[1], i8{0, 1, 2, 3, 8, 9, 10, 11}) + __builtin_shuffle(u[0], u[1], i8{4, 5, 6, 7, 12, 13, 14, 15});
+}
+
+// k >= 8: W whole vectors (W = 0: any number), and what is left in one that overlaps the last of them.
+template <int W>
+SM_INLINE void wide_dots(const double* u, const int32_t* rows, const double* v, const int32_t* cols, int64_t count, int64_t k, double* out) {
+    const int64_t whole = W ? W : k / 8, rest = k % 8;
+    const i8 keep = lanes_from(8 - rest);
+    for (int64_t g = 0; g < count; g += 8) {
+        v8 s[8];
+#pragma GCC unroll 8
+        for (int e = 0; e < 8; e++) {
+            const double *a = u + rows[g + e] * k, *b = v + cols[g + e] * k;
+            const double* next = v + cols[g + e + kDotAhead - 8] * k;
+            for (int64_t w = 0; w < k; w += 8) __builtin_prefetch(next + w);
+            v8 sum = load8(a) * load8(b);
+            if (W) {
+#pragma GCC unroll 8
+                for (int64_t w = 1; w < W; w++) sum += load8(a + 8 * w) * load8(b + 8 * w);
+            } else {
+                for (int64_t w = 1; w < whole; w++) sum += load8(a + 8 * w) * load8(b + 8 * w);
+            }
+            if (rest) sum += reinterpret_cast<v8>(reinterpret_cast<i8>(load8(a + k - 8)) & keep) * reinterpret_cast<v8>(reinterpret_cast<i8>(load8(b + k - 8)) & keep);
+            s[e] = sum;
+        }
+        store8(out + g, sums_of(s));
+    }
+}
+
+template <int K>
+SM_INLINE void short_dots(const double* u, const int32_t* rows, const double* v, const int32_t* cols, int64_t count, double* out) {
+    for (int64_t g = 0; g < count; g++) {
+        const double *a = u + int64_t(rows[g]) * K, *b = v + int64_t(cols[g]) * K;
+        __builtin_prefetch(v + int64_t(cols[g + kDotAhead - 8]) * K);
+        double s = a[0] * b[0];
+#pragma GCC unroll 8
+        for (int c = 1; c < K; c++) s += a[c] * b[c];
+        out[g] = s;
+    }
+}
+
+// to[0..q) += sum of s[g] * row g of b, for q >= 8 in W vectors, 8 (W - 1) < q <= 8 W; the last one overlaps.
+template <int W>
+SM_INLINE void add_strip(const int32_t* cols, const double* s, int64_t count, const double* b, int64_t ldb, int64_t q, double* to) {
+    v8 t[W];
+    const int64_t tail = q - 8;
+#pragma GCC unroll 8
+    for (int w = 0; w < W - 1; w++) t[w] = load8(to + 8 * w);
+    t[W - 1] = load8(to + tail);
+    for (int64_t g = 0; g < count; g++) {
+        const double* r = b + int64_t(cols[g]) * ldb;
+        double x = s[g];
+#pragma GCC unroll 8
+        for (int w = 0; w < W - 1; w++) t[w] += load8(r + 8 * w) * x;
+        t[W - 1] += load8(r + tail) * x;
+    }
+#pragma GCC unroll 8
+    for (int w = 0; w < W - 1; w++) store8(to + 8 * w, t[w]);
+    store8(to + tail, t[W - 1]);
+}
+
+}  // namespace
+
+SM_CLONES void sampled_dots(const double* u, const int32_t* rows, const double* v, const int32_t* cols, int64_t count, int64_t k, double* out) {
+    switch (k < 8 ? k : k < 72 ? 7 + k / 8 : 0) {
+        case 1: short_dots<1>(u, rows, v, cols, count, out); break;
+        case 2: short_dots<2>(u, rows, v, cols, count, out); break;
+        case 3: short_dots<3>(u, rows, v, cols, count, out); break;
+        case 4: short_dots<4>(u, rows, v, cols, count, out); break;
+        case 5: short_dots<5>(u, rows, v, cols, count, out); break;
+        case 6: short_dots<6>(u, rows, v, cols, count, out); break;
+        case 7: short_dots<7>(u, rows, v, cols, count, out); break;
+        case 8: wide_dots<1>(u, rows, v, cols, count, k, out); break;
+        case 9: wide_dots<2>(u, rows, v, cols, count, k, out); break;
+        case 10: wide_dots<3>(u, rows, v, cols, count, k, out); break;
+        case 11: wide_dots<4>(u, rows, v, cols, count, k, out); break;
+        case 12: wide_dots<5>(u, rows, v, cols, count, k, out); break;
+        case 13: wide_dots<6>(u, rows, v, cols, count, k, out); break;
+        case 14: wide_dots<7>(u, rows, v, cols, count, k, out); break;
+        case 15: wide_dots<8>(u, rows, v, cols, count, k, out); break;
+        default: wide_dots<0>(u, rows, v, cols, count, k, out);
+    }
+}
+
+SM_CLONES void add_rows(const int32_t* cols, const double* s, int64_t count, const double* b, int64_t q, double* out) {
+    for (int64_t j = 0; j < q;) {
+        int64_t rest = q - j, width = rest <= 64 ? rest : rest < 72 ? 56 : 64;
+        const double* bj = b + j;
+        double* to = out + j;
+        switch (width < 8 ? 0 : (width + 7) / 8) {
+            case 1: add_strip<1>(cols, s, count, bj, q, width, to); break;
+            case 2: add_strip<2>(cols, s, count, bj, q, width, to); break;
+            case 3: add_strip<3>(cols, s, count, bj, q, width, to); break;
+            case 4: add_strip<4>(cols, s, count, bj, q, width, to); break;
+            case 5: add_strip<5>(cols, s, count, bj, q, width, to); break;
+            case 6: add_strip<6>(cols, s, count, bj, q, width, to); break;
+            case 7: add_strip<7>(cols, s, count, bj, q, width, to); break;
+            case 8: add_strip<8>(cols, s, count, bj, q, width, to); break;
+            default:
+                for (int64_t g = 0; g < count; g++) {
+                    const double* r = bj + int64_t(cols[g]) * q;
+                    for (int64_t c = 0; c < width; c++) to[c] += s[g] * r[c];
+                }
+        }
+        j += width;
+    }
+}
+
+// Two rounded operations give what the sum lost (Knuth); not finite sums are put right when they are read.
+SM_CLONES void add_compensated(double* sums, double* rests, const double* x, int64_t n) {
+    for (int64_t c = 0; c < n; c++) {
+        double a = sums[c], b = x[c], t = a + b, z = t - a;
+        rests[c] += (a - (t - z)) + (b - z);
+        sums[c] = t;
+    }
+}
+
+void add_cells(CompensatedSum& sum, const double* x, int64_t n) {
+    double sums[8] = {0}, rests[8] = {0};
+    int64_t c = 0;
+    if (n >= 64) {
+        for (; c + 8 <= n; c += 8) add_compensated(sums, rests, x + c, 8);
+        for (int i = 0; i < 8; i++) {
+            sum.add(sums[i]);
+            sum.rest += std::isfinite(sums[i]) ? rests[i] : 0;
+        }
+    }
+    for (; c < n; c++) sum.add(x[c]);
+}
+
+}  // namespace sm

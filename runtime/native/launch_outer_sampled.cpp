@@ -1,0 +1,258 @@
+// Regions over products, driven by the non-zeros of a CSR matrix.
+//
+// The non-zeros are cut into tasks of equal numbers, wherever rows begin. A task works in short runs: dots of the factors'
+// rows, then the kernel over the run with SIMD, then its outputs. A row that began in an earlier task is put aside and added
+// in order at the end, so that results do not depend on the threads.
+#include "launch_outer.h"
+
+#include "launch.h"
+#include "linalg_product.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace sm {
+namespace {
+
+constexpr int64_t kRun = 512;        // non-zeros a run has
+constexpr int64_t kTask = 1 << 15;   // non-zeros a task has at least
+constexpr int64_t kTasks = 128;
+constexpr int64_t kColumnTasks = 8;  // tasks that each keep sums for all columns
+
+struct Sampled {
+    OuterLaunch& l;
+    const sm_matrix* d;
+    int64_t n_tasks;
+    std::vector<CompensatedSum> full[SM_MAX_OUT];  // for each task
+    std::vector<double> head[SM_MAX_OUT];          // for each task, what it adds to a row that an earlier one began
+    Matrix out[SM_MAX_OUT];
+
+    int64_t bound(int64_t t) const { return d->nnz * t / n_tasks; }
+    int64_t row_of(int64_t p) const { return std::upper_bound(d->rowptr, d->rowptr + d->rows + 1, p) - d->rowptr - 1; }
+};
+
+struct Task {
+    Sampled& s;
+    int64_t number, first, last;  // non-zeros
+    int64_t row;                  // of the next non-zero
+    int32_t rows[kRun + kDotGroup], cols[kRun + kDotAhead + kDotGroup], own[kRun + kDotGroup];
+    std::vector<double> cells;    // of inputs and outputs of the run
+    std::vector<double> panel[2 * SM_MAX_IN];  // gathered rows of strided factors
+
+    void run();
+    int64_t begin_run(int64_t p);
+    void dots(const OuterInput& x, int i, int64_t count, double* out);
+    const double* input(int i, int64_t p, int64_t count, double* buffer);
+    void close(int k, const double* s, int64_t p, int64_t count);
+};
+
+// Rows and columns of the run that begins at p; its length.
+int64_t Task::begin_run(int64_t p) {
+    const sm_matrix* d = s.d;
+    int64_t count = std::min(kRun, last - p), some = std::min(count + kDotAhead, d->nnz - p);
+    std::memcpy(cols, d->colidx + p, size_t(some) * sizeof(int32_t));
+    std::fill(cols + some, cols + count + kDotAhead + kDotGroup, cols[some - 1]);
+    for (int64_t g = 0; g < count;) {
+        while (d->rowptr[row + 1] <= p + g) row++;
+        int64_t stop = std::min(count, d->rowptr[row + 1] - p);
+        std::fill(rows + g, rows + stop, int32_t(row));
+        g = stop;
+    }
+    std::fill(rows + count, rows + count + kDotGroup, rows[count - 1]);
+    return count;
+}
+
+void Task::dots(const OuterInput& x, int i, int64_t count, double* out) {
+    if (x.inner == 0) return std::fill_n(out, count, 0.0), void();
+    const double* base[2];
+    const int32_t* index[2] = {rows, cols};
+    const Factor* factors[2] = {&x.u, &x.v};
+    for (int side = 0; side < 2; side++) {
+        const Factor& f = *factors[side];
+        if (!f.strided) {
+            base[side] = values(f.m.get());
+            continue;
+        }
+        std::vector<double>& p = panel[2 * i + side];
+        if (p.empty()) p.resize(size_t(kRun + kDotGroup + kDotAhead) * size_t(x.inner));
+        for (int64_t g = 0; g < count; g++) {
+            const double* from = values(f.m.get()) + index[side][g];
+            for (int64_t c = 0; c < x.inner; c++) p[size_t(g * x.inner + c)] = from[c * f.m->cols];
+        }
+        base[side] = p.data();
+        index[side] = own;
+    }
+    sampled_dots(base[0], index[0], base[1], index[1], count, x.inner, out);
+}
+
+// The cells of input i at the run: where they are, or gathered into the buffer.
+const double* Task::input(int i, int64_t p, int64_t count, double* buffer) {
+    const OuterInput& x = s.l.in[i];
+    const sm_matrix* m = x.m.get();
+    switch (x.kind) {
+        case OuterInput::kProduct: dots(x, i, count, buffer); break;
+        case OuterInput::kScalar: return &x.scalar;
+        case OuterInput::kCell: std::fill_n(buffer, count, values(m)[0]); break;
+        case OuterInput::kRow:
+            for (int64_t g = 0; g < count; g++) buffer[g] = values(m)[cols[g]];
+            break;
+        case OuterInput::kColumn:
+            for (int64_t g = 0; g < count; g++) buffer[g] = values(m)[rows[g]];
+            break;
+        case OuterInput::kFull:
+            if (m == s.d) return values(m) + p;
+            if (is_dense(m)) {
+                for (int64_t g = 0; g < count; g++) buffer[g] = sm::row(m, rows[g])[cols[g]];
+                break;
+            }
+            for (int64_t g = 0, r = -1, q = 0, end = 0; g < count; g++) {
+                if (rows[g] != r) r = rows[g], q = m->rowptr[r], end = m->rowptr[r + 1];
+                if (q < end && m->colidx[q] < cols[g]) q = std::lower_bound(m->colidx + q, m->colidx + end, cols[g]) - m->colidx;
+                buffer[g] = q < end && m->colidx[q] == cols[g] ? values(m)[q] : 0.0;
+            }
+    }
+    return buffer;
+}
+
+void Task::close(int k, const double* cell, int64_t p, int64_t count) {
+    const char output = s.l.outputs[k];
+    if (output == 'f') {
+        // The kernel's partial, and what it rounded off.
+        CompensatedSum& sum = s.full[k][size_t(number)];
+        sum.add(cell[0]);
+        if (std::isfinite(cell[0])) sum.rest += cell[1];
+        return;
+    }
+    if (output != 'R' && output != 'r') return;
+    int64_t q = output == 'R' ? s.l.width(k) : 1;
+    for (int64_t g = 0; g < count;) {
+        int64_t r = rows[g], stop = std::min(count, s.d->rowptr[r + 1] - p);
+        bool begun = s.d->rowptr[r] < first;
+        if (output == 'R') {
+            double* to = begun ? &s.head[k][size_t(number * q)] : sm::row(s.out[k].get(), r);
+            add_rows(cols + g, cell + g, stop - g, values(s.l.factor[k].get()), q, to);
+        } else {
+            double* to = begun ? &s.head[k][size_t(number * 2)] : values(s.out[k].get()) + 2 * r;
+            CompensatedSum sum{to[0], to[1]};
+            add_cells(sum, cell + g, stop - g);
+            to[0] = sum.value, to[1] = sum.rest;
+        }
+        g = stop;
+    }
+}
+
+void Task::run() {
+    const OuterLaunch& l = s.l;
+    const sm_cell_kernel* kernel = l.kernel;
+    for (int64_t g = 0; g < kRun + kDotGroup; g++) own[g] = int32_t(g);
+    constexpr int64_t kRoom = kRun + kDotGroup;
+    cells.resize(size_t(kernel->n_in + kernel->n_out) * size_t(kRoom));
+    sm_cell_args a{};
+    row = s.row_of(first);
+    for (int64_t p = first; p < last; p += kRun) {
+        int64_t count = begin_run(p);
+        for (int i = 0; i < kernel->n_in; i++) a.in[i] = input(i, p, count, &cells[size_t(i) * kRoom]);
+        for (int k = 0; k < kernel->n_out; k++) {
+            bool kept = l.outputs[k] == 'm' || l.outputs[k] == 'L' || l.outputs[k] == 'c';
+            a.out[k] = kept ? values(s.out[k].get()) + p : &cells[size_t(kernel->n_in + k) * kRoom];
+        }
+        l.fn(&a, 0, 1, 0, count);
+        for (int k = 0; k < kernel->n_out; k++) close(k, a.out[k], p, count);
+    }
+}
+
+// Column sums of a matrix with the structure of `d`: partial sums of fixed shares of the non-zeros, added in order.
+Matrix column_sums(sm_ctx* ctx, const sm_matrix* d, const double* cell) {
+    int64_t n = std::clamp<int64_t>(d->nnz / (4 * d->cols + kTask), 1, kColumnTasks);
+    std::vector<std::vector<CompensatedSum>> sums(static_cast<size_t>(n));
+    parallel_for(ctx, n, [&](int64_t t) {
+        std::vector<CompensatedSum>& mine = sums[size_t(t)];
+        mine.resize(size_t(d->cols));
+        for (int64_t p = d->nnz * t / n; p < d->nnz * (t + 1) / n; p++) mine[size_t(d->colidx[p])].add(cell[p]);
+    });
+    Matrix r = new_dense(ctx, 1, d->cols);
+    for (int64_t c = 0; c < d->cols; c++) {
+        CompensatedSum sum;
+        for (const auto& part : sums) sum.add(part[size_t(c)].value), sum.rest += std::isfinite(part[size_t(c)].value) ? part[size_t(c)].rest : 0;
+        values(r.get())[c] = sum.result();
+    }
+    return r;
+}
+
+}  // namespace
+
+void OuterLaunch::sampled() {
+    Matrix driving = in[driver].m;
+    Sampled s{*this, driving.get(), 0, {}, {}, {}};
+    const sm_matrix* d = s.d;
+    s.n_tasks = std::clamp<int64_t>(d->nnz / kTask, 1, kTasks);
+    // Columns of strided factors are gathered one by one, unless there are enough non-zeros to pay for a transpose.
+    for (int i = 0; i < products; i++)
+        for (Factor* f : {&in[i].u, &in[i].v})
+            if (f->m && f->strided && d->nnz > f->m->cols / 8) f->m = Matrix(sm_t(ctx, f->m.get())), f->strided = false;
+    for (int k = 0; k < kernel->n_out; k++) {
+        switch (outputs[k]) {
+            case 'f': s.full[k].resize(size_t(s.n_tasks)); break;
+            case 'm':
+                s.out[k] = new_csr(ctx, rows, cols, d->nnz);
+                std::memcpy(s.out[k]->rowptr, d->rowptr, size_t(rows + 1) * sizeof(int64_t));
+                std::memcpy(s.out[k]->colidx, d->colidx, size_t(d->nnz) * sizeof(int32_t));
+                break;
+            case 'r':  // value and compensation side by side
+                s.out[k] = new_dense_zero(ctx, rows, 2);
+                s.head[k].assign(size_t(2 * s.n_tasks), 0.0);
+                break;
+            case 'R':
+                s.out[k] = new_dense_zero(ctx, rows, width(k));
+                s.out[k]->nnz = -1;
+                s.head[k].assign(size_t(width(k) * s.n_tasks), 0.0);
+                break;
+            default: s.out[k] = new_dense(ctx, 1, d->nnz);
+        }
+    }
+    if (d->nnz > 0)
+        parallel_for(ctx, s.n_tasks, [&](int64_t t) {
+            Task task{s, t, s.bound(t), s.bound(t + 1), 0, {}, {}, {}, {}, {}};
+            if (task.first < task.last) task.run();
+        });
+    for (int k = 0; k < kernel->n_out; k++) {
+        if (outputs[k] == 'f') {
+            CompensatedSum sum;
+            for (const CompensatedSum& part : s.full[k]) sum.add(part.value), sum.rest += std::isfinite(part.value) ? part.rest : 0;
+            set(k, sum.result());
+            continue;
+        }
+        Matrix made = std::move(s.out[k]);
+        if (outputs[k] == 'R' || outputs[k] == 'r') {
+            int64_t q = made->cols;
+            for (int64_t t = 1; t < s.n_tasks && d->nnz > 0; t++) {
+                double* to = row(made.get(), s.row_of(s.bound(t)));
+                const double* head = &s.head[k][size_t(t * q)];
+                if (outputs[k] == 'R') {
+                    for (int64_t c = 0; c < q; c++) to[c] += head[c];
+                } else {
+                    CompensatedSum sum{to[0], to[1]};
+                    sum.add(head[0]);
+                    sum.rest += head[1];
+                    to[0] = sum.value, to[1] = sum.rest;
+                }
+            }
+        }
+        if (outputs[k] == 'r') {
+            Matrix sums = new_dense(ctx, rows, 1);
+            for (int64_t r = 0; r < rows; r++) values(sums.get())[r] = CompensatedSum{row(made.get(), r)[0], row(made.get(), r)[1]}.result();
+            made = std::move(sums);
+        } else if (outputs[k] == 'c') {
+            made = column_sums(ctx, d, values(made.get()));
+        } else if (outputs[k] == 'L') {
+            sm_matrix view = *d;
+            view.data = made->data;
+            made = product_csr_transposed_dense(ctx, &view, factor[k].get());
+        } else if (outputs[k] == 'm') {
+            made = finish(ctx, std::move(made));
+        }
+        set(k, std::move(made));
+    }
+}
+
+}  // namespace sm
