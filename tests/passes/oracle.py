@@ -65,7 +65,7 @@ class _Maker:
         self.values: dict[str, Value] = {}
         self.inputs: dict[str, Any] = {}
         self.known = rng.random() < 0.7
-        self.pool = rng.sample(SIZES, 2) + [1]
+        self.pool = [*rng.sample(SIZES, 2), 1]
 
     def make(self) -> Op:
         result = self.expression(self.rule.left)
