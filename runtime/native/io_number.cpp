@@ -220,6 +220,7 @@ Decimal shortest(uint64_t fraction, int biased) {
         if (q <= 0 && q > -53 && (c & ((uint64_t(1) << -q) - 1)) == 0) return {c >> -q, 0};
     }
     static const Power10* const powers = power_table();
+    if (c < 3) return {c == 1 ? 49u : 99u, -325};  // the two numbers that one digit would tell: two are nearer
     uint64_t odd = c & 1;
     int narrow = fraction == 0 && biased > 1;  // the lower neighbour is nearer
     int k = (q * 1262611 - (narrow ? 524031 : 0)) >> 22;
