@@ -19,6 +19,7 @@ from typing import Any, Final, TypeAlias
 
 from sysmlc.ir.core import Builder, Op, Value
 from sysmlc.ir.define import registry
+from sysmlc.ir.explain import Step, application, current_steps, results
 from sysmlc.ir.source import UNKNOWN, Diagnostic, Location
 from sysmlc.ir.types import Type, compatible, meet, refines
 
@@ -197,11 +198,20 @@ class _Driver:
             for made in reversed(b.made):
                 self.discard(made)
             return False
+        steps = current_steps()
+        before = "" if steps is None else application(op)
+        after, loc = before, op.loc
         if isinstance(found, Changed):
             self.changed = True
             self.requeue([op, *b.made])
-        elif not self.replace(op, [found] if isinstance(found, Value) else found, b.made):
-            return False
+        else:
+            values = [found] if isinstance(found, Value) else found
+            if steps is not None:
+                after = results(values)
+            if not self.replace(op, values, b.made):
+                return False
+        if steps is not None:
+            steps.append(Step(one.name, loc, before, after))
         self.note(one.name)
         return True
 
