@@ -1,0 +1,84 @@
+"""Rewrites linear algebra to the cheapest equal plan, by algebra rather than by patterns.
+
+Islands of sum-product operations (`islands`) are brought to a canonical form (`polynomial`), whose terms are contracted by
+dynamic programming (`contraction`), added up or factored (`factor`), and compared by cost with what was written (`extract`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from sysmlc.ir.core import Op, Region, Value, walk_regions
+from sysmlc.ir.dialects.core import Module
+from sysmlc.ir.passes import Pass, register_pass
+from sysmlc.ir.types import Matrix, compatible, meet
+from sysmlc.passes.sum_product.cost import Model
+from sysmlc.passes.sum_product.emit import Emitter
+from sysmlc.passes.sum_product.explain import Rewrite, explain_rewrites, text
+from sysmlc.passes.sum_product.extract import Planner, choose
+from sysmlc.passes.sum_product.islands import Island, islands
+from sysmlc.passes.sum_product.nodes import Node
+
+__all__ = ["Rewrite", "SumProduct", "explain_rewrites"]
+
+
+@register_pass
+@dataclass(frozen=True)
+class SumProduct(Pass):
+    """Rewrite linear algebra to the cheapest equal plan."""
+
+    name = "sum-product"
+    strict_fp: bool = False
+    """Never multiply out sums: results keep their accuracy where large terms cancel."""
+
+    @cached_property
+    def rewrites(self) -> list[Rewrite]:
+        """What this pass has rewritten so far."""
+        return []
+
+    def run(self, module: Module) -> None:
+        for region in list(walk_regions([module])):
+            if not isinstance(region.parent, Module):
+                for island in islands(region):
+                    self._optimize(region, island)
+
+    def _optimize(self, region: Region, island: Island) -> None:
+        if len(island.ops) < 2 and not _worth_alone(island.ops):
+            return
+        nodes = island.build()
+        model = Model()
+        planner = Planner(island.graph, model, self.strict_fp)
+        roots = [nodes[v] for v in island.results]
+        chosen = choose(planner, roots)
+        if all(chosen[r] is r for r in roots):
+            return
+        place = {op: i for i, op in enumerate(region)}
+        emitter = Emitter(island.graph, place)
+        for value, root in zip(island.results, roots, strict=True):
+            if chosen[root] is not root:
+                self._replace(value, root, chosen[root], emitter, model)
+        _erase(island.ops)
+
+    def _replace(self, value: Value, root: Node, plan: Node, emitter: Emitter, model: Model) -> None:
+        op = value.op
+        assert op is not None
+        before, after = text(root), text(plan)
+        made = emitter.build(plan, op)
+        if isinstance(value.type, Matrix) and compatible(made.type, value.type):
+            made.type = meet(made.type, value.type)
+        value.replace_by(made)
+        self.count("expressions rewritten")
+        if before != after:
+            costs = model.total((root,)), model.total((plan,))
+            self.rewrites.append(Rewrite(op.loc, before, after, *costs))
+
+
+def _worth_alone(ops: list[Op]) -> bool:
+    return any(op.name in ("dml.mul", "dml.add", "dml.trace") for op in ops)
+
+
+def _erase(ops: list[Op]) -> None:
+    for op in reversed(ops):
+        if not op.results[0].uses:
+            op.erase()

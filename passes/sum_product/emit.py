@@ -1,0 +1,80 @@
+"""Turns plans into operations."""
+
+from __future__ import annotations
+
+from sysmlc.ir.core import Builder, Op, Value
+from sysmlc.ir.dialects.core import Constant
+from sysmlc.ir.dialects.dml_cell import Aggregate, Binary, Outer, Unary
+from sysmlc.ir.dialects.dml_matrix import (
+    AsScalar,
+    Diag,
+    Fill,
+    MatMul,
+    NCol,
+    NRow,
+    Trace,
+    Transpose,
+    TransposeSelfProduct,
+)
+from sysmlc.ir.dialects.dml_scalar import AsMatrix, Cast
+from sysmlc.ir.types import Dim, f64, i64
+from sysmlc.passes.sum_product.nodes import AGGREGATES, Graph, Node
+
+
+class Emitter:
+    """Builds plans before an operation of a region; what is there already is used again."""
+
+    def __init__(self, graph: Graph, place: dict[Op, int]) -> None:
+        self.graph = graph
+        self.place = place
+        """The position of the operations of the region that were there before."""
+        self.made: dict[Node, Value] = {}
+
+    def build(self, node: Node, anchor: Op) -> Value:
+        """The value of a plan, available at `anchor`."""
+        return self._value(node, Builder.before(anchor), self.place[anchor])
+
+    def _value(self, node: Node, b: Builder, at: int) -> Value:
+        found = self.made.get(node)
+        if found is not None:
+            return found
+        if node.value is not None:
+            op = node.value.op
+            if op is None or self.place.get(op, -1) < at:
+                return node.value
+        made = self._operation(node, b, at)
+        self.made[node] = made
+        return made
+
+    def _operation(self, node: Node, b: Builder, at: int) -> Value:
+        kind = node.kind
+        if kind == "const":
+            return b(Constant, value=float(str(node.attr)))
+        if kind == "size":
+            return b(Cast, self._size(str(node.attr), b), types=[f64])
+        args = [self._value(a, b, at) for a in node.args]
+        if kind == "fill":
+            return b(Fill, args[0], self._size(node.rows, b), self._size(node.cols, b))
+        if kind in AGGREGATES:
+            return b(Aggregate, kind, args[0], dir=str(node.attr))
+        if kind == "matmul":
+            return b(MatMul, *args, transpose=str(node.attr))
+        if kind == "outer":
+            return b(Outer, *args, op=str(node.attr))
+        if kind == "neg":
+            return b(Unary, "neg", args[0])
+        plain = {"tsmm": TransposeSelfProduct, "t": Transpose, "diag": Diag, "trace": Trace, "as_scalar": AsScalar,
+                 "as_matrix": AsMatrix}  # fmt: skip
+        if kind in plain:
+            return b(plain[kind], args[0])
+        if node.scalar and all(a.type is not f64 for a in args):
+            args[0] = b(Cast, args[0], types=[f64])
+        return b(Binary, kind, *args)
+
+    def _size(self, dim: Dim, b: Builder) -> Value:
+        if isinstance(dim, int):
+            return b(Constant, value=dim)
+        value, side = self.graph.sizes[str(dim)]
+        if side == "value":
+            return value if value.type is i64 else b(Cast, value, types=[i64])
+        return b(NRow if side == "rows" else NCol, value)
