@@ -11,6 +11,7 @@ from functools import cached_property
 
 from sysmlc.ir.core import Op, Region, Value, walk_regions
 from sysmlc.ir.dialects.core import Module
+from sysmlc.ir.explain import current_recording
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import Matrix, compatible, meet
 from sysmlc.passes.sum_product.cost import Model
@@ -70,12 +71,15 @@ class SumProduct(Pass):
         value.replace_by(made)
         self.count("expressions rewritten")
         if before != after:
-            costs = model.total((root,)), model.total((plan,))
-            self.rewrites.append(Rewrite(op.loc, before, after, *costs))
+            record = Rewrite(op.loc, before, after, model.alone(root), model.alone(plan))
+            self.rewrites.append(record)
+            recording = current_recording()
+            if recording is not None:
+                recording[1].append(record)
 
 
 def _worth_alone(ops: list[Op]) -> bool:
-    return any(op.name in ("dml.mul", "dml.add", "dml.trace") for op in ops)
+    return any(op.name in ("dml.mul", "dml.add", "dml.sub", "dml.sum") for op in ops)
 
 
 def _erase(ops: list[Op]) -> None:

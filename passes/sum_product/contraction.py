@@ -39,6 +39,7 @@ class Contraction:
         self.budget = budget
         """Joins that may still be tried; when it is spent, nothing is contracted any more."""
         self.known: dict[tuple[Monomial, float, Dim, Dim], Node | None] = {}
+        self.contracted: dict[object, Tensor | None] = {}
 
     def plan(self, m: Monomial, coefficient: float, rows: Dim, cols: Dim) -> Node | None:
         """The plan for `coefficient` times a monomial; its shape covers the free indexes that occur in `m`."""
@@ -76,7 +77,10 @@ class Contraction:
         early = self._scaled_early(tensors, free, over, under)
         if early:
             over, under = g.const(1.0), None
-        found = self._contract(tensors, free)
+        key = tuple(tensors), diagonal
+        if key not in self.contracted:
+            self.contracted[key] = self._contract(tensors, free)
+        found = self.contracted[key]
         if found is None:
             return None
         made = self._oriented(found)
@@ -293,11 +297,12 @@ class Contraction:
         cost, stack = 0.0, [(node, False)]
         while stack:
             at, inside = stack.pop()
-            if at in until or at.kind == "leaf":
+            if at in until or not at.args:
                 continue
-            cost += model.single(at, (at,) if inside else ())
             near = at.kind in CELL or at.kind in ("sum", "sumsq")
-            stack.extend((a, near and a.kind in CELL) for a in dict.fromkeys(at.args))
+            parts = tuple(near and a.kind in CELL and a not in until for a in at.args)
+            cost += model.single(at, (inside, *parts))
+            stack.extend(dict(zip(at.args, parts, strict=True)).items())
         return cost
 
     def _column(self, v: Node) -> Node:

@@ -29,6 +29,9 @@ class Model:
     def __init__(self, sizes: Mapping[str, float] | None = None) -> None:
         self.sizes = sizes or {}
         self._density: dict[Node, float] = {}
+        self._bytes: dict[Node, float] = {}
+        self._single: dict[tuple[Node, tuple[bool, ...]], float] = {}
+        self._alone: dict[Node, float] = {}
 
     def size(self, dim: Dim) -> float:
         if isinstance(dim, int):
@@ -42,11 +45,14 @@ class Model:
         """Bytes of a value in the better of its two formats."""
         if node.scalar:
             return 0.0
-        total = self.cells(node)
-        share = self.density(node)
-        if share < 0.4 and node.cols != 1:
-            return min(total * 8, total * share * 12 + self.size(node.rows) * 8)
-        return total * 8
+        found = self._bytes.get(node)
+        if found is None:
+            total = self.cells(node)
+            found, share = total * 8, self.density(node)
+            if share < 0.4 and node.cols != 1:
+                found = min(found, total * share * 12 + self.size(node.rows) * 8)
+            self._bytes[node] = found
+        return found
 
     def density(self, node: Node) -> float:
         found = self._density.get(node)
@@ -91,6 +97,13 @@ class Model:
 
     # -- costs ----------------------------------------------------------------------------------------------------
 
+    def alone(self, node: Node) -> float:
+        """Seconds for one plan."""
+        found = self._alone.get(node)
+        if found is None:
+            found = self._alone[node] = self.total((node,))
+        return found
+
     def total(self, roots: Iterable[Node]) -> float:
         """Seconds for a set of plans; what they share is paid once."""
         uses: dict[Node, int] = {}
@@ -112,19 +125,24 @@ class Model:
                     seen.add(arg)
                     stack.append(arg)
         inlined = {n for n in order if uses[n] == 1 and fused.get(n, False)}
-        return sum(self.single(n, inlined) for n in order)
+        return sum(self.single(n, (n in inlined, *(a in inlined for a in n.args))) for n in order if n.args)
 
-    def single(self, node: Node, inlined: Iterable[Node] = ()) -> float:
-        """Seconds for one operation; `inlined` nodes are parts of the operation that uses them."""
+    def single(self, node: Node, inlined: tuple[bool, ...]) -> float:
+        """Seconds for one operation; `inlined` says whether it and its operands are parts of the operation that uses them."""
+        key = node, inlined
+        found = self._single.get(key)
+        if found is None:
+            found = self._single[key] = self._seconds(node, inlined)
+        return found
+
+    def _seconds(self, node: Node, inlined: tuple[bool, ...]) -> float:
         kind, args = node.kind, node.args
-        if kind in ("leaf", "const", "size", "delta"):
-            return 0.0
         if kind in ("as_scalar", "as_matrix") or (node.scalar and all(a.scalar for a in args)):
             return _SCALAR
         if kind in ("matmul", "tsmm"):
             return self._product(node)
         moved = self.bytes(node)
-        if node in inlined:
+        if inlined[0]:
             moved *= FUSED
         work = 0.0
         for i, arg in enumerate(args):
@@ -133,7 +151,7 @@ class Model:
             read = self.bytes(arg)
             if kind == "diag" or kind == "trace":
                 read = min(read, 8 * self.size(arg.rows) * 8)
-            moved += read * FUSED if arg in inlined else read
+            moved += read * FUSED if inlined[i + 1] else read
             work = max(work, self.cells(arg) * self.density(arg))
         if kind in CELL and self.density(node) == 1.0:
             work = self.cells(node)
@@ -141,7 +159,7 @@ class Model:
             work = 0.0
         if kind == "t":
             moved *= 1.5  # a stride on one side
-        start = _OPERATION * (FUSED if node in inlined else 1.0)
+        start = _OPERATION * (FUSED if inlined[0] else 1.0)
         return moved / _BANDWIDTH + work * (2 if kind == "sumsq" else 1) / _FLOPS + start
 
     def _product(self, node: Node) -> float:

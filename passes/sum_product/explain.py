@@ -36,19 +36,18 @@ class Rewrite:
     cost_before: float
     cost_after: float
 
+    def __str__(self) -> str:
+        gain = f"{_time(self.cost_before)} → {_time(self.cost_after)}"
+        return f"{self.loc}: {self.before}  →  {self.after}    [sum-product: {gain}]"
+
 
 def explain_rewrites(records: Iterable[Rewrite]) -> str:
-    """The rewrites as text: place, before, after, and the estimated costs."""
-    lines = []
-    for r in records:
-        lines.append(f"{r.loc}: {_time(r.cost_before)} -> {_time(r.cost_after)}")
-        lines.append(f"    before: {r.before}")
-        lines.append(f"    after:  {r.after}")
-    return "".join(f"{line}\n" for line in lines)
+    """The rewrites as text, one a line: place, before, after, and the estimated times."""
+    return "".join(f"{r}\n" for r in records)
 
 
 def _time(seconds: float) -> str:
-    for unit, scale in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
+    for unit, scale in (("s", 1.0), ("ms", 1e3), ("µs", 1e6)):
         if seconds * scale >= 1:
             return f"{seconds * scale:.3g} {unit}"
     return f"{seconds * 1e9:.3g} ns"

@@ -132,7 +132,7 @@ class Planner:
         found = self._best.get(node)
         if found is None:
             self._best[node] = node  # while its parts are planned
-            found = min(self.candidates(node), key=lambda n: (self.model.total((n,)), n is not node, n.id))
+            found = min(self.candidates(node), key=lambda n: (self.model.alone(n), n is not node, n.id))
             self._best[node] = found
         return found
 
@@ -145,17 +145,19 @@ class Planner:
         return found
 
     def _find(self, node: Node) -> list[Node]:
-        args = tuple(self.best(a) for a in node.args)
-        found = [node, self._over(node, args)]
         shallow = self.form(node, False)
-        found += self.sums.plans(shallow.terms, node.rows, node.cols, node.scalar)
+        plans = self.sums.plans(shallow.terms, node.rows, node.cols, node.scalar)
+        found = [node, *plans]
+        if not plans or any(len(self.form(a, False).terms) > 1 for a in node.args):
+            # Else the operands are products, and contraction has found the best of all their orders.
+            found.append(self._over(node, tuple(self.best(a) for a in node.args)))
         if not self.strict:
             full = self.form(node, True)
             if full.terms is not shallow.terms and full.terms != shallow.terms:
-                safe = min(self.model.total((n,)) for n in found)
+                safe = min(self.model.alone(n) for n in found)
                 margin = self._margin(full)
                 for plan in self.sums.plans(full.terms, node.rows, node.cols, node.scalar):
-                    if self.model.total((plan,)) * margin <= safe:
+                    if self.model.alone(plan) * margin <= safe:
                         found.append(self._clamped(node, plan) if full.squared else plan)
         return list(dict.fromkeys(found))
 
@@ -206,7 +208,7 @@ def choose(planner: Planner, roots: list[Node], leaves: Iterable[Node] = ()) -> 
             back = {**chosen, r: r}
             if (
                 total(chosen.values()) > total(back.values()) * _GAIN
-                and total((chosen[r],)) > total((r,)) * _GAIN
+                and model.alone(chosen[r]) > model.alone(r) * _GAIN
             ):
                 chosen = back
     return _robust(chosen, planner.graph, model)

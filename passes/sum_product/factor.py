@@ -23,7 +23,7 @@ from sysmlc.passes.sum_product.polynomial import (
 
 _MAX_FACTORED: Final = 10
 """Sums of more terms are not factored."""
-_CHOICES: Final = 3
+_CHOICES: Final = 2
 """How many common factors are tried at each step."""
 
 Terms = Mapping[Monomial, float]
@@ -56,11 +56,11 @@ class Sums:
 
     def plans(self, terms: Terms, rows: Dim, cols: Dim, scalar: bool) -> list[Node]:
         """The expanded plan (if there is one) and the cheapest factored one."""
-        return self._plans(terms, rows, cols, scalar, 3)
+        return self._plans(terms, rows, cols, scalar, 2)
 
     def _best(self, terms: Terms, rows: Dim, cols: Dim, depth: int) -> Node | None:
         found = self._plans(terms, rows, cols, rows == 1 and cols == 1, depth)
-        return min(found, key=lambda n: (self.model.total((n,)), n.id)) if found else None
+        return min(found, key=lambda n: (self.model.alone(n), n.id)) if found else None
 
     def _plans(self, terms: Terms, rows: Dim, cols: Dim, scalar: bool, depth: int) -> list[Node]:
         key = (frozenset(terms.items()), rows, cols, scalar, depth)
@@ -95,7 +95,7 @@ class Sums:
             for quotient in _quotients(terms, node, inverse, rows, cols):
                 made = self._joined(terms, quotient, rows, cols, scalar, depth)
                 if made is not None:
-                    cost = self.model.total((made,))
+                    cost = self.model.alone(made)
                     if best is None or cost < best[0]:
                         best = (cost, made)
         return [best[1]] if best else []
