@@ -8,11 +8,11 @@ for step in steps:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sysmlc.ir.core import Op, Value
 from sysmlc.ir.source import Location
@@ -39,22 +39,31 @@ class Step:
         return f"{self.loc}: {self.before}  →  {self.after}    [{self.rule}]"
 
 
-_recording: ContextVar[list[Step] | None] = ContextVar("recording", default=None)
+Describe = Callable[[str, Op, Sequence[Value]], Any]
+"""What to keep of a rewrite: called with the rule, the operation and what will replace it (nothing: changed in place)."""
+
+_recording: ContextVar[tuple[Describe, list[Any]] | None] = ContextVar("recording", default=None)
+
+
+def step(rule: str, op: Op, values: Sequence[Value]) -> Step:
+    """A rewrite as text."""
+    before = application(op)
+    return Step(rule, op.loc, before, results(values) if values else before)
 
 
 @contextmanager
-def recording() -> Iterator[list[Step]]:
-    """Record the rewrites made inside."""
-    steps: list[Step] = []
-    token = _recording.set(steps)
+def recording(describe: Describe = step) -> Iterator[list[Any]]:
+    """Record the rewrites made inside, each as what `describe` makes of it."""
+    steps: list[Any] = []
+    token = _recording.set((describe, steps))
     try:
         yield steps
     finally:
         _recording.reset(token)
 
 
-def current_steps() -> list[Step] | None:
-    """Where to record, None when nobody wants to know."""
+def current_recording() -> tuple[Describe, list[Any]] | None:
+    """How and where to record, None when nobody wants to know."""
     return _recording.get()
 
 

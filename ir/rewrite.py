@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias
 
 from sysmlc.ir.core import Builder, Op, Value
 from sysmlc.ir.define import registry
-from sysmlc.ir.explain import Step, application, current_steps, results
+from sysmlc.ir.explain import current_recording
 from sysmlc.ir.source import UNKNOWN, Diagnostic, Location
 from sysmlc.ir.types import Type, compatible, meet, refines
 
@@ -198,20 +198,16 @@ class _Driver:
             for made in reversed(b.made):
                 self.discard(made)
             return False
-        steps = current_steps()
-        before = "" if steps is None else application(op)
-        after, loc = before, op.loc
+        recording = current_recording()
+        values = [] if isinstance(found, Changed) else [found] if isinstance(found, Value) else found
+        step = None if recording is None else recording[0](one.name, op, values)
         if isinstance(found, Changed):
             self.changed = True
             self.requeue([op, *b.made])
-        else:
-            values = [found] if isinstance(found, Value) else found
-            if steps is not None:
-                after = results(values)
-            if not self.replace(op, values, b.made):
-                return False
-        if steps is not None:
-            steps.append(Step(one.name, loc, before, after))
+        elif not self.replace(op, values, b.made):
+            return False
+        if recording is not None:
+            recording[1].append(step)
         self.note(one.name)
         return True
 
