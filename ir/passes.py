@@ -227,7 +227,7 @@ class PassManager:
         token = _statistics.set(self.statistics)
         try:
             if self.verify_each:
-                verify(module)
+                verify(module, shapes=False)
             for p in self.passes:
                 self._run(p, module)
         finally:
@@ -256,6 +256,6 @@ class PassManager:
             raise PassError(p, f"crashed: {type(error).__name__}: {error} ({_place(error)})") from error
         if self.verify_each:
             try:
-                verify(module)
+                verify(module, shapes=False)
             except Diagnostic as error:
                 raise PassError(p, f"left an invalid module\n{error}") from error
