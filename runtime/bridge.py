@@ -75,6 +75,10 @@ class Context:
         message = _text(lib.sm_error_message(ctx))
         return NativeError(message, _text(lib.sm_error_render(ctx)), lib.sm_error_loc(ctx))
 
+    def leaked(self) -> int:
+        """How many objects the last program that ended well had not released; anything but 0 is a defect."""
+        return int(self._lib.sm_leaked_objects(self._ctx))
+
     def interrupt(self) -> None:
         """Ask the running program to stop; may be called from any thread."""
         self._lib.sm_interrupt(self._ctx)

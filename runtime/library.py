@@ -101,6 +101,7 @@ _SIGNATURES: dict[str, tuple[type[ctypes._SimpleCData[Any]] | None, ...]] = {
     "sm_hold": (None, _P, _P),
     "sm_unhold": (None, _P, _P),
     "sm_live_objects": (_I64, _P),
+    "sm_leaked_objects": (_I64, _P),
     "sm_threads": (_I32,),
     "sm_set_threads": (None, _I32),
     "sm_alloc_count": (_I64,),

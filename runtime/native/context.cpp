@@ -237,7 +237,9 @@ SM_API int32_t sm_run(sm_ctx* ctx, void (*entry)(sm_ctx*)) {
             unlink(path.c_str());
             sm::forget_temporary(ctx, path);
         }
+        const int64_t before = c->live;
         sm::sweep(c);
+        c->leaked = failed ? 0 : before - c->live;
         ctx->interrupt = 0;
     }
     return c->failed ? 1 : 0;
@@ -263,9 +265,9 @@ SM_API const char* sm_error_render(sm_ctx* ctx) {
     out += "error: " + c->error + "\n";
     if (i >= 0 && i < c->n_locations && c->locations[i].text) {
         const sm_location& at = c->locations[i];
-        out += std::string("    ") + at.text + "\n";
+        out += std::string("  ") + at.text + "\n";
         if (at.col > 0) {
-            out += "    ";  // tabs stay tabs, so that the caret stands below its column
+            out += "  ";  // tabs stay tabs, so that the caret stands below its column
             const char* p = at.text;
             for (int32_t k = 1; k < at.col && *p; p++)
                 if ((*p & 0xC0) != 0x80) out += *p == '\t' ? '\t' : ' ', k++;
@@ -332,3 +334,4 @@ SM_API void sm_unhold(sm_ctx*, sm_object* object) {
     if (--object->holds == 0 && object->refs <= 0) sm::destroy(object);
 }
 SM_API int64_t sm_live_objects(sm_ctx* ctx) { return context(ctx)->live; }
+SM_API int64_t sm_leaked_objects(sm_ctx* ctx) { return context(ctx)->leaked; }

@@ -43,6 +43,7 @@ struct Context : sm_ctx {
     int64_t n_locations = 0;
     sm_object objects{};  // sentinel of the ring of live objects
     int64_t live = 0;
+    int64_t leaked = 0;  // objects that the last program that ended well had not released
     int32_t (*sink)(void*, const char*, int64_t) = nullptr;
     void* sink_user = nullptr;
     std::string output;  // what is not yet written to standard output

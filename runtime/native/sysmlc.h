@@ -170,6 +170,30 @@ struct sm_ctx {
     void* host;                  // offset 16: free for the embedding host
 };
 
+// What a row kernel sees of one chunk; it begins like sm_cell_args and is called as sm_cell_fn with c1 = columns of the
+// scanned matrix (input 0), 0 <= r0.
+//   inputs     rows: in[i] + r * in_rs[i] (stride 0: the same row for all). Sides: one column of the product after the
+//              other. Scalars: in[i][0]. A CSR driver: in[0] are its values, rowptr/colidx its structure.
+//   scratch    SM_ROW_BLOCK cells for each column of each slot that the kernel's plan (`cookie`) lists.
+//   lengths    columns of the values of each class, indexed by the input that names the class.
+//   map        out[k][r * out_rs[k] + c].
+//   full, col  of values as wide as the scanned row: [c] and, behind all sums, the compensations; others: for each column
+//              SM_ROW_BLOCK values, then SM_ROW_BLOCK compensations (min, max: NaN if one was seen).
+//   product    one row of the result's wide side for each column of the other factor; accumulate into it.
+typedef struct sm_row_args {
+    const double* in[SM_MAX_IN];
+    int64_t in_rs[SM_MAX_IN];
+    double* out[SM_MAX_OUT];
+    int64_t out_rs[SM_MAX_OUT];
+    const int64_t* rowptr;
+    const int32_t* colidx;
+    double* scratch;
+    const int64_t* lengths;
+} sm_row_args;
+
+enum { SM_ROW_BLOCK = 8 };
+enum { SM_OUT_PRODUCT = 4 /* of row kernels */ };
+
 // ---- context ----------------------------------------------------------------------------------------------
 SM_API sm_ctx* sm_ctx_new(void);
 SM_API void sm_ctx_free(sm_ctx* ctx);
@@ -208,6 +232,7 @@ SM_API void sm_release(sm_ctx* ctx, sm_object* object);  // NULL is allowed
 SM_API void sm_hold(sm_ctx* ctx, sm_object* object);     // a host reference, kept beyond the end of the run
 SM_API void sm_unhold(sm_ctx* ctx, sm_object* object);
 SM_API int64_t sm_live_objects(sm_ctx* ctx);
+SM_API int64_t sm_leaked_objects(sm_ctx* ctx);  // that the last program, ended well, had not released
 
 // ---- threads ----------------------------------------------------------------------------------------------
 SM_API void sm_parallel(sm_ctx* ctx, int64_t n_tasks, void (*fn)(void* arg, int64_t task), void* arg);
@@ -228,6 +253,9 @@ SM_API const char* sm_stats_report(sm_ctx* ctx, int64_t top);  // borrowed text 
 // ---- cell kernels -----------------------------------------------------------------------------------------
 // consume_mask: inputs whose reference the launcher takes over. results[k]: sm_matrix** for map, row and col outputs, double* for full aggregates.
 SM_API void sm_launch_cell(sm_ctx* ctx, const sm_cell_kernel* kernel, const sm_arg* args, uint32_t consume_mask, void** results);
+
+// Row kernels are described by sm_cell_kernel too; `cookie` is their plan (see passes/lower_rows.py), results are as for cells.
+SM_API void sm_launch_row(sm_ctx* ctx, const sm_cell_kernel* kernel, const sm_arg* args, uint32_t consume_mask, void** results);
 
 #ifdef __cplusplus
 }
