@@ -150,12 +150,17 @@ def launch(p: Printer, op: Op) -> None:
         values.append(value if isinstance(value.type, Matrix) or value.type is f64 else _as_f64(p, value))
     args = _tagged(p, values)
     slots = [p.stack(c_type(r.type)) for r in op.results]
-    reuse: Any = op.attrs.get("reuse", ())
-    mask = sum(1 << i for i in reuse)
     p.place(op.loc)
     kernel = f'@"kernel.{op.attrs["kernel"]}"'
-    parts = ["ptr %ctx", f"ptr {kernel}", f"ptr {args}", f"i32 {mask}", f"ptr {_pointers(p, slots)}"]
-    _call(p, "void", "sm_launch_cell", parts)
+    if op.name == "rt.launch_outer":
+        plan = p.tables.text(str(op.attrs["plan"]))
+        parts = ["ptr %ctx", f"ptr {kernel}", f"ptr {plan}", f"ptr {args}", f"ptr {_pointers(p, slots)}"]
+        _call(p, "void", "sm_launch_outer", parts)
+    else:
+        reuse: Any = op.attrs.get("reuse", ())
+        mask = sum(1 << i for i in reuse)
+        parts = ["ptr %ctx", f"ptr {kernel}", f"ptr {args}", f"i32 {mask}", f"ptr {_pointers(p, slots)}"]
+        _call(p, "void", f"sm_launch_{op.attrs.get('template', 'cell')}", parts)
     for value, slot in zip(op.results, slots, strict=True):
         p.names[value] = p.emit(f"load {c_type(value.type)}, ptr {slot}, align 8")
 
@@ -244,6 +249,7 @@ def release(p: Printer, op: Op) -> None:
 PRINTERS: Final[dict[str, Callable[[Any, Op], None]]] = {
     "rt.call": runtime_call,
     "rt.launch": launch,
+    "rt.launch_outer": launch,
     "rt.field": field,
     "rt.get_cell": get_cell,
     "rt.set_cell": set_cell,

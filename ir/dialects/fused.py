@@ -45,3 +45,76 @@ class Convert(Op):
 
     operand: Operand[Matrix]
     format: Attr[str]
+
+
+ROW_ROLES = ("row", "side", "scalar")
+ROW_OUTPUTS = ("map", "product", "col:sum", "full:sum", "full:min", "full:max")
+
+
+@define("fused.row", traits={"pure"})
+class Row(Op):
+    """One scan of the rows of its first operand.
+
+    The region runs for each row. `roles` says what it sees of each operand: `row` the same row of a matrix (or all of a
+    matrix with one row) as a one-row matrix, `side` a whole matrix (small enough to stay in the cache), `scalar` an f64. It
+    computes with the logical operations: cellwise ones, aggregates of the row, products of the row with sides. `outputs`
+    says what becomes of each yielded value: `map` puts the rows below each other; `product` adds up the outer products that a
+    `t(a) %*% b` of two row values is; `col:sum` adds up the rows, `full:fn` combines the numbers (fn sum, min or max).
+    """
+
+    inputs: Operands[Any]
+    roles: Attr[tuple[str, ...]]
+    outputs: Attr[tuple[str, ...]]
+    body: Body
+
+    def check(self) -> None:
+        if len(self.body.args) != len(self.operands) or len(self.roles) != len(self.operands):
+            raise self.error("needs one region argument and one role for each operand")
+        if not self.roles or self.roles[0] != "row" or any(r not in ROW_ROLES for r in self.roles):
+            raise self.error(f"roles are {', '.join(ROW_ROLES)}, and the first operand is a row")
+        if len(self.outputs) != len(self.results) or len(self.body.terminator.operands) != len(self.results):
+            raise self.error("needs one yielded value and one output kind for each result")
+        for kind in self.outputs:
+            if kind not in ROW_OUTPUTS:
+                raise self.error(f"unknown output kind '{kind}'")
+
+
+TRANSPOSES = ("", "l", "r", "lr")
+OUTER_OUTPUTS = ("map", "full:sum", "row:sum", "col:sum", "right", "left")
+
+
+@define("fused.outer", traits={"pure"})
+class OuterRegion(Op):
+    """One pass over the cells of matrix products, which are never formed as a whole.
+
+    `products` has one entry for each product: how its two factors are stored, as `transpose` of `dml.matmul`. Operands are
+    the factors of the products, the other inputs, and one matrix for each `right` or `left` output. The region has one f64
+    argument for each product and each other input (broadcast as in `fused.cell`) and yields one f64 for each result.
+    `outputs` says what becomes of the matrix S of those: S itself, its sums, `S %*% B` (right) or `t(S) %*% A` (left). Where
+    an input is sparse at run time and its zeros make every output zero, only its non-zeros are visited.
+    """
+
+    inputs: Operands[Any]
+    products: Attr[tuple[str, ...]]
+    outputs: Attr[tuple[str, ...]]
+    body: Body
+
+    def check(self) -> None:
+        count = len(self.products)
+        closing = sum(kind in ("right", "left") for kind in self.outputs)
+        if not count or any(t not in TRANSPOSES for t in self.products):
+            raise self.error("needs products, with transposes '', 'l', 'r' or 'lr'")
+        if len(self.operands) != len(self.body.args) + count + closing:
+            raise self.error(
+                "needs two factors for each product, and an operand for each argument and each closing product"
+            )
+        factors = self.operands[: 2 * count] + self.operands[len(self.operands) - closing :]
+        if not all(isinstance(v.type, Matrix) for v in factors):
+            raise self.error("factors must be matrices")
+        if any(a.type is not f64 for a in self.body.args):
+            raise self.error("region arguments must be f64")
+        if len(self.outputs) != len(self.results) or len(self.body.terminator.operands) != len(self.results):
+            raise self.error("needs one yielded value and one output kind for each result")
+        for kind in self.outputs:
+            if kind not in OUTER_OUTPUTS:
+                raise self.error(f"unknown output kind '{kind}'")

@@ -33,11 +33,24 @@ class RtCall(Op):
 
 @define("rt.launch")
 class Launch(Op):
-    """Launch of the cell kernel `kernel` over matrices and scalars; `reuse` operands are taken over. Result types are given."""
+    """Launch of `kernel` over matrices and scalars; `reuse` operands are taken over. Result types are given.
+
+    `template` says what kind of kernel it is: `cell` or `row`, launched by `sm_launch_cell` or `sm_launch_row`.
+    """
 
     args: Operands[Any]
     kernel: Attr[str]
     reuse: Attr[tuple[int, ...]] = ()  # type: ignore[assignment]
+    template: Attr[str] = "cell"  # type: ignore[assignment]
+
+
+@define("rt.launch_outer")
+class LaunchOuter(Op):
+    """Launch of a region over products: the cells of `kernel`, closed as `plan` says (see `sm_launch_outer`)."""
+
+    args: Operands[Any]
+    kernel: Attr[str]
+    plan: Attr[str]
 
 
 @define("rt.field", traits={"pure"})

@@ -1,0 +1,201 @@
+"""Compute cellwise expressions over large matrix products without forming the products.
+
+    sum(X * log(U %*% t(V)))      %s = fused.outer %U, %V, %X {products = ["r"], outputs = ["full:sum"]} {
+                              →     (%p, %x) { %l = dml.log %p; %m = dml.mul %x, %l; core.yield %m } }
+
+Where the zeros of an input make the result zero, and it is sparse at run time, only its non-zeros are visited: any such
+expression, closed by sums, by products with other matrices, or not at all. Without such an input the product is tiled.
+Outputs of one shape that share a product and a driver come from one pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sysmlc.ir.core import Builder, Op, Region, Value, walk_regions
+from sysmlc.ir.dialects.core import Module
+from sysmlc.ir.dialects.dml_matrix import Transpose
+from sysmlc.ir.dialects.dml_scalar import Cast
+from sysmlc.ir.dialects.fused import OuterRegion
+from sysmlc.ir.passes import Pass, register_pass
+from sysmlc.ir.types import Matrix, f64, matrix
+from sysmlc.passes.lower_cells import MAX_INPUTS, MAX_OUTPUTS
+from sysmlc.passes.outer.cone import Cone, Exit, make_body, same_type_shape
+
+
+@register_pass
+@dataclass(frozen=True)
+class FuseOuter(Pass):
+    """Compute cellwise expressions over large products at the non-zeros of a sparse operand, or tile by tile."""
+
+    name = "fuse-outer"
+
+    def run(self, module: Module) -> None:
+        for func in list(module.body):
+            if func.name == "core.func":
+                for region in list(walk_regions([func])):
+                    if region.parent is None or region.parent.dialect != "fused":
+                        self._fuse(region)
+
+    def _fuse(self, region: Region) -> None:
+        cone = Cone(region)
+        if not cone.seeds:
+            return
+        groups: list[_Group] = []
+        for exit in cone.exits():
+            alone = _Group(cone, [exit])
+            if not alone.fits or not alone.possible:
+                continue
+            for i, group in enumerate(groups):
+                joined = _Group(cone, [*group.exits, exit])
+                if joined.fits and group.shares(alone) and joined.possible:
+                    groups[i] = joined
+                    break
+            else:
+                groups.append(alone)
+        plans = [(group, group.anchor, group.body) for group in groups]
+        made: dict[Value, Value] = {}
+        for group, anchor, body in plans:
+            self._build(group, anchor, body, made)
+        exits = [e.op for g in groups for e in g.exits]
+        dead = dict.fromkeys([*cone.ops.values(), *cone.companions.values(), *cone.seeds.values(), *exits])
+        for op in sorted(dead, key=cone.places.__getitem__, reverse=True):
+            _erase_unused(op)
+
+    def _build(self, group: _Group, anchor: Op, body: Region, known: dict[Value, Value]) -> None:
+        """Put the region before `anchor`; `known` says what has replaced results of other groups, and learns."""
+        b = Builder.before(anchor)
+        b.loc = group.exits[0].op.loc
+        factors: list[Value] = []
+        products = []
+        for seed in group.seeds:
+            op = group.cone.seeds[seed]
+            flags = ""
+            for value, letter in zip(op.operands, "lr", strict=True):
+                transposed = letter in str(op.attrs.get("transpose", ""))
+                if isinstance(value.op, Transpose):
+                    value, transposed = value.op.operand, not transposed
+                factors.append(value)
+                flags += letter if transposed else ""
+            products.append(flags)
+        others = [known.get(v, v) for v in group.inputs]
+        inputs = [
+            v if isinstance(v.type, Matrix) or v.type is f64 else b(Cast, v, types=[f64]) for v in others
+        ]
+        closing = [
+            _oriented(b, known.get(e.factor, e.factor), e) for e in group.exits if e.factor is not None
+        ]
+        made = b.op(
+            OuterRegion,
+            [*factors, *inputs, *closing],
+            products=tuple(products),
+            outputs=tuple(e.kind for e in group.exits),
+            regions=[body],
+            types=[_flipped(e) if e.flipped else e.op.result.type for e in group.exits],
+        )
+        for exit, result in zip(group.exits, made.results, strict=True):
+            old = exit.op.result
+            result.name = old.name
+            known[old] = b(Transpose, result) if exit.flipped else result
+            old.replace_by(known[old])
+        self.count("outer regions")
+        self.count("outputs", len(group.exits))
+
+
+def _oriented(b: Builder, factor: Value, exit: Exit) -> Value:
+    """The factor of a closing product as the region wants it."""
+    if not exit.factor_flipped:
+        return factor
+    return factor.op.operand if isinstance(factor.op, Transpose) else b(Transpose, factor)
+
+
+def _flipped(exit: Exit) -> Matrix:
+    type = exit.op.result.type
+    assert isinstance(type, Matrix)
+    return matrix(type.cols, type.rows, type.elem)
+
+
+def _erase_unused(op: Op) -> None:
+    """Remove an operation nobody needs, and the transposes it was the last to need."""
+    if op.parent is None or any(r.uses for r in op.results):
+        return
+    operands = list(op.operands)
+    op.erase()
+    for value in operands:
+        if isinstance(value.op, Transpose):
+            _erase_unused(value.op)
+
+
+@dataclass
+class _Group:
+    """Exits that one pass computes."""
+
+    cone: Cone
+    exits: list[Exit]
+    seeds: list[Value] = field(default_factory=list)
+    ops: list[Op] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        seeds: dict[Value, None] = {}
+        ops: dict[Op, None] = {}
+        for exit in self.exits:
+            some_seeds, some_ops = self.cone.slice(exit.value)
+            seeds.update(dict.fromkeys(some_seeds))
+            ops.update(dict.fromkeys(some_ops))
+        self.seeds = list(seeds)
+        self.ops = sorted(ops, key=self.cone.places.__getitem__)
+        self.inputs = self.cone.inputs(self.ops)
+
+    @property
+    def drivers(self) -> frozenset[Value]:
+        none: frozenset[Value] = frozenset()
+        return frozenset.intersection(*(self.cone.drivers.get(e.value, none) for e in self.exits))
+
+    @property
+    def body(self) -> Region:
+        """The region that computes all outputs."""
+        values, squares = [e.value for e in self.exits], [e.square for e in self.exits]
+        return make_body(self.seeds, self.inputs, self.ops, values, squares)
+
+    @property
+    def fits(self) -> bool:
+        """Whether one kernel can hold the group."""
+        return len(self.seeds) + len(self.inputs) <= MAX_INPUTS and len(self.exits) <= MAX_OUTPUTS
+
+    def shares(self, other: _Group) -> bool:
+        """Whether one pass does for both what two would do: a common product, the same shape and a common driver."""
+        a, b = self.exits[0].value, other.exits[0].value
+        return (
+            bool(set(self.seeds) & set(other.seeds))
+            and (same_type_shape(a, b) or set(self.inputs) == set(other.inputs))
+            and bool(self.drivers) == bool(other.drivers) == bool(self.drivers & other.drivers)
+        )
+
+    @property
+    def anchor(self) -> Op:
+        """The first operation that needs a result: the region goes before it."""
+        return min(self._users(), key=self.cone.places.__getitem__)
+
+    def _users(self) -> list[Op]:
+        own = {*self.ops, *(e.op for e in self.exits)}
+        found = []
+        for exit in self.exits:
+            for user in exit.op.result.users():
+                at: Op | None = user
+                while at is not None and at.parent is not self.cone.region:
+                    at = at.parent_op
+                if at is not None and (at not in own or exit.kind != "map"):
+                    found.append(at)
+        return found
+
+    @property
+    def possible(self) -> bool:
+        """Whether there is a place after everything the group reads and before everything that needs its results."""
+        users = self._users()
+        if not users:
+            return False
+        place = self.cone.places
+        first = min(place[u] for u in users)
+        factors = [v for s in self.seeds for v in self.cone.seeds[s].operands]
+        read = [*factors, *self.inputs, *(e.factor for e in self.exits if e.factor is not None)]
+        return all(v.op is None or v.op not in place or place[v.op] < first for v in read)
