@@ -6,7 +6,7 @@ from sysmlc.ir.passes import Pass
 from sysmlc.passes import parse_pipeline
 
 FACTS = "inline,cse,infer,canonicalize,cse,dce"
-ALGEBRA = "simplify,canonicalize,cse,hoist,simplify,matmul-chain,cse,simplify{tables=products},canonicalize,cse,dce"
+ALGEBRA = "simplify,canonicalize,cse,hoist,simplify,sum-product,matmul-chain,cse,simplify{tables=products},canonicalize,cse,dce"
 
 LEVELS = (
     "",  # -O0
@@ -14,7 +14,7 @@ LEVELS = (
     f"{FACTS},inline,infer,{ALGEBRA}",  # -O2
 )
 
-PROGRAM = "form-cells,lower-cells,update-in-place,lower-program,manage-ownership"
+PROGRAM = "form-cells,fuse-cells,lower-cells,lower-outer,update-in-place,lower-program,manage-ownership,plan-memory"
 
 
 def lowering() -> list[Pass]:

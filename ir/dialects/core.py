@@ -22,9 +22,14 @@ class Module(Op):
 
 @define("core.func", traits={"isolated"})
 class Func(Op):
-    """A function `sym`; its parameters are the arguments of `body`, its results what `core.return` gives."""
+    """A function `sym`; its parameters are the arguments of `body`, its results what `core.return` gives.
+
+    `peak_bytes` is the planned peak of its matrices (-1: not planned); `unknown_sizes` says that some count nothing there.
+    """
 
     sym: Attr[str]
+    peak_bytes: Attr[int] = -1  # type: ignore[assignment]
+    unknown_sizes: Attr[bool] = False  # type: ignore[assignment]
     body: Body
 
     def infer(self) -> Sequence[Type]:

@@ -1,0 +1,72 @@
+"""The examples from start to end, whole processes: sysmlc in process, as executables, and SystemDS.
+
+    python benchmarks/examples.py [--rounds 5] [--only NAME ...]
+
+Each program reads its data from files and writes its results. Times and peak memory are the operating system's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "examples"), str(ROOT / "benchmarks")]
+
+import prepare  # noqa: E402
+from measure import machine, median, run, side_by_side, systemds, systemds_environment, table  # noqa: E402
+from tests.examples.expected import EXAMPLES  # noqa: E402
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="*", default=list(EXAMPLES))
+    options = parser.parse_args()
+    compiler = [sys.executable, "-m", "sysmlc.tools.sysmlc"]
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        prepare.write_all(folder)
+        for example in options.only:
+            script = ROOT / "examples" / f"{example}.dml"
+            run([*compiler, str(script), "-o", str(folder / example)], folder)
+            arguments = EXAMPLES[example].arguments(folder, folder)
+            plain, generated = (systemds(script, arguments, codegen=c, folder=folder) for c in (False, True))
+            java = systemds_environment()
+            results = side_by_side(
+                {
+                    "run": lambda: run([*compiler, "run", str(script), "-nvargs", *arguments], folder),
+                    "exe": lambda: run([str(folder / example), "-nvargs", *arguments], folder),
+                    "ds": lambda: run(plain, folder, java),
+                    "gen": lambda: run(generated, folder, java),
+                },
+                options.rounds,
+            )
+            seconds = {k: median([r.seconds for r in v]) for k, v in results.items()}
+            memory = {k: median([r.megabytes for r in v]) for k, v in results.items()}
+            peer = min(seconds["ds"], seconds["gen"])
+            rows.append(
+                [
+                    example,
+                    *(f"{seconds[k]:.3f}" for k in ("run", "exe", "ds", "gen")),
+                    f"{peer / seconds['run']:.1f}x",
+                    f"{peer / seconds['exe']:.0f}x",
+                    *(f"{memory[k]:.0f}" for k in ("run", "exe", "ds")),
+                ]
+            )
+            print(f"{example}: done", file=sys.stderr)
+    print(machine())
+    print(
+        table(
+            ["example", "run s", "executable s", "SystemDS s", "with codegen s", "run vs SystemDS", "executable vs SystemDS",
+             "run MB", "executable MB", "SystemDS MB"],
+            rows,
+        )
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

