@@ -43,11 +43,17 @@ class Hoist(Pass):
 
     def _hoist(self, loop: Op, region: Region, first: bool) -> None:
         """`first`: what stands at the beginning of the region happens for certain."""
+        guarded = False
         for op in region:
             if "terminator" in op.traits:
                 return
+            if op.name == "dml.require_defined":
+                guarded = True
             if "pure" in op.traits:
-                safe = cannot_fail(op)
+                # Behind a check that a variable is defined, facts hold for defined values only.
+                safe = cannot_fail(op) and not (
+                    guarded and any(isinstance(v.type, Matrix) for v in op.operands)
+                )
                 if (safe or first) and _is_invariant(op, loop) and _worth_it(op):
                     _move(op, loop)
                     self.count("operations hoisted")

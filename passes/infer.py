@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sysmlc.ir.core import Builder, Op, Region, Value
+from sysmlc.ir.core import Builder, Op, Region, Value, clone
 from sysmlc.ir.dialects.core import Constant, Module
 from sysmlc.ir.dialects.shapes import assumed, assumed_sizes, constant, size_dim
 from sysmlc.ir.passes import Pass, register_pass
@@ -85,6 +85,7 @@ class _Analysis:
         self.loops: dict[Op, tuple[list[Fact], list[Fact]]] = {}
         self.sizes: list[Value] = []
         self.taken: set[str] = set()
+        self.owners: dict[str, Value] = {}
         self.next = {"r": 0, "c": 0, "n": 0}
         self.turn = 0
         self.changed = False
@@ -96,6 +97,9 @@ class _Analysis:
     def _reset(self, module: Module) -> None:
         """Forget names given by an earlier analysis; those of inputs and of parameters from outside are facts."""
         kept = {a for name in self.roots for a in self.functions[name].body.args}
+        for op in list(module.walk()):
+            if op.name == "dml.undefined":
+                _one_for_each_use(op)
         for op in module.walk():
             for values in (op.results, *(r.args for r in op.regions)):
                 for value in values:
@@ -157,6 +161,7 @@ class _Analysis:
                 found = f"{side}{self.next[side]}"
                 self.next[side] += 1
             self.names[value, side] = found
+            self.owners[found] = value
         return found
 
     def named(self, value: Value, type: Type) -> Type:
@@ -168,6 +173,7 @@ class _Analysis:
         return matrix(rows, cols, type.elem, type.nnz, type.format)
 
     def merged(self, a: Fact, b: Fact) -> Fact:
+        """What is known of a value that is either of two."""
         type = join(a[0], b[0])
         return (a[0] if type is None else type), (a[1] if _same(a[1], b[1]) else None)
 
@@ -230,7 +236,8 @@ class _Analysis:
             after, self.stopped = self.stopped, before
             second = self.region(op.regions[1])
             self.stopped &= after
-            facts = [self.merged(a, b) for a, b in zip(first, second, strict=True)]
+            ends = [r.terminator.operands for r in op.regions]
+            facts = [self.either(*e) for e in zip(*ends, first, second, strict=True)]
         else:
             self.skip(op.regions[1 if decided else 0])
             facts = self.region(op.regions[0 if decided else 1])
@@ -240,6 +247,14 @@ class _Analysis:
                 result, (self.named(result, kept), known if type is result.type or known is None else None)
             )
 
+    def either(self, a: Value, b: Value, first: Fact, second: Fact) -> Fact:
+        """What is known after a branch; a variable that one side leaves undefined is what the other makes it."""
+        for undefined, fact in ((a, second), (b, first)):
+            if _is_undefined(undefined) and a is not b and isinstance(fact[0], Matrix):
+                undefined.type = fact[0]
+                return fact
+        return self.merged(first, second)
+
     def skip(self, region: Region) -> None:
         """A region that never runs has no errors."""
         if self.errors:
@@ -247,11 +262,17 @@ class _Analysis:
                 self.errors.pop(op, None)
 
     def loop(self, op: Op, inits: Sequence[Value], *args: Sequence[Value]) -> None:
-        start = [self.fact(v) for v in inits]
+        start = [(self.base.get(v, v.type), None) if _is_undefined(v) else self.fact(v) for v in inits]
         before = self.loops.get(op)
         # Entered again with the same initial values, a loop is where it was left: nested loops stay cheap.
         facts = list(before[1] if before is not None and before[0] == start else start)
         counting = {id(r): 0 for r in op.results}
+        # What is not defined before the loop is whatever the first iteration makes it.
+        unset = (
+            set()
+            if before is not None and before[0] == start
+            else {i for i, v in enumerate(inits) if _is_undefined(v)}
+        )
         while True:
             for values in args:
                 for arg, fact in zip(values, facts, strict=True):
@@ -263,18 +284,36 @@ class _Analysis:
             stable = True
             for i, (old, new) in enumerate(zip(facts, given, strict=True)):
                 result = op.results[i]
-                merged = self.carried(result, self.merged(old, new))
+                merged = self.outer(new, op) if i in unset else self.merged(old, new)
+                merged = self.carried(result, merged)
                 if merged[0] is not old[0] or not _same(merged[1], old[1]):
                     counting[id(result)] += 1
                     if counting[id(result)] > 1 and isinstance(merged[0], Matrix):
                         merged = self.without_nnz(merged[0]), merged[1]
                     facts[i] = merged
                     stable = False
+            unset.clear()
             if stable:
                 break
+        for init, fact in zip(inits, facts, strict=True):
+            if _is_undefined(init) and isinstance(fact[0], Matrix):
+                init.type = fact[0]
         self.loops[op] = start, facts
         for result, fact in zip(op.results, facts, strict=True):
             self.set(result, self.carried(result, fact))
+
+    def outer(self, fact: Fact, loop: Op) -> Fact:
+        """A fact about what a loop's body yields, without names that are different sizes in every iteration."""
+        type, known = fact
+        if not isinstance(type, Matrix):
+            return fact
+        rows, cols = (None if self.is_local(d, loop) else d for d in (type.rows, type.cols))
+        return matrix(rows, cols, type.elem, type.nnz, type.format), known
+
+    def is_local(self, dim: Dim, loop: Op) -> bool:
+        owner = self.owners.get(dim) if isinstance(dim, str) else None
+        at = None if owner is None or owner.region is None else owner.region.parent
+        return owner is not None and (at is loop or (at is not None and at.is_inside(loop)))
 
     @staticmethod
     def without_nnz(type: Matrix) -> Matrix:
@@ -395,6 +434,19 @@ class _Analysis:
             assumed.pop(value, None)
         for value in self.sizes:
             assumed_sizes.pop(value, None)
+
+
+def _is_undefined(value: Value) -> bool:
+    return value.op is not None and value.op.name == "dml.undefined" and value.has_one_use()
+
+
+def _one_for_each_use(op: Op) -> None:
+    """Give each use its own undefined value, so that it can have the type it needs."""
+    for user, i in list(op.results[0].uses)[1:]:
+        made = clone(op, {})
+        assert op.parent is not None
+        op.parent.insert_after(op, made)
+        user.set_operand(i, made.results[0])
 
 
 def _number(dim: Dim) -> Dim:
