@@ -56,12 +56,16 @@ class SumProduct(Pass):
             return
         place = {op: i for i, op in enumerate(region)}
         emitter = Emitter(island.graph, place)
+        together = model.total(chosen.values())
         for value, root in zip(island.results, roots, strict=True):
             if chosen[root] is not root:
-                self._replace(value, root, chosen[root], emitter, model)
+                saved = model.total({**chosen, root: root}.values()) - together
+                self._replace(value, root, chosen[root], emitter, (model.alone(root), saved))
         _erase(island.ops)
 
-    def _replace(self, value: Value, root: Node, plan: Node, emitter: Emitter, model: Model) -> None:
+    def _replace(
+        self, value: Value, root: Node, plan: Node, emitter: Emitter, cost: tuple[float, float]
+    ) -> None:
         op = value.op
         assert op is not None
         before, after = text(root), text(plan)
@@ -71,7 +75,7 @@ class SumProduct(Pass):
         value.replace_by(made)
         self.count("expressions rewritten")
         if before != after:
-            record = Rewrite(op.loc, before, after, model.alone(root), model.alone(plan))
+            record = Rewrite(op.loc, before, after, cost[0], max(0.0, cost[0] - cost[1]))
             self.rewrites.append(record)
             recording = current_recording()
             if recording is not None:

@@ -74,7 +74,8 @@ class Planner:
         if kind == "const":
             return p.number(node.constant or 0.0)
         if kind not in _PLACES:
-            return self._atom(node)
+            empty = kind == "leaf" and not scalar and self.model.density(node) == 0
+            return p.number(0.0, rows, cols, False) if empty else self._atom(node)
         if kind in ("add", "sub"):
             a, b = (self.form(x, distribute) for x in args)
             if any(f.squared and x.scalar for f, x in zip((a, b), args, strict=True)):
@@ -106,7 +107,9 @@ class Planner:
         if kind == "trace":
             return p.trace(a)
         if kind == "diag":
-            return p.diagonal_matrix(a) if cols != 1 or (rows == 1 and cols == 1) else p.diagonal(a)
+            if rows == 1 and cols == 1:
+                return a
+            return p.diagonal_matrix(a) if cols != 1 else p.diagonal(a)
         if kind == "sumsq":
             a = p.multiply(a, a, a.rows, a.cols, False)
         if kind == "mean":
@@ -119,9 +122,12 @@ class Planner:
         return p.sums(a, str(node.attr), scalar)
 
     def _divided(self, a: Polynomial, divisor: Node, distribute: bool, node: Node) -> Polynomial:
-        known = self.form(divisor, distribute).constant
-        if known is not None:
-            return a.scaled(1.0 / known) if known else self._atom(node)
+        form = self.form(divisor, distribute)
+        if form.constant == 0:
+            return self._atom(node)
+        inverse = p.inverse(form)
+        if inverse is not None:
+            return p.multiply(a, inverse, node.rows, node.cols, node.scalar)
         below = self.best(divisor)
         return p.multiply(a, self._atom(below, inverse=True), node.rows, node.cols, node.scalar)
 

@@ -93,7 +93,8 @@ class Island:
                 self.results.append(value)
         return made
 
-    def _leaf(self, value: Value) -> Node:
+    def node(self, value: Value) -> Node:
+        """The node of a value from outside the island."""
         op = value.op
         if op is None:
             return self.graph.leaf(value)
@@ -110,7 +111,7 @@ class Island:
         return found if found.value is not None and found.value.type is value.type else self.graph.leaf(value)
 
     def _node(self, op: Op, made: dict[Value, Node]) -> Node:
-        args = tuple(made[v] if v in made else self._leaf(v) for v in op.operands)
+        args = tuple(made[v] if v in made else self.node(v) for v in op.operands)
         fn = op.fn
         type = op.results[0].type
         rows: Dim

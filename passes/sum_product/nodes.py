@@ -115,8 +115,8 @@ class Graph:
                 return self.neg(a)
             if op == "mul" and a.kind == "neg":
                 return self.cell("mul", a.args[0], self.const(-y))
-            if op == "mul" and 0 < abs(y) < 1 and (1 / y).is_integer():
-                return self.cell("div", a, self.const(1 / y))
+            if op == "mul" and (divisor := _divisor(y)) is not None:
+                return self.cell("div", a, self.const(divisor))
         if op == "sub" and x == 0:
             return self.neg(b)
         if op == "mul":
@@ -215,6 +215,14 @@ def _smaller(a: Node, b: Node) -> bool:
     if a.scalar or b.scalar:
         return a.scalar and not b.scalar
     return (a.rows == 1 and b.rows != 1) or (a.cols == 1 and b.cols != 1)
+
+
+def _divisor(factor: float) -> float | None:
+    """The whole number that division by is more exact than multiplication with `factor`."""
+    if not 1e-9 < abs(factor) < 1:
+        return None
+    n = round(1 / abs(factor))
+    return math.copysign(n, factor) if 1 / n == abs(factor) and n & (n - 1) else None
 
 
 def _same_shape(a: Node, b: Node) -> bool:

@@ -77,8 +77,8 @@ class Polynomial:
         return self.terms[ONE] if len(self.terms) == 1 and ONE in self.terms else None
 
     def key(self) -> object:
-        """Equal for equal polynomials."""
-        return frozenset(self.terms.items()), self.rows, self.cols
+        """Equal for polynomials that are equal up to the rounding of coefficients."""
+        return frozenset((m, float(f"{c:.12g}")) for m, c in self.terms.items()), self.rows, self.cols
 
     def scaled(self, factor: float) -> Polynomial:
         terms = {m: c * factor for m, c in self.terms.items()} if factor else {}
@@ -138,9 +138,15 @@ def multiply(
     return Polynomial(terms, rows, cols, scalar, a.squared or b.squared or both)
 
 
-def outer_product(a: Polynomial, b: Polynomial, rows: Dim, cols: Dim) -> Polynomial:
-    """A column times a row."""
-    return multiply(a, b, rows, cols, False)
+def inverse(a: Polynomial) -> Polynomial | None:
+    """One over a product, cell by cell; None for sums."""
+    if len(a.terms) != 1:
+        return None
+    ((m, c),) = a.terms.items()
+    if m.bound or any(f.node == DELTA for f in m.factors):
+        return None
+    factors = tuple(sorted(Factor(f.node, f.row, f.col, not f.inverse) for f in m.factors))
+    return Polynomial({Monomial(factors): 1.0 / c}, a.rows, a.cols, a.scalar)
 
 
 def transpose(a: Polynomial) -> Polynomial:
