@@ -8,11 +8,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sysmlc.api import Program
-    from sysmlc.codegen.cpu.compile import Compiled
     from sysmlc.runtime.bridge import Context
 
 HELP = """\
@@ -23,7 +22,7 @@ sysmlc compiles DML, the R-like language of declarative machine learning, to nat
   sysmlc run script.dml -args in.csv 10               with positional arguments: $1, $2
   sysmlc run -s 'print(sum(seq(1, 10)))'              run a script given as text
   sysmlc run script.dml -stats 5                      show what took the time
-  sysmlc run script.dml -explain runtime              show what it was compiled to
+  sysmlc run script.dml -explain plan                 show how it would run: what is fused, formats, sizes, costs
 
   sysmlc script.dml -o prog                           make an executable; it needs neither Python nor sysmlc
   ./prog -nvargs X=in.csv B=out.csv                   ... which takes the same arguments (./prog --help lists them)
@@ -36,8 +35,13 @@ options of `run`
   -nvargs k=v ...     named arguments; must come last
   -args a b ...       positional arguments; must come last
   -stats [N]          statistics and the N heaviest operators (default 10), on stderr
-  -explain [LEVEL]    print the program instead of running it silently: hops (the logical IR after optimisation),
-                      runtime (default: calls, launches, ownership), dml (before any pass), llvm, asm
+  -explain [LEVEL]    show the program instead of running it:
+                        plan            the operators by source line: what is fused, formats, sizes, estimated costs
+                        plan=FILE.html  ... as a page for the browser
+                        rewrites        each algebraic rewrite, with costs before and after
+                        dml, hops       the IR before any pass, after optimisation
+                        runtime         (default) kernel launches, runtime calls, ownership
+                        llvm, asm       the machine code, as text
   -config FILE        SystemML configuration (XML)
   -seed N             seed of rand() and sample() where the script gives none
   -threads N          use N threads (default: as many as the process may use)
@@ -58,8 +62,6 @@ both
 TARGETS = ("native", "x86-64-v2", "x86-64-v3", "x86-64-v4")
 INPUT_TYPES = ("", "matrix", "f64", "i64", "i1", "str", "list")
 KINDS = ("exe", "lib", "obj", "asm", "llvm", "ir")
-EXPLAIN = {"hops": "hops", "recompile_hops": "hops", "runtime": "runtime", "recompile_runtime": "runtime",
-           "dml": "dml", "llvm": "llvm", "asm": "asm"}  # fmt: skip
 
 
 class UsageError(Exception):
@@ -76,6 +78,7 @@ class Command:
     args: dict[str, str] = field(default_factory=dict)
     stats: int | None = None
     explain: str | None = None
+    page: str | None = None
     config: str | None = None
     seed: int | None = None
     threads: int | None = None
@@ -227,7 +230,15 @@ def _option(command: Command, option: str, words: list[str]) -> None:
     elif name == "-stats":
         command.stats = int(words.pop(0)) if words and words[0].isdigit() else 10
     elif name == "-explain":
-        command.explain = EXPLAIN[words.pop(0) if words and words[0] in EXPLAIN else "runtime"]
+        from sysmlc.tools.explain import LEVELS
+
+        named = words[0].partition("=") if words else ("", "", "")
+        command.explain = LEVELS.get(named[0], "runtime")
+        if named[0] in LEVELS:
+            words.pop(0)
+            command.page = named[2] or None
+            if named[1] and (command.explain != "plan" or not named[2]):
+                raise UsageError(f"-explain {named[0]}= names no page: -explain plan=FILE.html writes one")
     elif name == "-config":
         command.config = _following(option, words)
     elif name == "-seed":
@@ -291,7 +302,7 @@ def run_script(command: Command) -> int:
         apply_configuration(command, command.config)
     program = _program(command)
     if command.explain is not None:
-        print(explain(program, command.explain).rstrip("\n"))
+        _explain(program, command.explain, command.page)
         return 0
     compiled_at = started
 
@@ -317,29 +328,13 @@ def run_script(command: Command) -> int:
     return 0
 
 
-def explain(program: Program, level: str, *, runtime_args: bool = False) -> str:
-    """The program at one level, as text."""
-    from sysmlc.codegen.cpu.compile import emit_compiled, lower_module, optimize_module, script_parameters
-    from sysmlc.ir.printer import to_text
+def _explain(program: Program, level: str, page: str | None) -> None:
+    from sysmlc.tools.explain import explain, write_page
 
-    module: Any = program.module(runtime_args=runtime_args)
-    if level == "dml":
-        return to_text(module)
-    parameters = script_parameters(module)
-    if level == "hops":
-        optimize_module(module, program.options)
-        return to_text(module)
-    lower_module(module, program.options)
-    if level == "runtime":
-        return to_text(module)
-    compiled = emit_compiled(module, os.path.basename(program.source.name), parameters, program.options)
-    return _text_of(compiled, level)
-
-
-def _text_of(compiled: Compiled, level: str) -> str:
-    from sysmlc.codegen.cpu.link import linked_assembly, linked_module
-
-    return str(linked_module(compiled)) if level == "llvm" else linked_assembly(compiled)
+    if page is None:
+        print(explain(program, level).rstrip("\n"))
+    else:
+        write_page(program.module(), program.source.name, program.options.level, Path(page))
 
 
 def compile_script(command: Command) -> None:
@@ -361,6 +356,8 @@ def compile_script(command: Command) -> None:
     if command.script is not None and output.exists() and output.samefile(command.script):
         raise Diagnostic(f"the result would replace the script {output}", hint="name the result with -o FILE")
     if command.emit in ("asm", "llvm", "ir"):
+        from sysmlc.tools.explain import explain
+
         level = "hops" if command.emit == "ir" else command.emit
         _write_text(output, explain(program, level, runtime_args=True))
         return

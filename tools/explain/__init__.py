@@ -1,0 +1,62 @@
+"""What the compiler makes of a script, for people: the plan, the rewrites, and the program at each level."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from sysmlc.api import Program
+    from sysmlc.codegen.cpu.compile import Compiled
+    from sysmlc.ir.core import Op
+
+LEVELS: Final = {
+    "plan": "plan", "rewrites": "rewrites", "hops": "hops", "recompile_hops": "hops", "runtime": "runtime",
+    "recompile_runtime": "runtime", "dml": "dml", "llvm": "llvm", "asm": "asm",
+}  # fmt: skip
+"""What can be explained, with SystemML's names for it."""
+
+
+def explain(program: Program, level: str, *, runtime_args: bool = False) -> str:
+    """A program at one level, as text."""
+    from sysmlc.codegen.cpu.compile import emit_compiled, lower_module, optimize_module, script_parameters
+    from sysmlc.ir.printer import to_text
+
+    module: Any = program.module(runtime_args=runtime_args)
+    if level in ("plan", "rewrites"):
+        return explain_module(module, program.source.name, program.options.level, level)
+    if level == "dml":
+        return to_text(module)
+    parameters = script_parameters(module)
+    if level == "hops":
+        optimize_module(module, program.options)
+        return to_text(module)
+    lower_module(module, program.options)
+    if level == "runtime":
+        return to_text(module)
+    compiled = emit_compiled(module, os.path.basename(program.source.name), parameters, program.options)
+    return _text_of(compiled, level)
+
+
+def _text_of(compiled: Compiled, level: str) -> str:
+    from sysmlc.codegen.cpu.link import linked_assembly, linked_module
+
+    return str(linked_module(compiled)) if level == "llvm" else linked_assembly(compiled)
+
+
+def explain_module(module: Op, name: str, level: int, what: str) -> str:
+    """The `plan` or the `rewrites` of a logical module (which is optimised in place) as text."""
+    from sysmlc.tools.explain import plan, rewrites, text
+
+    if what == "rewrites":
+        return text.rewrites_text(rewrites.make_rewrites(module, level), name)
+    return text.plan_text(plan.make_plan(module, name, level))
+
+
+def write_page(module: Op, name: str, level: int, file: Path) -> None:
+    """The plan of a logical module (which is optimised in place) as an HTML page."""
+    from sysmlc.tools.explain import html, rewrites
+
+    found, made = rewrites.recorded_plan(module, name, level)
+    file.write_text(html.page(made, found), encoding="utf-8")

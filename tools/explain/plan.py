@@ -1,0 +1,408 @@
+"""The plan of a program: what will run, in order, and why it is the way it is.
+
+A plan is read off the IR after all choices are made and before fused operators become kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Final
+
+from sysmlc.ir.core import Op, Region, Value
+from sysmlc.ir.dialects.fused import Cell
+from sysmlc.ir.dialects.shapes import constant
+from sysmlc.ir.passes import Instrument, Pass, PassManager
+from sysmlc.ir.source import Location
+from sysmlc.ir.types import Dim, Handle, Matrix
+from sysmlc.passes.estimate import density
+from sysmlc.passes.fusion.groups import Group, may_be_sparse
+from sysmlc.passes.pipelines import lowering, pipeline
+from sysmlc.passes.update_in_place import UpdateInPlace
+from sysmlc.tools.explain.algebra import Writer, aggregate_name
+from sysmlc.tools.explain.estimates import Estimate, estimate, parts, unfused
+
+LOOPS: Final = ("scf.for", "scf.parfor", "scf.while")
+TEMPLATES: Final = {
+    "cell": "cell by cell", "row": "row by row", "outer": "at the cells of a product", "product": "matrix product",
+    "solver": "LAPACK", "index": "parts of matrices", "create": "new matrix", "file": "file", "library": "library",
+}  # fmt: skip
+"""The kinds of operators, and what they do."""
+UNKNOWN_TRIPS: Final = 10
+"""How often a loop is taken to run when that is not known."""
+
+_KINDS: Final = {
+    **dict.fromkeys(("matmul", "tsmm"), "product"),
+    **dict.fromkeys(("solve", "inv", "cholesky", "qr", "lu", "svd", "eigen", "det"), "solver"),
+    **dict.fromkeys(
+        ("index", "left_index", "get_cell", "set_cell", "cbind", "rbind", "as_matrix", "as_scalar"), "index"
+    ),
+    **dict.fromkeys(("rand", "fill", "seq", "sample", "matrix_of_text"), "create"),
+    **dict.fromkeys(("read_matrix", "write_matrix"), "file"),
+}
+_FREE: Final = frozenset({"nrow", "ncol", "length", "undefined", "input", "output", "require_defined"})
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a result is stored, and why."""
+
+    name: str
+    why: str
+
+
+@dataclass(eq=False)
+class Output:
+    """One result of an operator."""
+
+    name: str
+    expression: str
+    type: str
+    size: str
+    format: Format | None
+    """None for a scalar."""
+    values: list[Value] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Operator:
+    """One operator of the plan: a launch or a call."""
+
+    number: int
+    template: str
+    loc: Location
+    places: list[Location]
+    """All places of the source it computes something of."""
+    depth: int
+    """How many loops and branches are around it."""
+    runs: float
+    """How often it runs, as far as known."""
+    outputs: list[Output]
+    reads: list[int] = field(default_factory=list)
+    """The operators whose results it reads."""
+    cost: Estimate = field(default_factory=Estimate)
+    unfused: Estimate | None = None
+    fused: int = 1
+    """How many operations it stands for."""
+    how: str = ""
+    """What decides how it runs: sparse drivers, BLAS."""
+    in_place: list[str] = field(default_factory=list)
+    hoisted: int = 0
+    """The line of the loop it was taken out of."""
+
+
+@dataclass(eq=False)
+class Block:
+    """A loop, a branch or a function: a heading over what is in it."""
+
+    text: str
+    loc: Location
+    depth: int
+    trips: float | None = None
+
+
+@dataclass
+class Plan:
+    """A whole program: operators and headings in program order."""
+
+    name: str
+    level: int
+    items: list[Operator | Block] = field(default_factory=list)
+
+    @property
+    def operators(self) -> list[Operator]:
+        return [i for i in self.items if isinstance(i, Operator)]
+
+    @property
+    def total(self) -> Estimate:
+        """Everything, with loops as often as they run."""
+        return sum((o.cost.times(o.runs) for o in self.operators), Estimate())
+
+    @property
+    def total_unfused(self) -> Estimate:
+        """The same without fusion."""
+        return sum(((o.unfused or o.cost).times(o.runs) for o in self.operators), Estimate())
+
+
+def plan_passes(level: int) -> list[Pass]:
+    """The passes after which a plan is read: all choices, no kernels yet."""
+    choices = takewhile(lambda p: not p.name.startswith("lower-"), lowering())
+    return [*pipeline(level), *choices, UpdateInPlace()]
+
+
+def make_plan(module: Op, name: str, level: int, instruments: Sequence[Instrument] = ()) -> Plan:
+    """Optimise a logical module (in place) and read its plan."""
+    loops = _loops_of(module)
+    PassManager(plan_passes(level), instruments=instruments).run(module)  # type: ignore[arg-type]
+    return read_plan(module, name, level, loops)
+
+
+def read_plan(module: Op, name: str, level: int, loops: dict[Location, Location] | None = None) -> Plan:
+    """The plan of a module whose fused operators are formed; `loops` says in which loop places of the source are."""
+    made = Plan(name, level)
+    functions = [f for f in module.regions[0] if f.name == "core.func"]
+    # Execution starts at main.
+    for func in sorted(functions, key=lambda f: f.attrs["sym"] != "main"):
+        if len(functions) > 1:
+            made.items.append(Block(f"function {func.attrs['sym']}", func.loc, 0))
+        _Reader(made, loops or {}).region(func.regions[0], 0, 1.0, [])
+    return made
+
+
+def _loops_of(module: Op) -> dict[Location, Location]:
+    """For places of the source that are in a loop, where the innermost one is."""
+    found: dict[Location, Location] = {}
+
+    def visit(region: Region, loop: Location | None) -> None:
+        for op in region:
+            if loop is not None:
+                found[op.loc] = loop
+            for nested in op.regions:
+                visit(nested, op.loc if op.name in LOOPS else loop)
+
+    for func in module.regions[0]:
+        for region in func.regions:
+            visit(region, None)
+    return found
+
+
+class _Reader:
+    """Walks one function."""
+
+    def __init__(self, plan: Plan, loops: dict[Location, Location]) -> None:
+        self.plan = plan
+        self.loops = loops
+        self.names: dict[Value, str] = {}
+        self.makers: dict[Value, list[int]] = {}
+
+    def region(self, region: Region, depth: int, runs: float, around: list[Location]) -> None:
+        for op in region:
+            if op.name in LOOPS or op.name == "scf.if":
+                self.control(op, depth, runs, around)
+            elif _is_work(op):
+                self.operator(op, depth, runs, around)
+
+    def control(self, op: Op, depth: int, runs: float, around: list[Location]) -> None:
+        loop = op.name in LOOPS
+        trips = _trips(op) if loop else None
+        block = Block(_head(op), op.loc, depth, trips)
+        self.plan.items.append(block)
+        inside = runs * (UNKNOWN_TRIPS if trips is None else trips) if loop else runs
+        if loop:
+            first = len(op.regions[0].args) - len(op.results)
+            inits = op.operands[len(op.operands) - len(op.results) :]
+            for nested in op.regions:
+                for arg, init in zip(nested.args[first:], inits, strict=True):
+                    self.makers[arg] = self.makers.get(init, [])
+        for i, nested in enumerate(op.regions):
+            if op.name == "scf.if" and i == 1 and any(_is_work(o) for o in nested.walk()):
+                self.plan.items.append(Block("else", op.loc, depth))
+            self.region(nested, depth + 1, inside, [*around, op.loc] if loop else around)
+        self.links(op)
+        if self.plan.items[-1] is block:
+            self.plan.items.pop()
+
+    def links(self, op: Op) -> None:
+        """The results of control flow come from the operators at its end."""
+        for i, result in enumerate(op.results):
+            ends = op.regions if op.name == "scf.if" else op.regions[-1:]
+            made = {n for r in ends for n in self.makers.get(r.terminator.operands[i], [])}
+            self.makers[result] = sorted(made)
+
+    def operator(self, op: Op, depth: int, runs: float, around: list[Location]) -> None:
+        number = len(self.plan.operators) + 1
+        cell = Group((op,), tuple(op.results)) if isinstance(op, Cell) else None
+        made = Operator(number, template_of(op), op.loc, _places(op), depth, runs, [])
+        made.reads = sorted({n for v in op.operands for n in self.makers.get(v, [])})
+        made.cost, made.unfused = estimate(op), unfused(op)
+        made.fused = len(parts(op)) if op.regions else 1
+        made.how = self.how(op, cell)
+        made.in_place = self.in_place(op)
+        loop = self.loops.get(op.loc)
+        if loop is not None and loop not in around:
+            made.hoisted = loop.line
+        for i, result in enumerate(op.results):
+            self.names[result] = result.name or f"#{number}" + (f".{i + 1}" if len(op.results) > 1 else "")
+            self.makers[result] = [number]
+        expressions = self.expressions(op)
+        for result, expression in zip(op.results, expressions, strict=bool(op.results)):
+            made.outputs.append(self.output(op, result, expression, cell))
+        if not op.results:
+            made.outputs.append(Output("", expressions[0], "", "", None))
+        self.plan.items.append(made)
+
+    def output(self, op: Op, result: Value, expression: str, cell: Group | None) -> Output:
+        format = self.format(op, result, cell) if isinstance(result.type, Matrix) else None
+        return Output(self.names[result], expression, result.type.text, size_text(result), format, [result])
+
+    # -- expressions ----------------------------------------------------------------------------------------------
+
+    def name(self, value: Value) -> str | None:
+        """How a value outside of an expression is called."""
+        found = self.names.get(value)
+        if found is not None:
+            return found
+        op = value.op
+        if op is None:
+            return value.name or "·"
+        if op.name == "core.constant":
+            return None
+        return value.name or (None if op.dialect == "dml" and not op.regions else "·")
+
+    def expressions(self, op: Op) -> list[str]:
+        """What each result of an operator is, in DML."""
+        if op.dialect != "fused" or not op.regions:
+            shown = Writer(self.name).expression(op)[0]
+            return [shown] * max(1, len(op.results))
+        body = op.regions[0]
+        known: dict[Value, str] = {}
+        arguments = list(body.args)
+        operands = list(op.operands)
+        outer = op.name == "fused.outer"
+        if outer:
+            products = op.attrs["products"]
+            assert isinstance(products, tuple)
+            for i, turned in enumerate(products):
+                left, right = (
+                    self.factor(v, str(turned), f)
+                    for v, f in zip(operands[2 * i : 2 * i + 2], "lr", strict=True)
+                )
+                known[arguments[i]] = f"({left} %*% {right})"
+            arguments, operands = arguments[len(products) :], operands[2 * len(products) :]
+        for arg, value in zip(arguments, operands, strict=False):
+            known[arg] = self.name(value) or Writer(self.name).text(value, 9)
+        closing = [self.name(v) or "·" for v in operands[len(arguments) :]]
+        outputs = op.attrs["outputs"]
+        assert isinstance(outputs, tuple)
+        shown = []
+        for kind, value, result in zip(outputs, body.terminator.operands, op.results, strict=True):
+            writer = Writer(known.get)
+            if kind == "product":
+                shown.append(writer.text(value))
+            elif kind == "right":
+                shown.append(f"{writer.text(value, 6)} %*% {closing.pop(0)}")
+            elif kind == "left":
+                shown.append(f"t({writer.text(value)}) %*% {closing.pop(0)}")
+            elif kind == "map":
+                shown.append(writer.text(value))
+                # What follows can say it by its name.
+                if value.op is not None and value.op.name != "core.constant":
+                    known[value] = self.names[result]
+            else:
+                dir, _, fn = str(kind).partition(":")
+                names = {"min": "min_of", "max": "max_of"}
+                shown.append(f"{aggregate_name(names.get(fn, fn), dir)}({writer.text(value)})")
+        return shown
+
+    def factor(self, value: Value, turned: str, flag: str) -> str:
+        name = self.name(value) or "·"
+        return f"t({name})" if flag in turned else name
+
+    # -- why --------------------------------------------------------------------------------------------------------
+
+    def how(self, op: Op, cell: Group | None) -> str:
+        """What decides how the operator runs."""
+        if cell is not None:
+            drivers = [self.name(v) or "·" for v in cell.inputs if v in cell.drivers]
+            if drivers:
+                return f"sparse-safe in {', '.join(drivers)}: where it is CSR, only its non-zeros are visited"
+            return ""
+        if op.name == "fused.row":
+            return "one scan of the rows, in blocks that stay in the cache"
+        if op.name == "fused.outer":
+            return "the product is never formed; a sparse input whose zeros decide drives the scan, else tiles do"
+        if op.fn in ("matmul", "tsmm"):
+            known = [may_be_sparse(v) for v in op.operands]
+            vector = any(
+                isinstance(v.type, Matrix) and 1 in (v.type.rows, v.type.cols) for v in op.operands[:2]
+            )
+            dense = (
+                "own kernel, one pass"
+                if vector and op.fn == "matmul"
+                else "BLAS (dgemm)"
+                if op.fn == "matmul"
+                else "BLAS (dsyrk)"
+            )
+            return (
+                f"dense: {dense}" if not any(known) else f"dense: {dense}; sparse: row by row over non-zeros"
+            )
+        if template_of(op) == "solver":
+            return "LAPACK, operands made dense"
+        return ""
+
+    def in_place(self, op: Op) -> list[str]:
+        """The operands whose memory a result may take over."""
+        reuse = op.attrs.get("reuse", ())
+        assert isinstance(reuse, tuple)
+        taken = [int(i) for i in reuse] if op.dialect == "fused" else list(op.consumes)  # type: ignore[arg-type]
+        return [self.name(op.operands[i]) or "·" for i in taken if isinstance(op.operands[i].type, Matrix)]
+
+    def format(self, op: Op, result: Value, cell: Group | None) -> Format:
+        """The format of a result."""
+        type = result.type
+        assert isinstance(type, Matrix)
+        if type.format is not None:
+            return Format(type.format, "chosen by the compiler")
+        if type.cols == 1:
+            return Format("dense", "a column vector")
+        if cell is not None and not cell.drivers:
+            return Format("dense", "every cell is computed")
+        if cell is not None:
+            driver = self.name(next(v for v in cell.inputs if v in cell.drivers)) or "its driver"
+            return Format(f"as {driver}", f"its non-zeros are among those of {driver}")
+        if not may_be_sparse(result):
+            return Format("dense", "made full")
+        if op.fn == "fill":
+            return Format("dense", "made to be filled" if constant(op.operands[0]) == 0 else "made full")
+        share = constant(op.operands[4]) if op.fn == "rand" else density(type)
+        if not isinstance(share, (int, float)):
+            share = 1.0
+        if share < 0.4:
+            return Format("CSR", f"at most {100 * share:.2g} % of its cells are not 0, counted at run time")
+        return Format("dense or CSR", "decided at run time by counting non-zeros")
+
+
+def template_of(op: Op) -> str:
+    """The kind of an operator."""
+    if op.dialect == "fused":
+        return op.fn if op.fn in TEMPLATES else "library"
+    return _KINDS.get(op.fn, "library")
+
+
+def size_text(value: Value) -> str:
+    """`1000x50`, with bounds of non-zeros; `scalar`."""
+    type = value.type
+    if not isinstance(type, Matrix):
+        return "scalar" if not isinstance(type, Handle) else type.text
+    text = f"{_dim(type.rows)}x{_dim(type.cols)}"
+    return text if type.nnz is None else f"{text}, nnz ≤ {type.nnz}"
+
+
+def _dim(dim: Dim) -> str:
+    return "?" if dim is None else str(dim)
+
+
+def _is_work(op: Op) -> bool:
+    return op.dialect == "fused" or (op.dialect == "dml" and op.fn not in _FREE and _is_matrix_work(op))
+
+
+def _is_matrix_work(op: Op) -> bool:
+    return any(isinstance(v.type, Matrix) for v in (*op.operands, *op.results))
+
+
+def _places(op: Op) -> list[Location]:
+    return list(dict.fromkeys(o.loc for o in op.walk() if o.dialect != "core" and o.loc.line > 0))
+
+
+def _trips(op: Op) -> float | None:
+    if op.name == "scf.while":
+        return None
+    start, stop, step = (constant(v) for v in op.operands[:3])
+    if isinstance(start, int) and isinstance(stop, int) and isinstance(step, int) and step:
+        return float(max(0, (stop - start) // step + 1))
+    return None
+
+
+def _head(op: Op) -> str:
+    return {"scf.for": "for", "scf.parfor": "parfor", "scf.while": "while"}.get(op.name, "if")
