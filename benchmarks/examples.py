@@ -20,44 +20,44 @@ from measure import machine, median, run, side_by_side, systemds, systemds_envir
 from tests.examples.expected import EXAMPLES  # noqa: E402
 
 
+def compare(example: str, folder: Path, rounds: int) -> list[object]:
+    """One row of the table."""
+    compiler = [sys.executable, "-m", "sysmlc.tools.sysmlc"]
+    script = ROOT / "examples" / f"{example}.dml"
+    run([*compiler, str(script), "-o", str(folder / example)], folder)
+    arguments = EXAMPLES[example].arguments(folder, folder)
+    plain, generated = (systemds(script, arguments, codegen=c, folder=folder) for c in (False, True))
+    java = systemds_environment()
+    results = side_by_side(
+        {
+            "run": lambda: run([*compiler, "run", str(script), "-nvargs", *arguments], folder),
+            "exe": lambda: run([str(folder / example), "-nvargs", *arguments], folder),
+            "ds": lambda: run(plain, folder, java),
+            "gen": lambda: run(generated, folder, java),
+        },
+        rounds,
+    )
+    seconds = {k: median([r.seconds for r in v]) for k, v in results.items()}
+    memory = {k: median([r.megabytes for r in v]) for k, v in results.items()}
+    peer = min(seconds["ds"], seconds["gen"])
+    print(f"{example}: done", file=sys.stderr, flush=True)
+    return [
+        example,
+        *(f"{seconds[k]:.3f}" for k in ("run", "exe", "ds", "gen")),
+        f"{peer / seconds['run']:.1f}x",
+        f"{peer / seconds['exe']:.0f}x",
+        *(f"{memory[k]:.0f}" for k in ("run", "exe", "ds")),
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="*", default=list(EXAMPLES))
     options = parser.parse_args()
-    compiler = [sys.executable, "-m", "sysmlc.tools.sysmlc"]
-    rows = []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        prepare.write_all(folder)
-        for example in options.only:
-            script = ROOT / "examples" / f"{example}.dml"
-            run([*compiler, str(script), "-o", str(folder / example)], folder)
-            arguments = EXAMPLES[example].arguments(folder, folder)
-            plain, generated = (systemds(script, arguments, codegen=c, folder=folder) for c in (False, True))
-            java = systemds_environment()
-            results = side_by_side(
-                {
-                    "run": lambda: run([*compiler, "run", str(script), "-nvargs", *arguments], folder),
-                    "exe": lambda: run([str(folder / example), "-nvargs", *arguments], folder),
-                    "ds": lambda: run(plain, folder, java),
-                    "gen": lambda: run(generated, folder, java),
-                },
-                options.rounds,
-            )
-            seconds = {k: median([r.seconds for r in v]) for k, v in results.items()}
-            memory = {k: median([r.megabytes for r in v]) for k, v in results.items()}
-            peer = min(seconds["ds"], seconds["gen"])
-            rows.append(
-                [
-                    example,
-                    *(f"{seconds[k]:.3f}" for k in ("run", "exe", "ds", "gen")),
-                    f"{peer / seconds['run']:.1f}x",
-                    f"{peer / seconds['exe']:.0f}x",
-                    *(f"{memory[k]:.0f}" for k in ("run", "exe", "ds")),
-                ]
-            )
-            print(f"{example}: done", file=sys.stderr)
+        prepare.write_all(Path(name))
+        rows = [compare(example, Path(name), options.rounds) for example in options.only]
     print(machine())
     print(
         table(
