@@ -143,11 +143,12 @@ class Frame:
         for op in self.kernel.body:
             if op.name == "core.yield":
                 return [known[v] for v in op.operands]
-            known[op.results[0]] = _at_width(code, op, [known[v] for v in op.operands], lanes)
+            known[op.results[0]] = at_width(code, op, [known[v] for v in op.operands], lanes)
         raise AssertionError("a body without a yield")
 
 
-def _at_width(code: Code, op: Op, operands: list[Value], lanes: int) -> Value:
+def at_width(code: Code, op: Op, operands: list[Value], lanes: int) -> Value:
+    """One operation of a body on vectors (or scalars) of this width."""
     if isinstance(op, Constant):
         value = op.value
         assert isinstance(value, (int, float))

@@ -44,7 +44,7 @@ class FormCells(Pass):
                 if op.name == "dml.var" or op.name == "dml.sd" or op.name == "dml.mean":
                     _decompose(op)
             for op in list(func.walk()):
-                if _is_cellwise(op):
+                if _is_cellwise(op) and not _is_row_by_row(op):
                     _form(op)
                     self.count("cells formed")
 
@@ -53,6 +53,11 @@ def _is_cellwise(op: Op) -> bool:
     return isinstance(op, (Unary, Binary, IfElse, Outer, Aggregate)) and any(
         isinstance(v.type, Matrix) for v in op.operands
     )
+
+
+def _is_row_by_row(op: Op) -> bool:
+    """Whether the operation is in a region of its own kind, which runs for each row."""
+    return op.parent_op is not None and op.parent_op.name == "fused.row"
 
 
 def _form(op: Op) -> None:

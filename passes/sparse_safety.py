@@ -32,11 +32,12 @@ def outputs_at(body: Region, inputs: Sequence[Abstract]) -> list[Abstract]:
         arguments = [known[v] for v in op.operands]
         if op.name == "core.yield":
             return arguments
-        known[op.results[0]] = _evaluate(op, arguments)
+        known[op.results[0]] = evaluate_at(op, arguments)
     raise AssertionError("a body without a yield")
 
 
-def _evaluate(op: Op, args: list[Abstract]) -> Abstract:
+def evaluate_at(op: Op, args: list[Abstract]) -> Abstract:
+    """What one operation gives for these operands."""
     if op.name == "core.constant":
         value = op.attrs["value"]
         assert isinstance(value, (int, float))

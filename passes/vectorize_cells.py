@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 from sysmlc.ir.core import Builder, Op, Region
 from sysmlc.ir.dialects.core import Module, Return
-from sysmlc.ir.dialects.kernel import FORM_DENSE, FORM_UNION, CellKernel, KernelFunc, form_driver
+from sysmlc.ir.dialects.kernel import FORM_DENSE, FORM_UNION, CellKernel, KernelFunc, RowKernel, form_driver
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import i64, ptr
 from sysmlc.passes.cell_body import Frame
 from sysmlc.passes.cell_dense import dense_loops
 from sysmlc.passes.cell_sparse import csr_loops, union_loops
+from sysmlc.passes.vectorize_rows import row_loops
 
 
 @register_pass
@@ -42,6 +43,10 @@ def vectorize(kernel: CellKernel, key: int, lanes: int) -> Op:
     """The function of one variant for SIMD registers of `lanes` f64."""
     region = Region([ptr, i64, i64, i64, i64], ["args", "r0", "r1", "c0", "c1"])
     b = Builder(region, loc=kernel.loc)
+    if isinstance(kernel, RowKernel):
+        row_loops(b, kernel, key, lanes, region.args)
+        b.op(Return, ())
+        return KernelFunc.new(sym=variant_name(kernel, key), regions=[region], loc=kernel.loc)
     form = key >> 16 & 15
     frame = Frame(b, kernel, key & 0xFFFF, lanes, region.args)
     if form == FORM_DENSE:

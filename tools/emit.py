@@ -56,7 +56,7 @@ def _kernels(module: Any, form: str, options: Any) -> str:
     target = make_target(options.target)
     functions = [op for op in module.body if op.name == "kernel.func"]
     for op in module.body:
-        if op.name == "kernel.cell":
+        if op.name in ("kernel.cell", "kernel.row"):
             functions += [vectorize(op, key, target.lanes) for key in op.variants]
     if not functions:
         raise Diagnostic("there is no function 'main' and no kernel to print")

@@ -45,7 +45,7 @@ class Compiled:
     name: str
     llvm: str
     kernels: str
-    """The `kernel.cell` operations of the program as a module, in IR text."""
+    """The `kernel.cell` and `kernel.row` operations of the program as a module, in IR text."""
     parameters: list[Parameter] = field(default_factory=list)
     options: Options = field(default_factory=Options)
 
@@ -184,7 +184,7 @@ def _kernels_of(module: Module) -> Op:
 
     body = Region()
     for op in module.body:
-        if op.name == "kernel.cell":
+        if op.name in ("kernel.cell", "kernel.row"):
             body.append(clone(op, {}))
     return Module.new(regions=[body])
 

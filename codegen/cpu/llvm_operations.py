@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sysmlc.codegen.cpu.llvm_text import number, repeated, type_text
+from sysmlc.codegen.cpu.llvm_text import number, repeated, suffix, type_text
 from sysmlc.ir.core import Op, Value
 from sysmlc.ir.types import Type, Vector, f64, i1, i32
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 FIELD_OFFSETS = {
     "in": 0, "in_rs": 128, "out": 256, "out_rs": 320, "out_rows": 320, "rowptr": 384, "colidx": 392, "rowptr2": 400,
-    "colidx2": 408, "flags": 416,
+    "colidx2": 408, "flags": 416, "scratch": 400, "lengths": 408,
 }  # fmt: skip
-"""Of sm_cell_args."""
+"""Of sm_cell_args; sm_row_args begins in the same way."""
 ELEMENTS = {"f64": "double", "i64": "i64", "i32": "i32"}
 
 PRINTERS: dict[str, Callable[[KernelPrinter, Op], None]] = {}
@@ -210,6 +210,17 @@ def _two_sum(p: KernelPrinter, op: Op) -> None:
     rest = p.let(f"fsub {kind} {a}, {p.let(f'fsub {kind} {total}, {virtual}')}")
     error = p.let(f"fadd {kind} {rest}, {p.let(f'fsub {kind} {b}, {virtual}')}")
     p.text[op.results[0]], p.text[op.results[1]] = total, error
+
+
+@_prints("kernel.multiply_add")
+def _multiply_add(p: KernelPrinter, op: Op) -> None:
+    kind = type_text(op.operands[0].type)
+    a, b, c = (p.text[v] for v in op.operands)
+    if p.target.fma:
+        made = p.invoke(kind, f"llvm.fma.{suffix(kind)}", f"{kind} {a}", f"{kind} {b}", f"{kind} {c}")
+    else:
+        made = p.let(f"fadd {kind} {p.let(f'fmul {kind} {a}, {b}')}, {c}")
+    p.text[op.results[0]] = made
 
 
 @_prints("kernel.select")

@@ -16,7 +16,7 @@ KIND_STRING = 2
 MAX_OUT = 8
 
 
-OUT_KINDS: Final = {"map": 0, "full": 1, "row": 2, "col": 3}
+OUT_KINDS: Final = {"map": 0, "full": 1, "row": 2, "col": 3, "product": 4}
 OUT_FUNCTIONS: Final = {"": 0, "sum": 0, "prod": 1, "min": 2, "max": 3}
 
 
@@ -94,11 +94,16 @@ class Tables:
         kinds = [kind.partition(":") for kind in kernel.outputs]
         out_kind = _byte_array([OUT_KINDS[kind] for kind, _, _ in kinds])
         out_fn = _byte_array([OUT_FUNCTIONS[fn] for _, _, fn in kinds])
+        plan = "null"
+        if kernel.name == "kernel.row":
+            from sysmlc.passes.lower_rows import kernel_plan
+
+            plan = self.array(f'@"plan.{name}"', "i32", [str(n) for n in kernel_plan(kernel)])  # type: ignore[arg-type]
         zero_safe = int(kernel.zero_safe) | int(kernel.outer) << 1
         self.lines.append(
             f'@"kernel.{name}" = internal global %sm_cell_kernel {{ i32 {len(kernel.body.args)}, i32 {len(kinds)}, {out_kind}, '
             f"{out_fn}, i32 {kernel.sparse_safe}, i32 {zero_safe}, i32 {len(keys)}, i32 {kernel.sparse_probe}, "
-            f"ptr {key_array}, ptr {variants}, ptr {self.text(name)}, ptr null }}, align 8"
+            f"ptr {key_array}, ptr {variants}, ptr {self.text(name)}, ptr {plan} }}, align 8"
         )
 
     def program(self, name: str, parameters: Sequence[Parameter], version: str) -> None:

@@ -12,6 +12,8 @@ import numpy as np
 from sysmlc.codegen.reference import files, lists, matrices, statistics, text
 from sysmlc.codegen.reference.cells import aggregate, binary, ifelse, unary
 from sysmlc.codegen.reference.lists import ListValue
+from sysmlc.codegen.reference.outer import evaluate_outer
+from sysmlc.codegen.reference.rows import evaluate_rows
 from sysmlc.codegen.reference.table import fail, functions
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.dml_cell import BINARY, UNARY
@@ -173,6 +175,9 @@ class Evaluator:
     def _fused_convert(self, op: Op, env: dict[Value, Any]) -> Sequence[Any]:
         return (env[op.operands[0]],)
 
+    def _fused_row(self, op: Op, env: dict[Value, Any]) -> Sequence[Any]:
+        return evaluate_rows(self, op, [env[v] for v in op.operands])
+
     def _fused_cell(self, op: Op, env: dict[Value, Any]) -> Sequence[Any]:
         inputs = [env[v] for v in op.operands]
         shapes = [v.shape for v in inputs if isinstance(v, np.ndarray)]
@@ -191,6 +196,9 @@ class Evaluator:
         kinds = op.attrs["outputs"]
         assert isinstance(kinds, tuple)
         return [self._cell_output(str(kind), value) for kind, value in zip(kinds, results, strict=True)]
+
+    def _fused_outer(self, op: Op, env: dict[Value, Any]) -> Sequence[Any]:
+        return evaluate_outer(op, [env[v] for v in op.operands], self._cell_body)
 
     def _cell_body(self, op: Op, values: list[Any]) -> Any:
         fn = op.fn

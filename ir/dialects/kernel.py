@@ -27,7 +27,10 @@ FIELDS: Final = (
     "rowptr2",
     "colidx2",
     "flags",
+    "scratch",
+    "lengths",
 )
+"""Members of sm_cell_args; `scratch` and `lengths` are those of sm_row_args."""
 INTEGER: Final = ("iadd", "isub", "imul", "iand", "imin")
 INTEGER_RELATIONS: Final = ("ilt", "ige", "ieq")
 
@@ -71,6 +74,21 @@ class CellKernel(Op):
             raise self.error("region arguments must be f64")
         if len(self.body.terminator.operands) != len(self.outputs):
             raise self.error("needs one yielded value for each output")
+
+
+@define("kernel.row", traits={"isolated"})
+class RowKernel(CellKernel):
+    """What a launch computes for each row: the region of a `fused.row`, its types reduced to what is one column.
+
+    `roles` and `outputs` are as in `fused.row`. Bits 0..15 of variants say which inputs have several columns (sides: several
+    columns of the product); form 1 is driven by the non-zeros of input 0, which `sparse_safe` bit 0 allows.
+    """
+
+    roles: Attr[tuple[str, ...]]
+
+    def check(self) -> None:
+        if len(self.body.args) != len(self.roles) or len(self.body.terminator.operands) != len(self.outputs):
+            raise self.error("needs one role for each input and one yielded value for each output")
 
 
 @define("kernel.func", traits={"isolated"})
@@ -306,6 +324,18 @@ class TwoSum(Op):
 
     def infer(self) -> Sequence[Type]:
         return (self.a.type, self.a.type)
+
+
+@define("kernel.multiply_add", traits={"pure"})
+class MultiplyAdd(Op):
+    """`a * b + c`, rounded once where the processor can, else twice."""
+
+    a: Operand[Any]
+    b: Operand[Any]
+    c: Operand[Any]
+
+    def infer(self) -> Sequence[Type]:
+        return (self.a.type,)
 
 
 @define("kernel.select", traits={"pure"})

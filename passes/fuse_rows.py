@@ -1,0 +1,79 @@
+"""Fuse operations that scan the rows of one matrix into `fused.row`: one scan instead of several.
+
+    t(X) %*% (w * (X %*% v))        exp(X - rowMaxs(X)) / rowSums(…)        t(X) %*% (P - Y) with P = softmax(X %*% B)
+
+Groups are grown from each matrix (`passes/rows/grow.py`) and taken when they save scans, the largest first. Whether to
+fuse depends on structure; sizes that are not known are checked at run time, so that a program gives the same results whether
+its sizes are known when it is compiled or not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sysmlc.ir.core import Builder, Region, Value, walk_regions
+from sysmlc.ir.dialects.core import Module
+from sysmlc.ir.passes import Pass, register_pass
+from sysmlc.passes.fuse_cells import reorder
+from sysmlc.passes.lower_cells import MAX_INPUTS, MAX_OUTPUTS
+from sysmlc.passes.rows.build import build
+from sysmlc.passes.rows.grow import RowGroup, candidates, grow
+
+MAX_MEMBERS = 40
+"""Beyond that registers run out and compile time grows."""
+
+
+@register_pass
+@dataclass(frozen=True)
+class FuseRows(Pass):
+    """Fuse what scans the rows of one matrix into one scan."""
+
+    name = "fuse-rows"
+
+    def run(self, module: Module) -> None:
+        for func in list(module.body):
+            if func.name == "core.func":
+                for region in list(walk_regions([func])):
+                    if region.parent is not None and region.parent.dialect != "fused":
+                        while self._fuse(region):
+                            pass
+
+    def _fuse(self, region: Region, rejected: frozenset[Value] = frozenset()) -> bool:
+        """Fuse the largest group of a region; whether there was one. No group scans what was `rejected`."""
+        mains = [v for v in candidates(region) if v not in rejected]
+        groups = [g for main in mains if is_worth_it(g := grow(region, main))]
+        if not groups:
+            return False
+        best = max(groups, key=lambda g: (len(g.members), g.scans))
+        places = {op: 2 * i for i, op in enumerate(region)}
+        inputs = {v.op for op in best.members for v in op.operands if v.op not in best.members}
+        inputs.add(best.main.op)
+        place = max((places[op] for op in inputs if op is not None and op in places), default=-2) + 1
+        last = list(best.members)[-1]
+        before = set(region)
+        outputs, saved = best.outputs(), best.scans - 1
+        made = build(best, Builder(region, loc=last.loc))
+        for op in region:
+            if op not in before:
+                places[op] = place
+        for old, new in zip(outputs, made.results, strict=True):
+            new.name = old.name
+            old.replace_by(new)
+        for op in reversed(list(best.members)):
+            op.erase()
+        reorder(region, places)
+        if best.guards:
+            # Where sizes do not allow this scan, parts of it may still be one.
+            while self._fuse(made.regions[1], rejected | {best.main}):
+                pass
+        self.count("operations fused", len(best.members))
+        self.count("scans saved", saved)
+        return True
+
+
+def is_worth_it(group: RowGroup) -> bool:
+    """Whether the group saves a scan and one kernel can hold it."""
+    if group.scans < 2 or len(group.members) > MAX_MEMBERS or len(group.outputs()) > MAX_OUTPUTS:
+        return False
+    inputs = {v for op in group.members for v in op.operands if v.op not in group.members}
+    return len(inputs) <= MAX_INPUTS

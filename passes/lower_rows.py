@@ -1,0 +1,178 @@
+"""Lower `fused.row` to launches of row kernels.
+
+Each region becomes a `kernel.row` of the module, named after its content; of types it keeps only what is known to have one
+column. Types say which variants can occur: which inputs have several columns, and whether the scanned matrix may be sparse.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from sysmlc.ir.core import Builder, Region, Value, clone_region
+from sysmlc.ir.dialects.core import Module
+from sysmlc.ir.dialects.fused import Row
+from sysmlc.ir.dialects.kernel import RowKernel
+from sysmlc.ir.dialects.rt import Launch
+from sysmlc.ir.passes import Pass, register_pass
+from sysmlc.ir.types import Dim, Matrix, matrix
+from sysmlc.passes.lower_cells import MAX_INPUTS, MAX_OUTPUTS, body_text, may_be_sparse
+from sysmlc.passes.rows.lengths import is_matmul, is_product, is_reduction
+from sysmlc.passes.rows.plan import Plan
+from sysmlc.passes.sparse_safety import Abstract, Unknown, evaluate_at
+
+MAX_UNDECIDED = 3
+"""Inputs that may have one column or several; beyond that, the run time widens those that have one."""
+FORM_CSR = 1 << 16
+
+
+@register_pass
+@dataclass(frozen=True)
+class LowerRows(Pass):
+    """Lower fused.row regions to kernels and launches."""
+
+    name = "lower-rows"
+
+    def run(self, module: Module) -> None:
+        kernels = {str(op.attrs["sym"]): op for op in module.body if isinstance(op, RowKernel)}
+        for func in list(module.body):
+            if func.name != "core.func":
+                continue
+            for op in list(func.walk()):
+                if isinstance(op, Row):
+                    self._lower(module, op, kernels)
+
+    def _lower(self, module: Module, row: Row, kernels: dict[str, RowKernel]) -> None:
+        if len(row.operands) > MAX_INPUTS or len(row.results) > MAX_OUTPUTS:
+            raise row.error(f"has more than {MAX_INPUTS} inputs or {MAX_OUTPUTS} results")
+        made = describe(row)
+        kernel = kernels.get(made.sym)
+        if kernel is None:
+            kernel = kernels[made.sym] = made
+            module.body.append(kernel)
+            self.count("kernels made")
+        kernel.attrs["variants"] = tuple(sorted({*kernel.variants, *variants(row, kernel)}))
+        types = [r.type for r in row.results]
+        launch = Builder.before(row).op(Launch, row.operands, kernel=kernel.sym, template="row", types=types)
+        for old, new in zip(row.results, launch.results, strict=True):
+            new.name = old.name
+        row.replace_by(launch.results)
+        self.count("launches")
+
+
+def describe(row: Row) -> RowKernel:
+    """The kernel of a region, without variants yet."""
+    body = clone_region(row.body, {})
+    for arg, role in zip(body.args, row.roles, strict=True):
+        if isinstance(arg.type, Matrix):
+            several = role == "row" and arg.index == 0
+            arg.type = matrix(
+                1 if role == "row" or arg.type.rows == 1 else None,
+                1 if arg.type.cols == 1 and not several else None,
+            )
+    for op in body:
+        for result, type in zip(op.results, op.infer(), strict=True):
+            result.type = type
+    text = f"{row.roles},{row.outputs},{[a.type.text for a in body.args]};{body_text(body)}"
+    verbs = [op.fn for op in body if op.name.startswith("dml.")][:3]
+    name = "_".join(["row", *verbs, hashlib.sha256(text.encode()).hexdigest()[:10]])
+    made = RowKernel.new(
+        sym=name,
+        outputs=row.outputs,
+        variants=(),
+        sparse_safe=int(is_sparse_safe(body, row.roles, row.outputs)),
+        roles=row.roles,
+        regions=[body],
+        loc=row.loc,
+    )
+    assert isinstance(made, RowKernel)
+    return made
+
+
+def is_sparse_safe(body: Region, roles: tuple[str, ...], outputs: tuple[str, ...]) -> bool:
+    """Whether all that is done with wide values only needs the non-zeros of the scanned row."""
+    plan = Plan(body, roles, outputs, (1 << len(roles)) - 1)
+    known: dict[Value, Abstract] = {
+        a: 0.0 if i == 0 else Unknown.SCALAR if r == "scalar" else Unknown.CELL
+        for i, (a, r) in enumerate(zip(body.args, roles, strict=True))
+    }
+    for op in plan.ops:
+        value = op.results[0]
+        if is_matmul(op) or is_reduction(op):
+            if plan.kind[op.operands[0]] == "wide" and (
+                known[op.operands[0]] != 0.0 or op.fn in ("prod", "min_of", "max_of")
+            ):
+                return False
+            known[value] = Unknown.CELL
+        else:
+            known[value] = evaluate_at(op, [known[v] for v in op.operands])
+    for output in plan.outputs:
+        if any(plan.kind[v] == "wide" and known[v] != 0.0 for v in output.values):
+            return False
+        if output.kind == "map" and plan.kind[output.values[0]] == "wide":
+            return False
+    return True
+
+
+def variants(row: Row, kernel: RowKernel) -> Iterator[int]:
+    """The keys of all variants a launch of this region may ask for."""
+    options = [_options(row, i) for i in range(len(row.operands))]
+    if sum(len(o) > 1 for o in options) > MAX_UNDECIDED:
+        options = [(True,) if True in o else o for o in options]
+    sparse = kernel.sparse_safe and may_be_sparse(row.operands[0])
+    for several in product(*options):
+        key = sum(1 << i for i, s in enumerate(several) if s)
+        yield key
+        if sparse:
+            yield FORM_CSR | key
+
+
+def _options(row: Row, i: int) -> tuple[bool, ...]:
+    """Whether an input may have several columns (a side: several columns of the product), and whether it may have one."""
+    type = row.operands[i].type
+    if row.roles[i] == "scalar":
+        return (False,)
+    if i == 0:
+        return (True,)
+    assert isinstance(type, Matrix)
+    size: Dim = type.cols
+    if row.roles[i] == "side" and _is_transposed(row.body.args[i]):
+        size = type.rows
+    if isinstance(size, int):
+        return (size != 1,)
+    return (False, True)
+
+
+def _is_transposed(side: Value) -> bool:
+    return any("r" in str(op.attrs.get("transpose", "")) for op in side.users())
+
+
+def kernel_plan(kernel: RowKernel) -> list[int]:
+    """What the run time needs to know beyond the outputs: roles and lengths, as numbers.
+
+    For each input its role (0 row, 1 side, 2 side used transposed, 3 scalar) and the class of its length (-1: one column); the
+    number of slots of scratch memory and the class of each; for each output the class-giving inputs of its columns (of both
+    factors of a product, as bit masks), and whether its partial results are those of the wide loop (for a product: its
+    first factor is the wide one).
+    """
+    from sysmlc.passes.rows.plan import slots
+
+    plan = Plan(kernel.body, kernel.roles, kernel.outputs, (1 << len(kernel.roles)) - 1)
+    numbers: list[int] = []
+    has_length = {i for members in plan.lengths.classes().values() for i in members}
+    for i, role in enumerate(kernel.roles):
+        number = {"row": 0, "side": 2 if plan.lengths.side_is_transposed[i] else 1, "scalar": 3}[role]
+        numbers += [number, plan.lengths.class_of_input(i) if i in has_length else -1]
+    memory = slots(plan)
+    numbers.append(len(memory))
+    numbers += [-1 if length is None else length for _, length in memory]
+    for output in plan.outputs:
+        masks = [sum(1 << i for i in plan.lengths.sources[v]) for v in output.values]
+        wide = plan.kind[output.values[0]] == "wide"
+        numbers += [masks[0], masks[1] if len(masks) > 1 else 0, int(wide)]
+    return numbers
+
+
+__all__ = ["LowerRows", "describe", "is_product", "kernel_plan", "variants"]

@@ -1,0 +1,118 @@
+"""Build the `fused.row` of a group of operations."""
+
+from __future__ import annotations
+
+from sysmlc.ir.core import Builder, Op, Region, Value, clone
+from sysmlc.ir.dialects.core import Constant, Yield
+from sysmlc.ir.dialects.dml_cell import Aggregate, Binary
+from sysmlc.ir.dialects.dml_matrix import Length, MatMul, NCol, NRow
+from sysmlc.ir.dialects.dml_scalar import Cast
+from sysmlc.ir.dialects.fused import Row
+from sysmlc.ir.dialects.scf import If
+from sysmlc.ir.dialects.shapes import constant
+from sysmlc.ir.types import Matrix, Type, f64, matrix
+from sysmlc.passes.form_cells import SIMPLE_CONSTANTS
+from sysmlc.passes.rows.grow import MAX_NARROW, MAX_SIDE, Guard, RowGroup, product_factors
+
+
+def build(group: RowGroup, b: Builder) -> Op:
+    """Insert the fused operation, or a choice between it and the operations one by one. Results are `group.outputs()`."""
+    outputs = group.outputs()
+    types = [v.type for v in outputs]
+    if not group.guards:
+        return _fused(group, outputs, types, b)
+    condition: Value | None = None
+    for guard in group.guards:
+        holds = _holds(guard, group.main, b)
+        condition = holds if condition is None else b(Binary, "and", condition, holds)
+    fused, plain = Region(), Region()
+    then = Builder(fused, loc=b.loc)
+    then.op(Yield, _fused(group, outputs, types, then).results)
+    otherwise = Builder(plain, loc=b.loc)
+    known: dict[Value, Value] = {}
+    for op in group.members:
+        factors = product_factors(op)
+        if factors is None:
+            otherwise.insert(clone(op, known))
+            continue
+        made = otherwise.op(
+            MatMul, *(known.get(v, v) for v in factors), transpose="l", types=[op.results[0].type], loc=op.loc
+        )
+        known[op.results[0]] = made.results[0]
+    otherwise.op(Yield, [known[v] for v in outputs])
+    return b.op(If, condition, types=types, regions=[fused, plain])
+
+
+def _holds(guard: Guard, main: Value, b: Builder) -> Value:
+    what, value = guard
+    if what == "small":
+        return b(Binary, "le", b(Length, value), b(Constant, value=MAX_SIDE))
+    if what.startswith("narrow"):
+        size = b(NRow if what == "narrow rows" else NCol, value)
+        return b(Binary, "le", size, b(Constant, value=MAX_NARROW))
+    count = NRow if what == "rows" else NCol
+    return b(Binary, "eq", b(count, value), b(count, main))
+
+
+def _fused(group: RowGroup, outputs: list[Value], types: list[Type], b: Builder) -> Op:
+    region = Region()
+    inner = Builder(region, loc=b.loc)
+    operands: list[Value] = []
+    roles: list[str] = []
+    known: dict[Value, Value] = {}
+    sides: dict[Value, Value] = {}
+
+    def operand(value: Value, role: str, type: Type) -> Value:
+        operands.append(value)
+        roles.append(role)
+        return region.add_arg(type, value.name)
+
+    def row(value: Value) -> Value:
+        if value not in known:
+            type = value.type
+            if isinstance(type, Matrix):
+                known[value] = operand(value, "row", matrix(1, type.cols))
+            else:
+                number = constant(value)
+                if isinstance(number, (int, float)) and float(number) in SIMPLE_CONSTANTS:
+                    known[value] = inner(Constant, value=float(number))
+                else:
+                    scalar = value if type is f64 else b(Cast, value, types=[f64])
+                    known[value] = operand(scalar, "scalar", f64)
+        return known[value]
+
+    row(group.main)
+    kinds: dict[Value, str] = {}
+    closing: dict[Value, Value] = {}
+    for op in group.members:
+        inner.loc = op.loc
+        result, factors = op.results[0], product_factors(op)
+        if factors is not None:
+            closing[result] = inner(MatMul, *(row(v) for v in factors), transpose="l")
+            kinds[result] = "product"
+        elif isinstance(op, MatMul):
+            if op.rhs not in sides:
+                sides[op.rhs] = operand(op.rhs, "side", op.rhs.type)
+            known[result] = inner(MatMul, row(op.lhs), sides[op.rhs], transpose=op.transpose)
+        elif isinstance(op, Aggregate) and op.dir != "row":
+            cells = row(op.operand)
+            if op.dir == "full":
+                closing[result] = inner(Aggregate, op.fn, cells)
+                kinds[result] = "full:" + {"min_of": "min", "max_of": "max"}.get(op.fn, "sum")
+            else:
+                closing[result] = inner(Binary, "mul", cells, cells) if op.fn == "sumsq" else cells
+                kinds[result] = "col:sum"
+        else:
+            made = inner.insert(clone(op, {v: row(v) for v in op.operands}))
+            made.results[0].type = next(iter(made.infer()))
+            known[result] = made.results[0]
+    inner.loc = b.loc
+    inner.op(Yield, [closing[v] if v in closing else known[v] for v in outputs])
+    return b.op(
+        Row,
+        operands,
+        roles=tuple(roles),
+        outputs=tuple(kinds.get(v, "map") for v in outputs),
+        regions=[region],
+        types=types,
+    )

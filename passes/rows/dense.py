@@ -1,0 +1,334 @@
+"""Loops over dense rows: a block of rows at a time, some columns in each step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sysmlc.ir.core import Value
+from sysmlc.ir.dialects.dml_cell import Binary
+from sysmlc.ir.dialects.kernel import Integer, Load, Mask, Prefetch, Select, Store
+from sysmlc.ir.types import f64
+from sysmlc.passes import cell_body
+from sysmlc.passes.cell_body import Code, State, finish, start, step
+from sysmlc.passes.cell_states import flat, load_vector, neutral, split, store_vector
+from sysmlc.passes.rows.frame import ROWS, Block, horizontal, multiply_add
+from sysmlc.passes.rows.lengths import is_matmul
+from sysmlc.passes.rows.plan import reduction_of
+from sysmlc.passes.rows.wide import Actions, factors
+
+FETCH_BLOCK = 16384
+"""Cells of a block up to which the next block is fetched; longer rows are fetched along."""
+FETCH_ALONG = 512
+
+Step = Callable[[Code, Value, Value | None, list[Value]], list[Value]]
+
+
+class DenseLoops:
+    """The loops over the scanned rows of one block at one level."""
+
+    def __init__(self, block: Block, level: int, actions: Actions, share: tuple[int, int]) -> None:
+        self.block, self.frame, self.plan = block, block.frame, block.frame.plan
+        self.level, self.actions = level, actions
+        self.share = share
+        """This is loop i of n over the scanned matrix: it fetches an n-th of the next block."""
+        self.lanes = self.frame.lanes
+        self.splats: dict[tuple[Value, int], Value] = {}
+        self.bases: dict[tuple[Value, int], Value] = {}
+
+    def emit(self) -> None:
+        if self.actions.joint:
+            self.joint()
+        for op in self.actions.matmuls:
+            self.matmul(op.operands[0], op.operands[1].index, op.results[0])
+        for output in self.actions.broad:
+            self.broad(output.index, *factors(self.plan, output))
+
+    # -- values ------------------------------------------------------------------------------------------------------
+
+    def prepare(self, value: Value) -> None:
+        """Compute before the loop what a wide value needs and does not depend on the column."""
+        plan, code = self.plan, self.block.code
+        kind, op = plan.kind[value], value.op
+        if kind == "single":
+            for j in range(self.block.rows):
+                if (value, j) not in self.splats:
+                    number = self.block.number(code, value, code.integer(j))
+                    self.splats[value, j] = code.wide(number, self.lanes)
+        elif kind == "wide" and (op is None or self.is_kept_before(value)):
+            for j in range(self.block.rows):
+                if op is None:
+                    self.bases[value, j] = self.block.row_address(code, value.index, j)
+                else:
+                    self.bases[value, j] = self.kept_row(code, value, j)
+        elif kind == "wide" and op is not None:
+            for v in op.operands:
+                self.prepare(v)
+
+    def is_kept_before(self, value: Value) -> bool:
+        return value in self.plan.kept and (self.plan.level[value] < self.level or value in self.done)
+
+    done: frozenset[Value] = frozenset()
+
+    def kept_row(self, code: Code, value: Value, j: int) -> Value:
+        return code.at(self.frame.slot[value], code.mul(self.frame.cols, code.integer(j)))
+
+    def value(
+        self,
+        code: Code,
+        value: Value,
+        j: int,
+        c: Value,
+        mask: Value | None,
+        known: dict[tuple[Value, int], Value],
+    ) -> Value:
+        """A vector of columns of row `j`."""
+        key = (value, j)
+        if key not in known:
+            known[key] = self._value(code, value, j, c, mask, known)
+        return known[key]
+
+    def _value(
+        self,
+        code: Code,
+        value: Value,
+        j: int,
+        c: Value,
+        mask: Value | None,
+        known: dict[tuple[Value, int], Value],
+    ) -> Value:
+        kind, op = self.plan.kind[value], value.op
+        if kind == "scalar":
+            return self.frame.scalar(code, value, self.lanes)
+        if kind == "single":
+            return self.splats[value, j]
+        if (value, j) in self.bases:
+            return load_vector(code, code.at(self.bases[value, j], c), self.lanes, mask)
+        assert op is not None
+        operands = [self.value(code, v, j, c, mask, known) for v in op.operands]
+        return self.frame.compute(code, op, operands, self.lanes)
+
+    def loop(self, inits: list[Value], body: Step) -> list[Value]:
+        """A loop over the columns: whole vectors, then the lanes of the last one."""
+        code, lanes, cols = self.block.code, self.lanes, self.frame.cols
+        zero = code.integer(0)
+        main = code(Integer, "iand", cols, code.integer(-lanes))
+        done = code.loop(zero, main, lanes, inits, lambda inner, c, carried: body(inner, c, None, carried))
+
+        def tail(inner: Code) -> list[Value]:
+            mask = inner(Mask, inner.sub(cols, main), lanes=lanes)
+            return body(inner, main, mask, done)
+
+        return code.when(code.relation("ilt", main, cols), tail, lambda inner: done)
+
+    def fetch(self, code: Code, c: Value) -> None:
+        """Ask for a share of the next block."""
+        turn, turns = self.share
+        stride = self.frame.strides[0]
+        block = code.mul(stride, code.integer(self.block.rows))
+        near = code.relation("ilt", block, code.integer(FETCH_BLOCK))
+        ahead = code(Select, near, block, code.integer(FETCH_ALONG))
+        place = code.at(self.block.addresses[0], code.add(c, ahead))
+        for j in range(turn, self.block.rows, turns):
+            code.op(Prefetch, code.at(place, code.mul(stride, code.integer(j))) if j else place)
+
+    # -- the loop that most actions share --------------------------------------------------------------------------
+
+    def joint(self) -> None:
+        block, code, frame, actions = self.block, self.block.code, self.frame, self.actions
+        rows = range(block.rows)
+        self.splats, self.bases = {}, {}
+        for op in actions.reductions:
+            self.prepare(op.operands[0])
+        for value in actions.kept:
+            self.prepare(value)
+        for output in [*actions.maps, *actions.sums]:
+            self.prepare(output.values[0])
+        for output in actions.products:
+            for value in output.values:
+                self.prepare(value)
+        states: list[State] = []
+        for op in actions.reductions:
+            for _ in rows:
+                zero = code.wide(code.number(0.0), self.lanes)
+                states.append([zero] if is_matmul(op) else start(code, reduction_of(op)[0], self.lanes))
+        maps = {
+            (o.index, j): code.at(
+                frame.outs[o.index],
+                code.mul(code.add(block.first, code.integer(j)), frame.out_strides[o.index]),
+            )
+            for o in actions.maps
+            for j in rows
+        }
+
+        def body(inner: Code, c: Value, mask: Value | None, carried: list[Value]) -> list[Value]:
+            known: dict[tuple[Value, int], Value] = {}
+            parts, made = split(carried, states)[0], []
+            if mask is None and block.rows > 1:
+                self.fetch(inner, c)
+            for n, op in enumerate(actions.reductions):
+                side = (
+                    load_vector(inner, inner.at(frame.inputs[op.operands[1].index], c), self.lanes, mask)
+                    if is_matmul(op)
+                    else None
+                )
+                for j in rows:
+                    cell = self.value(inner, op.operands[0], j, c, mask, known)
+                    made.append(self.reduce(inner, op, parts[n * block.rows + j], cell, side, mask))
+            for value in actions.kept:
+                for j in rows:
+                    cell = self.value(inner, value, j, c, mask, known)
+                    place = inner.at(self.kept_row(inner, value, j), c)
+                    store_vector(inner, cell, place, mask)
+            for output in actions.maps:
+                for j in rows:
+                    cell = self.value(inner, output.values[0], j, c, mask, known)
+                    store_vector(inner, cell, inner.at(maps[output.index, j], c), mask)
+            for output in actions.sums:
+                place = inner.at(frame.outs[output.index], c)
+                rest = inner.at(place, frame.cols)
+                state = [load_vector(inner, a, self.lanes, mask) for a in (place, rest)]
+                for j in rows:
+                    state = step(inner, "sum", state, self.value(inner, output.values[0], j, c, mask, known))
+                for v, a in zip(state, (place, rest), strict=True):
+                    store_vector(inner, v, a, mask)
+            for output in actions.products:
+                wide, single = factors(self.plan, output)
+                place = inner.at(frame.outs[output.index], c)
+                total = load_vector(inner, place, self.lanes, mask)
+                for j in rows:
+                    cell = self.value(inner, wide, j, c, mask, known)
+                    total = multiply_add(inner, cell, self.splats[single, j], total)
+                store_vector(inner, total, place, mask)
+            return flat(made)
+
+        done = split(self.loop(flat(states), body), states)[0]
+        for n, op in enumerate(actions.reductions):
+            slot = frame.slot[op.results[0]]
+            for j in rows:
+                code.op(Store, self.total(code, op, done[n * block.rows + j]), code.at(slot, code.integer(j)))
+            block.single[op.results[0]] = block.load(code, slot)
+
+    def reduce(
+        self, code: Code, op: cell_body.Op, state: State, cell: Value, side: Value | None, mask: Value | None
+    ) -> State:
+        if side is not None:
+            if mask is not None and cell.op is not None and not isinstance(cell.op, Load):
+                zero = code.wide(code.number(0.0), self.lanes)
+                cell = code(Select, mask, cell, zero)
+            return [multiply_add(code, cell, side, state[0])]
+        fn, square = reduction_of(op)
+        cell = code(Binary, "mul", cell, cell) if square else cell
+        return step(code, fn, state, neutral(code, cell_body.Output(0, "row", fn), cell, mask, self.lanes))
+
+    def total(self, code: Code, op: cell_body.Op, state: State) -> Value:
+        """The number of a row."""
+        if is_matmul(op):
+            return horizontal(code, state[0])
+        fn = reduction_of(op)[0]
+        parts = finish(code, fn, cell_body.across_lanes(code, fn, state))
+        return code(Binary, "add", *parts) if fn == "sum" else parts[0]
+
+    # -- products with several columns -----------------------------------------------------------------------------
+
+    def matmul(self, wide: Value, side: int, result: Value) -> None:
+        """The row times a side, whose columns lie one after the other: some columns at a time."""
+        block, frame = self.block, self.frame
+        rows = range(block.rows)
+        outer = block.code
+        self.done = frozenset(self.actions.kept)
+        length = frame.length_of(result)
+
+        def columns(code: Code, k: Value, count: int) -> list[Value]:
+            block.code = code
+            self.splats, self.bases = {}, {}
+            self.prepare(wide)
+            sides = [
+                code.at(frame.inputs[side], code.mul(code.add(k, code.integer(n)), frame.cols))
+                for n in range(count)
+            ]
+            zero = code.wide(code.number(0.0), self.lanes)
+
+            def body(inner: Code, c: Value, mask: Value | None, carried: list[Value]) -> list[Value]:
+                known: dict[tuple[Value, int], Value] = {}
+                factor = [load_vector(inner, inner.at(s, c), self.lanes, mask) for s in sides]
+                made = []
+                for j in rows:
+                    cell = self.value(inner, wide, j, c, mask, known)
+                    if mask is not None:
+                        cell = inner(Select, mask, cell, zero)
+                    for n in range(count):
+                        made.append(multiply_add(inner, cell, factor[n], carried[j * count + n]))
+                return made
+
+            done = self.loop([zero] * (block.rows * count), body)
+            for n in range(count):
+                place = block.kept(code, result, code.add(k, code.integer(n)))
+                for j in rows:
+                    total = horizontal(code, done[j * count + n])
+                    code.op(Store, total, code.at(place, code.integer(j)))
+            return []
+
+        self.by_columns(outer, length, 3 if self.lanes == 8 else 1, columns)
+        block.code = outer
+        self.done = frozenset()
+
+    def broad(self, output: int, wide: Value, narrow: Value) -> None:
+        """Outer products, added to a partial result with one row for each column of the narrow factor."""
+        block, frame = self.block, self.frame
+        rows = range(block.rows)
+        outer = block.code
+        self.done = frozenset(self.actions.kept)
+
+        def columns(code: Code, k: Value, count: int) -> list[Value]:
+            block.code = code
+            self.splats, self.bases = {}, {}
+            self.prepare(wide)
+            numbers = [code.add(k, code.integer(n)) for n in range(count)]
+            factor = [
+                [code.wide(self.narrow_number(code, narrow, n, j), self.lanes) for j in rows] for n in numbers
+            ]
+            places = [code.at(frame.outs[output], code.mul(n, frame.cols)) for n in numbers]
+
+            def body(inner: Code, c: Value, mask: Value | None, carried: list[Value]) -> list[Value]:
+                known: dict[tuple[Value, int], Value] = {}
+                addresses = [inner.at(p, c) for p in places]
+                totals = [load_vector(inner, a, self.lanes, mask) for a in addresses]
+                for j in rows:
+                    cell = self.value(inner, wide, j, c, mask, known)
+                    totals = [multiply_add(inner, cell, factor[n][j], t) for n, t in enumerate(totals)]
+                for total, address in zip(totals, addresses, strict=True):
+                    store_vector(inner, total, address, mask)
+                return []
+
+            self.loop([], body)
+            return []
+
+        self.by_columns(outer, frame.length_of(narrow), 2 if self.lanes == 8 else 1, columns)
+        block.code = outer
+        self.done = frozenset()
+
+    def narrow_number(self, code: Code, narrow: Value, k: Value, j: int) -> Value:
+        if narrow.op is None:
+            place = code.at(self.block.row_address(code, narrow.index, j), k)
+        else:
+            place = code.at(self.block.kept(code, narrow, k), code.integer(j))
+        return code(Load, place, types=[f64])
+
+    @staticmethod
+    def by_columns(
+        code: Code, length: Value, some: int, columns: Callable[[Code, Value, int], list[Value]]
+    ) -> None:
+        """Loops over the columns of a side: `some` at a time, then one by one."""
+        done = code.integer(0)
+        if some > 1:
+            (done,) = code.loop(
+                code.integer(0),
+                code.sub(length, code.integer(some - 1)),
+                some,
+                [done],
+                lambda inner, k, _: [*columns(inner, k, some), inner.add(k, inner.integer(some))],
+            )
+        code.loop(done, length, 1, [], lambda inner, k, _: columns(inner, k, 1))
+
+
+assert ROWS % 8 == 0

@@ -1,0 +1,163 @@
+"""A row kernel being written: what all of its loops share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sysmlc.ir.core import Builder, Op, Value
+from sysmlc.ir.dialects.dml_cell import Binary
+from sysmlc.ir.dialects.dml_scalar import Cast
+from sysmlc.ir.dialects.kernel import (
+    Field,
+    Gather,
+    Halves,
+    Iota,
+    Load,
+    Mask,
+    MultiplyAdd,
+    RowKernel,
+    Store,
+)
+from sysmlc.ir.types import Vector, f64, i1, vector
+from sysmlc.passes.cell_body import Code, State, at_width
+from sysmlc.passes.rows.lengths import WIDE, one_column
+from sysmlc.passes.rows.plan import Plan, slots
+
+ROWS = 8
+"""Rows of a block: as many accumulators stay in registers, and the partial results are updated once for all of them."""
+
+
+class RowFrame:
+    """The arguments, the plan and the addresses of a row kernel."""
+
+    def __init__(self, b: Builder, kernel: RowKernel, mask: int, lanes: int, params: Sequence[Value]) -> None:
+        self.code = Code(b.region, b.anchor, b.loc)
+        self.kernel, self.lanes = kernel, lanes
+        self.args, self.r0, self.r1, _, self.cols = params
+        roles, body = kernel.roles, kernel.body
+        self.plan = Plan(body, roles, kernel.outputs, mask)
+        lengths = self.plan.lengths
+        everything = (1 << len(roles)) - 1
+        code = self.code
+        self.inputs = [self.field("in", i) for i in range(len(roles))]
+        self.strides = [self.field("in_rs", i) for i in range(len(roles))]
+        self.outs = [self.field("out", i) for i in range(len(kernel.outputs))]
+        self.out_strides = [self.field("out_rs", i) for i in range(len(kernel.outputs))]
+        table = self.field("lengths")
+        self.length: dict[int, Value] = {
+            k: self.cols if k == WIDE else code.load_i64(table, code.integer(k)) for k in lengths.classes()
+        }
+        self.one = code.integer(1)
+        self.slot: dict[Value, Value] = {}
+        place = self.field("scratch")
+        for value, length in slots(Plan(body, roles, kernel.outputs, everything)):
+            self.slot[value] = place
+            count = self.one if length is None else self.length[length]
+            place = code.at(place, code.mul(count, code.integer(ROWS)))
+        self.scalars: dict[tuple[Value, int], Value] = {}
+        for arg, role in zip(body.args, roles, strict=True):
+            if role == "scalar":
+                number = code(Load, self.inputs[arg.index], types=[f64])
+                for width in {1, min(lanes, ROWS), lanes}:
+                    self.scalars[arg, width] = code.wide(number, width)
+
+    def field(self, member: str, index: int = 0) -> Value:
+        return self.code(Field, self.args, member=member, index=index)
+
+    def length_of(self, value: Value) -> Value:
+        """The columns of a value of this variant."""
+        found = self.plan.lengths.class_of(value)
+        return self.one if found is None or self.plan.kind[value] == "single" else self.length[found]
+
+    def compute(self, code: Code, op: Op, operands: list[Value], lanes: int) -> Value:
+        """One cellwise operation; truth values become 0/1 cells."""
+        made = at_width(code, op, operands, lanes)
+        return code(Cast, made, types=[f64]) if made.type is i1 else made
+
+    def scalar(self, code: Code, value: Value, lanes: int) -> Value:
+        """A value that is the same for all rows."""
+        found = self.scalars.get((value, lanes))
+        if found is not None:
+            return found
+        op = value.op
+        assert op is not None
+        return self.compute(code, op, [self.scalar(code, v, lanes) for v in op.operands], lanes)
+
+
+def multiply_add(code: Code, a: Value, b: Value, c: Value) -> Value:
+    return code(MultiplyAdd, a, b, c)
+
+
+def horizontal(code: Code, value: Value) -> Value:
+    """The sum of the lanes."""
+    while isinstance(value.type, Vector):
+        low, high = code.op(Halves, value).results
+        value = code(Binary, "add", low, high)
+    return value
+
+
+class Block:
+    """The rows from `first` on, `rows` of them: what is known about them while their code is written."""
+
+    def __init__(self, frame: RowFrame, code: Code, first: Value, rows: int) -> None:
+        self.frame, self.code, self.first, self.rows = frame, code, first, rows
+        self.lanes = min(frame.lanes, rows)
+        self.groups = rows // self.lanes
+        self.single: dict[Value, list[Value]] = {}
+        self.addresses: dict[int, Value] = {}
+        for arg in frame.kernel.body.args:
+            if frame.kernel.roles[arg.index] == "row":
+                offset = code.mul(first, frame.strides[arg.index])
+                self.addresses[arg.index] = code.at(frame.inputs[arg.index], offset)
+                if frame.plan.kind[arg] == "single":
+                    self.single[arg] = self.column(code, arg.index, code.integer(0))
+
+    def row_address(self, code: Code, i: int, j: int) -> Value:
+        """Where row `j` of the block begins in input `i`."""
+        if j == 0:
+            return self.addresses[i]
+        return code.at(self.addresses[i], code.mul(self.frame.strides[i], code.integer(j)))
+
+    def column(self, code: Code, i: int, c: Value) -> list[Value]:
+        """Column `c` of the block's rows of input `i`, by groups of lanes."""
+        base, stride = code.at(self.addresses[i], c), self.frame.strides[i]
+        if self.lanes == 1:
+            return [code(Load, base, types=[f64])]
+        steps = code(Iota, stride, lanes=self.lanes)
+        everything = code(Mask, code.integer(self.lanes), lanes=self.lanes)
+        made = []
+        for g in range(self.groups):
+            place = code.at(base, code.mul(stride, code.integer(g * self.lanes))) if g else base
+            made.append(code(Gather, place, steps, everything))
+        return made
+
+    def load(self, code: Code, base: Value) -> list[Value]:
+        """The groups of lanes of scratch memory at `base`."""
+        type = vector(self.lanes, f64) if self.lanes > 1 else f64
+        return [
+            code(Load, code.at(base, code.integer(g * self.lanes)) if g else base, types=[type])
+            for g in range(self.groups)
+        ]
+
+    def store(self, code: Code, values: Sequence[Value], base: Value) -> None:
+        for g, value in enumerate(values):
+            code.op(Store, value, code.at(base, code.integer(g * self.lanes)) if g else base)
+
+    def kept(self, code: Code, value: Value, k: Value) -> Value:
+        """Where column `k` of a narrow value is in scratch memory."""
+        return code.at(self.frame.slot[value], code.mul(k, code.integer(ROWS)))
+
+    def number(self, code: Code, value: Value, j: Value) -> Value:
+        """A single value of one row, as a scalar from memory."""
+        if value.op is None:
+            return code(
+                Load,
+                code.at(self.addresses[value.index], code.mul(self.frame.strides[value.index], j)),
+                types=[f64],
+            )
+        return code(Load, code.at(self.frame.slot[value], j), types=[f64])
+
+
+Compute = Callable[[Code, Value], Value]
+
+__all__ = ["ROWS", "Block", "Compute", "RowFrame", "State", "horizontal", "multiply_add", "one_column"]

@@ -1,0 +1,280 @@
+"""Grow groups of operations that one scan over the rows of a matrix can do.
+
+From the scanned matrix on, an operation joins when it needs only the current row: of the matrix, of what members made of
+it, and of other matrices with as many rows (or one); and sides that fit into the cache. Products with the transpose of a row
+value, sums of columns and full aggregates close the scan: nothing that needs their result can join. What depends on sizes that
+types do not tell becomes a condition to be checked at run time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sysmlc.ir.core import Op, Region, Value
+from sysmlc.ir.dialects.dml_cell import Aggregate, Binary, IfElse, Unary
+from sysmlc.ir.dialects.dml_matrix import MatMul
+from sysmlc.ir.types import NUMBERS, Dim, Matrix, f64, same_dim
+
+MAX_NARROW = 32
+"""Columns of a side: beyond that a product is better left to the library."""
+MAX_SIDE = 1 << 18
+"""Cells of a side that stay in the cache while rows pass by."""
+ROW_REDUCTIONS = frozenset({"sum", "sumsq", "prod", "min_of", "max_of"})
+FULL_REDUCTIONS = frozenset({"sum", "sumsq", "min_of", "max_of"})
+COLUMN_REDUCTIONS = frozenset({"sum", "sumsq"})
+
+Guard = tuple[str, Value]
+"""A condition: `narrow` (at most MAX_NARROW columns), `narrow rows`, `small` (at most MAX_SIDE cells), `rows` or `cols` (as many
+as the scanned matrix) of a value."""
+
+
+@dataclass
+class RowGroup:
+    """Operations that one scan over the rows of `main` does, in program order."""
+
+    main: Value
+    members: dict[Op, None] = field(default_factory=dict)
+    kind: dict[Value, str] = field(default_factory=dict)
+    """Of row values: wide, narrow or single."""
+    level: dict[Value, int] = field(default_factory=dict)
+    """How many reductions over columns come before a row value."""
+    sides: dict[Value, None] = field(default_factory=dict)
+    guards: dict[Guard, None] = field(default_factory=dict)
+    per_op: dict[Op, tuple[list[Guard], list[Value], list[Value]]] = field(default_factory=dict)
+    """What each member brought along: conditions, rows of other matrices, sides."""
+
+    def closes(self, op: Op) -> bool:
+        """Whether the result of a member is complete only after the last row."""
+        return product_factors(op) is not None or (isinstance(op, Aggregate) and op.dir != "row")
+
+    def reads_wide(self, op: Op) -> bool:
+        factors = product_factors(op)
+        operands = op.operands if factors is None else factors
+        return any(self.kind.get(v) == "wide" for v in operands)
+
+    @property
+    def scans(self) -> int:
+        """How often wide values would be read without the group: by each product, and by each level of cellwise operations."""
+        products = sum(isinstance(op, MatMul) for op in self.members)
+        levels = set()
+        for op in self.members:
+            if isinstance(op, MatMul) or not self.reads_wide(op):
+                continue
+            if isinstance(op, Aggregate) or self.is_output(op):
+                levels.add(max(self.level.get(v, 0) for v in op.operands))
+        fed = any(
+            self.kind.get(v) == "wide" and v is not self.main
+            for op in self.members
+            if isinstance(op, MatMul)
+            for v in product_factors(op) or op.operands[:1]
+        )
+        return products + len(levels) + fed
+
+    def is_output(self, op: Op) -> bool:
+        return any(u not in self.members for r in op.results for u in r.users())
+
+    def outputs(self) -> list[Value]:
+        """Results of members that are needed outside of the group."""
+        return [op.results[0] for op in self.members if self.is_output(op)]
+
+
+def product_factors(op: Op) -> tuple[Value, Value] | None:
+    """`(a, b)` of `t(a) %*% b`, None for other operations."""
+    if not isinstance(op, MatMul) or "r" in op.transpose:
+        return None
+    if op.transpose == "l":
+        return op.lhs, op.rhs
+    made = op.lhs.op
+    return (made.operands[0], op.rhs) if made is not None and made.name == "dml.t" else None
+
+
+def grow(region: Region, main: Value) -> RowGroup:
+    """The largest group that scans `main` in this region, without what gains nothing from it."""
+    group = RowGroup(main)
+    group.kind[main] = "wide"
+    group.level[main] = 0
+    tainted: set[Value] = set()
+    effect = False
+    for op in region:
+        if _join(group, op, tainted):
+            if group.closes(op):
+                tainted.update(op.results)
+            continue
+        reads = [v for v in _reads(op) if v is not main]
+        pure = "pure" in op.traits
+        if any(v in tainted or v in group.kind for v in reads) or (effect and not pure):
+            tainted.update(op.results)
+            effect = effect or not pure
+    _prune(group)
+    return group
+
+
+def _reads(op: Op) -> Iterable[Value]:
+    yield from op.operands
+    for region in op.regions:
+        for inner in region.walk():
+            yield from inner.operands
+
+
+def _join(group: RowGroup, op: Op, tainted: set[Value]) -> bool:
+    if op.dialect != "dml" or not (any(v in group.kind for v in op.operands) or product_factors(op)):
+        return False
+    attempt = _Attempt(group, tainted)
+    made = attempt.kind_of(op)
+    if made is None:
+        return False
+    group.members[op] = None
+    group.per_op[op] = (attempt.guards, attempt.rows, attempt.sides)
+    if not group.closes(op):
+        result = op.results[0]
+        reduces = isinstance(op, MatMul) or (isinstance(op, Aggregate) and group.kind[op.operand] != "single")
+        group.level[result] = max(group.level.get(v, 0) for v in op.operands) + reduces
+        group.kind[result] = made
+    for value in attempt.rows:
+        group.kind.setdefault(value, attempt.kinds[value])
+        group.level.setdefault(value, 0)
+    return True
+
+
+class _Attempt:
+    """Whether one operation can join, and what it takes."""
+
+    def __init__(self, group: RowGroup, tainted: set[Value]) -> None:
+        self.group, self.tainted = group, tainted
+        self.guards: list[Guard] = []
+        self.rows: list[Value] = []
+        self.sides: list[Value] = []
+        self.kinds: dict[Value, str] = {}
+
+    def kind_of(self, op: Op) -> str | None:
+        """The kind of the result (`closing` when the scan has to end first); None: it cannot join."""
+        if any(v in self.tainted for v in op.operands):
+            return None
+        factors = product_factors(op)
+        if factors is not None:
+            return self.product(op, *factors)
+        if isinstance(op, MatMul):
+            return self.matmul(op)
+        if isinstance(op, Aggregate):
+            return self.aggregate(op)
+        if isinstance(op, (Unary, Binary, IfElse)):
+            return self.cellwise(op)
+        return None
+
+    def aggregate(self, op: Aggregate) -> str | None:
+        if op.dir == "row":
+            return "single" if op.fn in ROW_REDUCTIONS else None
+        allowed = FULL_REDUCTIONS if op.dir == "full" else COLUMN_REDUCTIONS
+        return "closing" if op.fn in allowed else None
+
+    def matmul(self, op: MatMul) -> str | None:
+        left, side = op.lhs, op.rhs
+        if op.transpose not in ("", "r") or self.group.kind.get(left) != "wide" or side in self.group.kind:
+            return None
+        assert isinstance(side.type, Matrix)
+        columns: Dim = side.type.rows if op.transpose else side.type.cols
+        if columns != 1:
+            if isinstance(columns, int) and columns > MAX_NARROW:
+                return None
+            rows, cols = side.type.rows, side.type.cols
+            if isinstance(rows, int) and isinstance(cols, int):
+                if rows * cols > MAX_SIDE:
+                    return None
+            else:
+                self.guards.append(("small", side))
+            if not isinstance(columns, int):
+                self.guards.append(("narrow rows" if op.transpose else "narrow", side))
+        self.sides.append(side)
+        return "single" if columns == 1 else "narrow"
+
+    def product(self, op: Op, a: Value, b: Value) -> str | None:
+        if a is b or (a in self.tainted) or (b in self.tainted):
+            return None
+        kinds = [self.group.kind.get(v) for v in (a, b)]
+        if "wide" not in kinds or (kinds[0] == kinds[1]):
+            return None
+        other = a if kinds[1] == "wide" else b
+        if other not in self.group.kind and not self.row_of(other, "narrow", left=True):
+            return None
+        return "closing"
+
+    def cellwise(self, op: Op) -> str | None:
+        members = [self.group.kind[v] for v in op.operands if v in self.group.kind]
+        if any(v.type not in NUMBERS for v in op.operands if not isinstance(v.type, Matrix)):
+            return None
+        kind = "wide" if "wide" in members else "narrow" if "narrow" in members else "single"
+        if "wide" in members and "narrow" in members:
+            return None
+        widest = kind
+        for i, value in enumerate(op.operands):
+            if value in self.group.kind or not isinstance(value.type, Matrix):
+                continue
+            if value in self.group.sides:
+                return None
+            beside = kind if kind != "single" else "narrow"
+            # The result has the shape of the left operand.
+            if not self.row_of(value, beside, left=i == 0 or isinstance(op, IfElse)):
+                return None
+            if kind == "single":
+                widest = "narrow" if self.kinds[value] == "narrow" or widest == "narrow" else widest
+                if self.kinds[value] == "wide":
+                    return None
+        result = op.results[0].type
+        if kind == "single" and isinstance(result, Matrix) and result.cols == 1:
+            return "single"
+        return widest
+
+    def row_of(self, value: Value, beside: str, left: bool) -> bool:
+        """Whether rows of another matrix can be read along."""
+        type, main = value.type, self.group.main.type
+        assert isinstance(type, Matrix)
+        assert isinstance(main, Matrix)
+        if left and not same_dim(type.rows, main.rows):
+            if isinstance(type.rows, int) and isinstance(main.rows, int):
+                return False
+            self.guards.append(("rows", value))
+        if type.cols == 1:
+            self.kinds[value] = "single"
+        elif beside == "wide":
+            self.kinds[value] = "wide"
+            if left and not same_dim(type.cols, main.cols):
+                self.guards.append(("cols", value))
+        else:
+            if isinstance(type.cols, int) and type.cols > MAX_NARROW:
+                return False
+            self.kinds[value] = "narrow"
+            if not isinstance(type.cols, int):
+                self.guards.append(("narrow", value))
+        self.rows.append(value)
+        return True
+
+
+def _prune(group: RowGroup) -> None:
+    """Leave out what other operators do as well: cellwise results that no member needs, unless they save a scan."""
+    changed = True
+    while changed:
+        changed = False
+        for op in reversed(list(group.members)):
+            if isinstance(op, (MatMul, Aggregate)) or any(u in group.members for u in op.results[0].users()):
+                continue
+            result = op.results[0]
+            kind, first = group.kind[result], group.level[result] == 0
+            if kind == "single" or first:
+                del group.members[op]
+                changed = True
+    for op in group.members:
+        guards, _, sides = group.per_op[op]
+        group.guards.update(dict.fromkeys(guards))
+        group.sides.update(dict.fromkeys(sides))
+
+
+def candidates(region: Region) -> list[Value]:
+    """Matrices that several operations may scan: left operands of products and operands of row aggregates, in program order."""
+    found: dict[Value, None] = {}
+    for op in region:
+        if isinstance(op, MatMul) and product_factors(op) is None:
+            found[op.lhs] = None
+        elif isinstance(op, Aggregate) and op.dir == "row":
+            found[op.operand] = None
+    return [v for v in found if isinstance(v.type, Matrix) and v.type.cols != 1 and v.type.elem is f64]

@@ -1,0 +1,160 @@
+"""Loops over values with few columns: one row in each lane."""
+
+from __future__ import annotations
+
+from sysmlc.ir.core import Value
+from sysmlc.ir.dialects.dml_cell import Binary
+from sysmlc.ir.dialects.kernel import Load, Store
+from sysmlc.ir.types import f64
+from sysmlc.passes.cell_body import Code, State, finish, start, step
+from sysmlc.passes.cell_states import flat, split
+from sysmlc.passes.rows.frame import ROWS, Block
+from sysmlc.passes.rows.lengths import is_matmul, is_reduction
+from sysmlc.passes.rows.plan import Output, reduction_of
+
+
+def compute_singles(block: Block, level: int) -> None:
+    """What has one number a row and is known at this level; and outputs made of it."""
+    frame, plan, code = block.frame, block.frame.plan, block.code
+    for op in plan.ops:
+        value = op.results[0]
+        if plan.kind[value] != "single" or plan.level[value] != level or value in block.single:
+            continue
+        operands = [
+            block.single[v]
+            if plan.kind[v] == "single"
+            else [frame.scalar(code, v, block.lanes)] * block.groups
+            for v in op.operands
+        ]
+        if is_reduction(op):
+            square = reduction_of(op)[1]
+            made = [code(Binary, "mul", v, v) if square else v for v in operands[0]]
+        else:
+            made = [
+                frame.compute(code, op, [o[g] for o in operands], block.lanes) for g in range(block.groups)
+            ]
+        block.single[value] = made
+        block.store(code, made, frame.slot[value])
+    for output in plan.outputs:
+        value = output.values[0]
+        if output.kind == "product" or plan.kind[value] != "single" or plan.output_level(output) != level:
+            continue
+        if output.kind == "map":
+            block.store(code, block.single[value], code.at(frame.outs[output.index], block.first))
+        else:
+            _accumulate(block, code, output, block.single[value], code.integer(0))
+
+
+def _accumulate(block: Block, code: Code, output: Output, values: list[Value], k: Value) -> None:
+    """Fold one column of the block into a partial result, which keeps a state for each row of a block."""
+    fn = output.fn
+    base = code.at(block.frame.outs[output.index], code.mul(k, code.integer(2 * ROWS)))
+    places = [base, code.at(base, code.integer(ROWS))]
+    states = [block.load(code, p) for p in places]
+    made = [step(code, fn, [states[0][g], states[1][g]], v) for g, v in enumerate(values)]
+    for part, place in enumerate(places):
+        block.store(code, [s[part] for s in made], place)
+
+
+def narrow_loops(block: Block, level: int) -> None:
+    """For each class of narrow values, one loop over their columns."""
+    plan = block.frame.plan
+    classes = sorted({plan.lengths.class_of(v) or 0 for v, kind in plan.kind.items() if kind == "narrow"})
+    for number in classes:
+        _Narrow(block, level, number).emit()
+
+
+class _Narrow:
+    def __init__(self, block: Block, level: int, number: int) -> None:
+        self.block, self.frame, self.plan, self.level = block, block.frame, block.frame.plan, level
+        plan = self.plan
+
+        def here(value: Value) -> bool:
+            return plan.kind.get(value) == "narrow" and plan.lengths.class_of(value) == number
+
+        self.reductions = [
+            op
+            for op in plan.ops
+            if is_reduction(op) and here(op.operands[0]) and plan.level[op.operands[0]] == level
+        ]
+        self.kept = [
+            op.results[0]
+            for op in plan.ops
+            if here(v := op.results[0]) and v in plan.kept and plan.level[v] == level and not is_matmul(op)
+        ]
+        self.outputs = [
+            o
+            for o in plan.outputs
+            if o.kind != "product" and here(o.values[0]) and plan.output_level(o) == level
+        ]
+        self.length = self.frame.length[number]
+
+    def emit(self) -> None:
+        block, code = self.block, self.block.code
+        if not (self.reductions or self.kept or self.outputs):
+            return
+        states: list[State] = [
+            start(code, reduction_of(op)[0], block.lanes)
+            for op in self.reductions
+            for _ in range(block.groups)
+        ]
+
+        def body(inner: Code, k: Value, carried: list[Value]) -> list[Value]:
+            return flat(self.column(inner, k, split(carried, states)[0]))
+
+        done = split(code.loop(code.integer(0), self.length, 1, flat(states), body), states)[0]
+        for n, op in enumerate(self.reductions):
+            fn = reduction_of(op)[0]
+            made = []
+            for state in done[n * block.groups : (n + 1) * block.groups]:
+                parts = finish(code, fn, state, block.lanes)
+                made.append(code(Binary, "add", *parts) if fn == "sum" else parts[0])
+            block.single[op.results[0]] = made
+            block.store(code, made, self.frame.slot[op.results[0]])
+
+    def column(self, code: Code, k: Value, states: list[State]) -> list[State]:
+        block = self.block
+        known: dict[Value, list[Value]] = {}
+        for value in self.kept:
+            block.store(code, self.value(code, value, k, known), block.kept(code, value, k))
+        made = []
+        for n, op in enumerate(self.reductions):
+            fn, square = reduction_of(op)
+            for g, cell in enumerate(self.value(code, op.operands[0], k, known)):
+                cell = code(Binary, "mul", cell, cell) if square else cell
+                made.append(step(code, fn, states[n * block.groups + g], cell))
+        for output in self.outputs:
+            value = output.values[0]
+            if output.kind != "map":
+                _accumulate(block, code, output, self.value(code, value, k, known), k)
+                continue
+            stride = self.frame.out_strides[output.index]
+            place = code.at(self.frame.outs[output.index], code.add(code.mul(block.first, stride), k))
+            source = block.kept(code, value, k)
+            for j in range(block.rows):
+                offset = code.integer(j)
+                cell = code(Load, code.at(source, offset), types=[f64])
+                code.op(Store, cell, code.at(place, code.mul(stride, offset)))
+        return made
+
+    def value(self, code: Code, value: Value, k: Value, known: dict[Value, list[Value]]) -> list[Value]:
+        """A value in column `k`, by groups of rows."""
+        if value not in known:
+            known[value] = self._value(code, value, k, known)
+        return known[value]
+
+    def _value(self, code: Code, value: Value, k: Value, known: dict[Value, list[Value]]) -> list[Value]:
+        block, plan, op = self.block, self.plan, value.op
+        kind = plan.kind[value]
+        if kind == "scalar":
+            return [self.frame.scalar(code, value, block.lanes)] * block.groups
+        if kind == "single":
+            return block.single[value]
+        if op is None:
+            return block.column(code, value.index, k)
+        if is_matmul(op) or (value in plan.kept and plan.level[value] < self.level):
+            return block.load(code, block.kept(code, value, k))
+        operands = [self.value(code, v, k, known) for v in op.operands]
+        return [
+            self.frame.compute(code, op, [o[g] for o in operands], block.lanes) for g in range(block.groups)
+        ]

@@ -1,0 +1,46 @@
+"""Write the loops of row kernels: one `kernel.func` for each variant of a `kernel.row`.
+
+Rows are done in blocks of eight: each loop over columns keeps one accumulator for each row, what is one number a row fills the
+lanes of a vector, and partial results of closing products are updated once for the block.
+"""
+
+from __future__ import annotations
+
+from sysmlc.ir.core import Builder, Value
+from sysmlc.ir.dialects.kernel import Integer, RowKernel
+from sysmlc.passes.cell_body import Code
+from sysmlc.passes.rows.csr import CsrLoops
+from sysmlc.passes.rows.dense import DenseLoops
+from sysmlc.passes.rows.frame import ROWS, Block, RowFrame
+from sysmlc.passes.rows.narrow import compute_singles, narrow_loops
+from sysmlc.passes.rows.wide import actions_of
+
+FORM_CSR = 1
+
+
+def row_loops(b: Builder, kernel: RowKernel, key: int, lanes: int, params: list[Value]) -> None:
+    """Write the body of one variant."""
+    frame = RowFrame(b, kernel, key & 0xFFFF, lanes, params)
+    code = frame.code
+    sparse = key >> 16 == FORM_CSR
+    pointers = (frame.field("rowptr"), frame.field("colidx")) if sparse else None
+    levels = range(frame.plan.top + 1)
+    actions = [actions_of(frame.plan, level) for level in levels]
+    scans = [level for level in levels if actions[level].joint]
+
+    def block(rows: int, inner: Code, first: Value) -> list[Value]:
+        made = Block(frame, inner, first, rows)
+        for level in levels:
+            compute_singles(made, level)
+            narrow_loops(made, level)
+            if pointers is not None:
+                CsrLoops(made, actions[level], pointers).emit()
+            else:
+                share = (scans.index(level), len(scans)) if level in scans else (0, 1)
+                DenseLoops(made, level, actions[level], share).emit()
+        return []
+
+    height = code.sub(frame.r1, frame.r0)
+    middle = code.add(frame.r0, code(Integer, "iand", height, code.integer(-ROWS)))
+    code.loop(frame.r0, middle, ROWS, [], lambda inner, r, _: block(ROWS, inner, r))
+    code.loop(middle, frame.r1, 1, [], lambda inner, r, _: block(1, inner, r))
