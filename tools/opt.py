@@ -29,6 +29,7 @@ examples:
   sysmlc-opt f.ir -O2 --print-ir-after-change     follow the IR through a pipeline
   sysmlc-opt f.ir -O2 --timing --stats            where the time goes, which rules apply
   sysmlc-opt script.dml -O2 --emit=asm            lower it, too, and print machine code as text
+  sysmlc-opt script.dml -O2 --explain plan        what is fused, formats, sizes and costs, by source line
   sysmlc-opt f.ir --evaluate                      run it on the reference evaluator
   sysmlc-opt - < f.ir                             read standard input
 
@@ -83,6 +84,11 @@ def options() -> argparse.ArgumentParser:
         default="native",
         metavar="CPU",
         help="processor for --emit=llvm and asm (default: native)",
+    )
+    add(
+        "--explain",
+        choices=("plan", "rewrites"),
+        help="instead of the IR, print the plan of operators, or what was rewritten (after the passes given)",
     )
     add("--locations", action="store_true", help="print the location of every operation")
     add(
@@ -239,6 +245,10 @@ class _Run:
         verify(module)
         if given.emit in ("llvm", "asm") and not given.evaluate and not _is_lowered(module, passes):
             passes = passes + lowering()
+        if given.explain:
+            from sysmlc.tools.explain import explain_module
+
+            return explain_module(module, source.name, int(given.level or 0), given.explain, passes)
         instruments, timing = self.instruments()
         manager = PassManager(passes, given.verify_each, instruments)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from sysmlc.api import Program
     from sysmlc.codegen.cpu.compile import Compiled
     from sysmlc.ir.core import Op
+    from sysmlc.ir.passes import Pass
 
 LEVELS: Final = {
     "plan": "plan", "rewrites": "rewrites", "hops": "hops", "recompile_hops": "hops", "runtime": "runtime",
@@ -45,18 +47,21 @@ def _text_of(compiled: Compiled, level: str) -> str:
     return str(linked_module(compiled)) if level == "llvm" else linked_assembly(compiled)
 
 
-def explain_module(module: Op, name: str, level: int, what: str) -> str:
-    """The `plan` or the `rewrites` of a logical module (which is optimised in place) as text."""
+def explain_module(module: Op, name: str, level: int, what: str, passes: Sequence[Pass] | None = None) -> str:
+    """The `plan` or the `rewrites` of a logical module as text; it is optimised in place, by `passes` if given."""
+    from sysmlc.passes.pipelines import pipeline
     from sysmlc.tools.explain import plan, rewrites, text
 
+    chosen = pipeline(level) if passes is None else list(passes)
     if what == "rewrites":
-        return text.rewrites_text(rewrites.make_rewrites(module, level), name)
-    return text.plan_text(plan.make_plan(module, name, level))
+        return text.rewrites_text(rewrites.make_rewrites(module, chosen), name)
+    return text.plan_text(plan.make_plan(module, name, level, chosen))
 
 
 def write_page(module: Op, name: str, level: int, file: Path) -> None:
     """The plan of a logical module (which is optimised in place) as an HTML page."""
+    from sysmlc.passes.pipelines import pipeline
     from sysmlc.tools.explain import html, rewrites
 
-    found, made = rewrites.recorded_plan(module, name, level)
+    found, made = rewrites.recorded_plan(module, name, level, pipeline(level))
     file.write_text(html.page(made, found), encoding="utf-8")

@@ -12,7 +12,15 @@ from sysmlc.ir.source import Location, Source
 from sysmlc.tools.explain.graph import graph
 from sysmlc.tools.explain.plan import TEMPLATES, Block, Operator, Plan
 from sysmlc.tools.explain.rewrites import Rewrite
-from sysmlc.tools.explain.text import cost_text, notes, seconds_text, short_name, source_line, trips_text
+from sysmlc.tools.explain.text import (
+    cost_text,
+    notes,
+    seconds_text,
+    short_name,
+    source_line,
+    trips_text,
+    work_text,
+)
 
 _TOKEN: Final = re.compile(
     r"(?P<c>#.*)|(?P<s>\"[^\"]*\"|'[^']*')|(?P<k>\b(?:if|else|for|parfor|while|in|function|return|source|as|TRUE|FALSE)\b)"
@@ -164,7 +172,8 @@ def _operator(op: Operator, plan: Plan, slowest: float) -> str:
         bars.append((op.unfused, " without", " one by one"))
     costs = "".join(
         f"<span>{'~' if cost.assumed else ''}{seconds_text(cost.seconds)}{label}</span>"
-        f'<div class="bar{style}" title="{cost_text(cost)}" style="--w:{100 * cost.seconds * op.runs / slowest:.2f}%"></div>'
+        f'<div><div class="bar{style}" style="--w:{100 * cost.seconds * op.runs / slowest:.2f}%"></div></div>'
+        f"<span>{work_text(cost)}</span>"
         for cost, style, label in bars
     )
     said = "".join(f"<li>{escape(note)}</li>" for note in notes(op))
@@ -172,8 +181,7 @@ def _operator(op: Operator, plan: Plan, slowest: float) -> str:
         f'<div class="op" data-ops="{op.number}" style="--c:var(--{op.template});--d:{op.depth}">'
         f'<div class="head"><span class="n">#{op.number}</span><span class="t">{kind}</span>'
         f'<span class="place">{where}{runs}</span></div>{"".join(shown)}'
-        f'<div class="cost">{costs}</div>'
-        f'<div class="facts">{cost_text(op.cost)}</div>{f"<ul class=notes>{said}</ul>" if said else ""}</div>'
+        f'<div class="cost">{costs}</div>{f"<ul class=notes>{said}</ul>" if said else ""}</div>'
     )
 
 

@@ -18,7 +18,7 @@ from sysmlc.ir.source import Location
 from sysmlc.ir.types import Dim, Handle, Matrix
 from sysmlc.passes.estimate import density
 from sysmlc.passes.fusion.groups import Group, may_be_sparse
-from sysmlc.passes.pipelines import lowering, pipeline
+from sysmlc.passes.pipelines import lowering
 from sysmlc.passes.update_in_place import UpdateInPlace
 from sysmlc.tools.explain.algebra import Writer, aggregate_name
 from sysmlc.tools.explain.estimates import Estimate, estimate, parts, unfused
@@ -125,16 +125,13 @@ class Plan:
         return sum(((o.unfused or o.cost).times(o.runs) for o in self.operators), Estimate())
 
 
-def plan_passes(level: int) -> list[Pass]:
-    """The passes after which a plan is read: all choices, no kernels yet."""
-    choices = takewhile(lambda p: not p.name.startswith("lower-"), lowering())
-    return [*pipeline(level), *choices, UpdateInPlace()]
-
-
-def make_plan(module: Op, name: str, level: int, instruments: Sequence[Instrument] = ()) -> Plan:
-    """Optimise a logical module (in place) and read its plan."""
+def make_plan(
+    module: Op, name: str, level: int, passes: Sequence[Pass], instruments: Sequence[Instrument] = ()
+) -> Plan:
+    """Run `passes` (those of `level`, say) over a logical module, choose physical operators, and read the plan."""
     loops = _loops_of(module)
-    PassManager(plan_passes(level), instruments=instruments).run(module)  # type: ignore[arg-type]
+    choices = [*takewhile(lambda p: not p.name.startswith("lower-"), lowering()), UpdateInPlace()]
+    PassManager([*passes, *choices], instruments=instruments).run(module)  # type: ignore[arg-type]
     return read_plan(module, name, level, loops)
 
 
@@ -219,9 +216,9 @@ class _Reader:
         made.fused = len(parts(op)) if op.regions else 1
         made.how = self.how(op, cell)
         made.in_place = self.in_place(op)
-        loop = self.loops.get(op.loc)
-        if loop is not None and loop not in around:
-            made.hoisted = loop.line
+        left = [loop for p in made.places if (loop := self.loops.get(p)) is not None and loop not in around]
+        if left:
+            made.hoisted = left[0].line
         for i, result in enumerate(op.results):
             self.names[result] = result.name or f"#{number}" + (f".{i + 1}" if len(op.results) > 1 else "")
             self.makers[result] = [number]

@@ -11,7 +11,6 @@ from sysmlc.ir.explain import recording
 from sysmlc.ir.passes import Pass, PassManager
 from sysmlc.ir.source import Location
 from sysmlc.ir.types import Matrix
-from sysmlc.passes.pipelines import pipeline
 from sysmlc.tools.explain.algebra import Writer
 from sysmlc.tools.explain.estimates import estimate
 from sysmlc.tools.explain.plan import Plan, make_plan
@@ -64,19 +63,19 @@ class _Watch:
             self.found.append(Rewrite(self.current, rule, op.loc, before, after, *costs))
 
 
-def make_rewrites(module: Op, level: int, passes: list[Pass] | None = None) -> list[Rewrite]:
-    """Optimise a logical module (in place) and tell what was rewritten."""
+def make_rewrites(module: Op, passes: Sequence[Pass]) -> list[Rewrite]:
+    """Run passes over a logical module and tell what was rewritten."""
     watch = _Watch()
     with recording(watch.describe):
-        PassManager(pipeline(level) if passes is None else passes, instruments=[watch]).run(module)  # type: ignore[arg-type]
+        PassManager(passes, instruments=[watch]).run(module)  # type: ignore[arg-type]
     return watch.found
 
 
-def recorded_plan(module: Op, name: str, level: int) -> tuple[list[Rewrite], Plan]:
+def recorded_plan(module: Op, name: str, level: int, passes: Sequence[Pass]) -> tuple[list[Rewrite], Plan]:
     """The plan of a logical module and the rewrites on the way to it."""
     watch = _Watch()
     with recording(watch.describe):
-        plan = make_plan(module, name, level, [watch])
+        plan = make_plan(module, name, level, passes, [watch])
     return watch.found, plan
 
 

@@ -97,7 +97,13 @@ def trips_text(block: Block) -> str:
 def cost_text(cost: Estimate) -> str:
     """`1.2 MB, 3.4 Mflop, 56 us`; `~` before what rests on assumptions."""
     mark = "~" if cost.assumed else ""
-    return f"{mark}{_scaled(cost.bytes, 'B')}, {mark}{_scaled(cost.flops, 'flop')}, {mark}{seconds_text(cost.seconds)}"
+    return f"{work_text(cost)}, {mark}{seconds_text(cost.seconds)}"
+
+
+def work_text(cost: Estimate) -> str:
+    """`1.2 MB, 3.4 Mflop`"""
+    mark = "~" if cost.assumed else ""
+    return f"{mark}{_scaled(cost.bytes, 'B')}, {mark}{_scaled(cost.flops, 'flop')}"
 
 
 def _scaled(amount: float, unit: str) -> str:
