@@ -13,14 +13,21 @@ namespace {
 
 constexpr int64_t kPartialCells = 1 << 22;  // partial results of a split inner dimension: at most 32 MiB
 
-// out[0..rows) = A v, row by row.
+constexpr int64_t kAhead = 512;   // cells: 4 KiB ahead keeps one stream at full bandwidth
+constexpr int64_t kLongRow = 256;
+
+SM_INLINE void prefetch(const double* p) { __builtin_prefetch(p); }
+
+// out[0..rows) = A v, row by row: long rows one at a time, as one stream; short ones four at a time.
 SM_CLONES void rows_times_vector(const double* a, int64_t lda, int64_t rows, int64_t cols, const double* v, double* out) {
     int64_t i = 0;
-    for (; i + 4 <= rows; i += 4) {
+    for (; cols < kLongRow && i + 4 <= rows; i += 4) {
         const double *a0 = a + i * lda, *a1 = a0 + lda, *a2 = a1 + lda, *a3 = a2 + lda;
         v8 s0 = zero8(), s1 = zero8(), s2 = zero8(), s3 = zero8();
         int64_t j = 0;
         for (; j + 8 <= cols; j += 8) {
+            const double* next = a0 + 4 * j + kAhead;  // the four rows are one stretch of memory
+            prefetch(next), prefetch(next + 8), prefetch(next + 16), prefetch(next + 24);
             v8 x = load8(v + j);
             s0 += load8(a0 + j) * x;
             s1 += load8(a1 + j) * x;
@@ -40,13 +47,20 @@ SM_CLONES void rows_times_vector(const double* a, int64_t lda, int64_t rows, int
         out[i + 3] = r3;
     }
     for (; i < rows; i++) {
-        const double* a0 = a + i * lda;
-        v8 s0 = zero8();
+        const double* r = a + i * lda;
+        v8 s0 = zero8(), s1 = zero8(), s2 = zero8(), s3 = zero8();
         int64_t j = 0;
-        for (; j + 8 <= cols; j += 8) s0 += load8(a0 + j) * load8(v + j);
-        double r0 = sum8(s0);
-        for (; j < cols; j++) r0 += a0[j] * v[j];
-        out[i] = r0;
+        for (; cols >= kLongRow && j + 32 <= cols; j += 32) {
+            prefetch(r + j + kAhead), prefetch(r + j + kAhead + 8), prefetch(r + j + kAhead + 16), prefetch(r + j + kAhead + 24);
+            s0 += load8(r + j) * load8(v + j);
+            s1 += load8(r + j + 8) * load8(v + j + 8);
+            s2 += load8(r + j + 16) * load8(v + j + 16);
+            s3 += load8(r + j + 24) * load8(v + j + 24);
+        }
+        for (; j + 8 <= cols; j += 8) s0 += load8(r + j) * load8(v + j);
+        double sum = sum8((s0 + s2) + (s1 + s3));
+        for (; j < cols; j++) sum += r[j] * v[j];
+        out[i] = sum;
     }
 }
 
@@ -56,8 +70,11 @@ SM_CLONES void vector_times_rows(const double* a, int64_t lda, int64_t rows, int
     for (; i + 8 <= rows; i += 8) {
         const double* r = a + i * lda;
         double w0 = v[i], w1 = v[i + 1], w2 = v[i + 2], w3 = v[i + 3], w4 = v[i + 4], w5 = v[i + 5], w6 = v[i + 6], w7 = v[i + 7];
+        const double* next = r + (cols < kLongRow ? 8 * lda : kAhead / 4);  // the next rows, or further right in these
         int64_t j = 0;
         for (; j + 8 <= cols; j += 8) {
+#pragma GCC unroll 8
+            for (int k = 0; k < 8; k++) prefetch(next + k * lda + j);
             v8 s = load8(out + j);
             s += load8(r + j) * w0;
             s += load8(r + lda + j) * w1;
@@ -114,7 +131,8 @@ Matrix times_column(sm_ctx* ctx, const sm_matrix* a, bool ta, const double* v) {
     if (!ta) {
         Matrix r = new_dense(ctx, m, 1);
         double* out = values(r.get());
-        parallel_rows(ctx, m, a->cols, [&](int64_t r0, int64_t r1) { rows_times_vector(row(a, r0), a->cols, r1 - r0, a->cols, v + 0, out + r0); });
+        int64_t block = std::max<int64_t>((m * a->cols < (1 << 18) ? kGrain : 1 << 17) / a->cols, 4) / 4 * 4;
+        parallel_chunks(ctx, m, block, [&](int64_t r0, int64_t r1) { rows_times_vector(row(a, r0), a->cols, r1 - r0, a->cols, v, out + r0); });
         return r;
     }
     // Partial results by fixed row blocks, added in order.

@@ -5,8 +5,10 @@
 
 #pragma GCC diagnostic ignored "-Wpsabi"  // the vector helpers are always inlined: no call passes one
 
+// Chosen by the features of the processor: levels of the instruction set, not names of models, which the resolver
+// would compare exactly. Products and sums may contract to fused multiply-adds where the processor has these.
 #if defined(__x86_64__)
-#define SM_CLONES __attribute__((target_clones("default", "arch=haswell", "arch=skylake-avx512"), optimize("O3")))
+#define SM_CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4"), optimize("O3", "fp-contract=fast")))
 #else
 #define SM_CLONES
 #endif
