@@ -23,7 +23,7 @@ y = rand(rows=1000, cols=1, seed=2)
 w = matrix(0, rows=50, cols=1)
 for (i in 1:10) {
   p = 1 / (1 + exp(-(X %*% w)))
-  s = colSums(X * 3)
+  s = colSums(exp(X))
   w = w - 0.5 * (t(X) %*% (p - y)) / nrow(X) + t(s)
 }
 print(sum(w) + sum(t(X) %*% X))

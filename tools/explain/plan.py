@@ -343,7 +343,7 @@ class _Reader:
             return Format(type.format, "chosen by the compiler")
         if type.cols == 1:
             return Format("dense", "a column vector")
-        if cell is not None and not cell.drivers:
+        if cell is not None and (not cell.drivers or cell.kinds[result.index] != "map"):
             return Format("dense", "every cell is computed")
         if cell is not None:
             driver = self.name(next(v for v in cell.inputs if v in cell.drivers)) or "its driver"
