@@ -211,7 +211,8 @@ def main() -> None:
             if options.only and title not in options.only:
                 continue
             programs = {
-                level: sysmlc.compile(work.dml + "\n", outputs=["r"], optimize=level) for level in (2, 0)
+                level: sysmlc.compile(work.dml + "\n", outputs=[work.result], optimize=level)
+                for level in (2, 0)
             }
             calls: dict[str, Callable[[], Any]] = {
                 "O2": lambda p=programs[2], w=work: p.run(w.inputs)[w.result]
