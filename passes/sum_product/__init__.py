@@ -47,9 +47,9 @@ class SumProduct(Pass):
     def _optimize(self, region: Region, island: Island) -> None:
         if len(island.ops) < 2 and not _worth_alone(island.ops):
             return
-        nodes = island.build()
         model = Model()
         planner = Planner(island.graph, model, self.strict_fp)
+        nodes = island.build(lambda node: planner.form(node, True).key())
         roots = [nodes[v] for v in island.results]
         chosen = choose(planner, roots)
         if all(chosen[r] is r for r in roots):

@@ -13,7 +13,7 @@ what they share is paid once. Sums are not multiplied out lightly:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from sysmlc.passes.sum_product import polynomial as p
@@ -25,6 +25,8 @@ from sysmlc.passes.sum_product.polynomial import Polynomial, TooBig
 
 _GAIN: Final = 0.99
 """A rewrite must cost less than this share of the original."""
+_NEGLIGIBLE: Final = 1e-5
+"""Seconds that a plan may lose where matrices turn out to be tiny."""
 _LINEAR: Final = 1.1
 _SIGNED: Final = 2.0
 _SQUARED: Final = 10.0
@@ -197,7 +199,7 @@ class Planner:
         return plan
 
 
-def choose(planner: Planner, roots: list[Node], leaves: Iterable[Node] = ()) -> dict[Node, Node]:
+def choose(planner: Planner, roots: list[Node]) -> dict[Node, Node]:
     """A plan for each root, cheapest together; those that do not gain stay as they are."""
     model = planner.model
     total = model.total
@@ -247,7 +249,7 @@ def _robust(chosen: dict[Node, Node], graph: Graph, model: Model) -> dict[Node, 
     models = [Model(w) for w in worlds]
 
     def worse(pairs: Mapping[Node, Node]) -> bool:
-        return any(m.total(pairs.values()) > m.total(pairs.keys()) * 1.02 for m in models)
+        return any(m.total(pairs.values()) > m.total(pairs.keys()) * 1.02 + _NEGLIGIBLE for m in models)
 
     kept = {r: r if c is not r and worse({r: c}) else c for r, c in chosen.items()}
     return {r: r for r in kept} if worse(kept) else kept

@@ -20,7 +20,8 @@ MAX_OPERATIONS: Final = 64
 _CELL: Final = frozenset({"add", "sub", "mul", "div"})
 _MOVES: Final = frozenset({"t", "diag", "trace", "as_scalar", "as_matrix", "fill", "neg", "matmul", "tsmm"})
 _SUMS: Final = frozenset({"sum", "sumsq", "mean"})
-Congruent = Callable[[Op], object]
+Form = Callable[[Node], object]
+"""What is equal for equal expressions."""
 
 
 def in_fragment(op: Op) -> bool:
@@ -75,17 +76,16 @@ class Island:
         self.graph = Graph()
         self.ops = ops
         self.results: list[Value] = []
-        self.congruent: Congruent | None = None
-        """Gives equal keys for operations that are the same function of equal expressions."""
+        self._made: dict[Value, Node] = {}
         self._leaves: dict[object, Node] = {}
 
-    def build(self) -> dict[Value, Node]:
-        """Make the nodes; gives the node of each operation's result."""
+    def build(self, form: Form | None = None) -> dict[Value, Node]:
+        """Make the nodes; gives the node of each operation's result. `form` tells which expressions are equal."""
         inside = set(self.ops)
-        made: dict[Value, Node] = {}
+        made = self._made
         for op in self.ops:
             value = op.results[0]
-            node = self._node(op, made)
+            node = self._node(op, form)
             if node.value is None:
                 node.value = value
             made[value] = node
@@ -93,7 +93,7 @@ class Island:
                 self.results.append(value)
         return made
 
-    def node(self, value: Value) -> Node:
+    def node(self, value: Value, form: Form | None = None, depth: int = 3) -> Node:
         """The node of a value from outside the island."""
         op = value.op
         if op is None:
@@ -102,16 +102,14 @@ class Island:
             known = op.attrs["value"]
             if isinstance(known, (int, float)) and not isinstance(known, bool):
                 return self.graph.const(float(known))
-        if self.congruent is None or "pure" not in op.traits or len(op.results) != 1 or op.regions:
+        if form is None or not depth or "pure" not in op.traits or len(op.results) != 1 or op.regions:
             return self.graph.leaf(value)
-        key = self.congruent(op)
-        found = self._leaves.get(key)
-        if found is None:
-            found = self._leaves[key] = self.graph.leaf(value)
-        return found if found.value is not None and found.value.type is value.type else self.graph.leaf(value)
+        parts = tuple(form(self._made[v] if v in self._made else self.node(v, form, depth - 1)) for v in op.operands)
+        key = op.name, tuple(sorted(op.attrs.items())), parts, value.type
+        return self._leaves.setdefault(key, self.graph.leaf(value))
 
-    def _node(self, op: Op, made: dict[Value, Node]) -> Node:
-        args = tuple(made[v] if v in made else self.node(v) for v in op.operands)
+    def _node(self, op: Op, form: Form | None) -> Node:
+        args = tuple(self._made[v] if v in self._made else self.node(v, form) for v in op.operands)
         fn = op.fn
         type = op.results[0].type
         rows: Dim

@@ -145,7 +145,7 @@ def one(text: str) -> TableRule:
         "sum(X @ Y) -> sum(t(colSums(X)) * rowSums(Y))",
         "trace(X @ Y) -> sum(X * t(Y))",
         "sum((X - U @ t(V)) ^ 2) -> sum(X ^ 2) - 2 * sum((X @ V) * U) + sum((t(U) @ U) * (t(V) @ V))"
-        "   if cols(U) > 1 and cols(X) > 1 and rows(X) > 1",
+        "   if rows(U) == rows(X) and rows(V) == cols(X)",
         "(U @ t(V) - X) @ V -> U @ (t(V) @ V) - X @ V   if rows(X) == rows(U) and cols(X) == rows(V)",
         "diag(X @ Y) -> rowSums(X * t(Y))   if rows(X) > 1 and rows(X) == cols(Y)",
         "X * Y - X * rowSums(X * Y) -> X * (Y - rowSums(X * Y))   if rows(X) == rows(Y) and cols(X) == cols(Y)",
