@@ -73,7 +73,7 @@ def test_errors_show_the_line(program: Path) -> None:
     done = run(program, "-nvargs", "mode=error")
     assert (done.returncode, done.stdout) == (1, "before\n")
     assert done.stderr == (
-        "script.dml:9:5: error: row index 5 is out of range: the matrix has 3 rows\n    z = X[5,1]\n        ^\n"
+        "script.dml:9:5: error: row index 5 is out of range: the matrix has 3 rows\n  z = X[5,1]\n      ^\n"
     )
 
 
