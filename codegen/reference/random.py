@@ -146,8 +146,9 @@ def rand_matrix(
         return np.full((rows, cols), low)
     source = JavaRandom(time.time_ns() if seed == -1 else seed)
     seeds = Well1024a([source.integer() for _ in range(32)])
-    csr_bytes, dense_bytes = rows * 8 + sparsity * rows * cols * 12, rows * cols * 8
-    sparse = cols > 1 and sparsity < 0.4 and csr_bytes < dense_bytes
+    expected = int(sparsity * rows * cols)
+    bytes_ = 8 * rows + 84 * min(rows, expected) + 12 * expected - 28  # as SystemDS estimates sparse rows
+    sparse = cols > 1 and sparsity < 0.4 and bytes_ < 8 * rows * cols
     out = np.zeros((rows, cols))
     for i0 in range(0, rows, BLOCK):
         for j0 in range(0, cols, BLOCK):

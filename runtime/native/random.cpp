@@ -105,6 +105,13 @@ void draw_sparse(std::vector<Entry>& out, const Block& b, double sparsity, G& va
     }
 }
 
+// Whether SystemDS draws positions instead of cells: its estimate of the bytes of sparse rows decides.
+bool draws_sparse(int64_t rows, int64_t cols, double sparsity, int64_t expected) {
+    if (cols <= 1 || cols > INT32_MAX || sparsity >= 0.4) return false;
+    double bytes = 8.0 * double(rows) + 84.0 * double(std::min(rows, expected)) + 12.0 * double(expected) - 28;
+    return bytes < 8.0 * double(rows) * double(cols);
+}
+
 template <class Make>
 Matrix generate(sm_ctx* ctx, int64_t rows, int64_t cols, double sparsity, int64_t seed, Make&& make) {
     std::vector<Block> blocks;
@@ -115,7 +122,7 @@ Matrix generate(sm_ctx* ctx, int64_t rows, int64_t cols, double sparsity, int64_
             blocks.push_back({i, std::min(rows, i + kBlock), j, std::min(cols, j + kBlock), seeds.next_long()});
     int64_t count = static_cast<int64_t>(blocks.size());
     int64_t expected = static_cast<int64_t>(sparsity * static_cast<double>(checked_cells(rows, cols)));
-    bool sparse = cols > 1 && sparsity < 0.4 && better_csr(rows, cols, expected);
+    bool sparse = draws_sparse(rows, cols, sparsity, expected);
     if (!sparse) {
         Matrix r = new_dense(ctx, rows, cols);
         r->nnz = -1;

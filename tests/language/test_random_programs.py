@@ -1,0 +1,171 @@
+"""Random scripts do the same on the reference evaluator, in process at every level, and as executables.
+
+By hand, for a long time: `python -m tests.language.test_random_programs --first 1000 --count 5000`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from sysmlc.api import Program, Results, _type_of
+from sysmlc.codegen.cpu.compile import Options, compile_program
+from sysmlc.codegen.cpu.jit import engine
+from sysmlc.codegen.reference import ListValue, evaluate
+from sysmlc.frontends.dml.lower import compile_source
+from sysmlc.ir.core import Op
+from sysmlc.ir.source import Diagnostic, Source
+from sysmlc.runtime.bridge import Context, NativeError, value_kind
+from tests.language.random_programs import Writer, write
+
+
+def module_of(made: Writer, text: str = "") -> Op:
+    types = {name: _type_of(value_kind(value)) for name, value in made.inputs.items()}
+    return compile_source(Source("random.dml", text or made.text), {}, inputs=types, outputs=made.outputs)
+
+
+def native(made: Writer, level: int) -> tuple[Results | None, list[str], int]:
+    """What a run gives, prints, and leaves unreleased; None where the program stopped."""
+    loaded = engine().load(compile_program(module_of(made), "random", Options(level)))
+    context, printed = Context(), list[str]()
+    for name, value in made.inputs.items():
+        context.set_input(name, value)
+    context.print_to(printed.append)
+    try:
+        context.run(loaded.entry, loaded.locations, loaded.n_locations, engine().resolver)
+    except NativeError:
+        return None, printed, 0
+    return Results(context, made.outputs, loaded), printed, context.leaked()
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, ListValue):
+        return [plain(item) for item in value.items]
+    if isinstance(value, dict):
+        return [plain(item) for item in value.values()]
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value.toarray() if sparse.issparse(value) else value
+
+
+def compare(found: Any, expected: Any, exact: bool, what: str) -> None:
+    found, expected = plain(found), plain(expected)
+    if isinstance(expected, list):
+        assert len(found) == len(expected), what
+        for a, b in zip(found, expected, strict=True):
+            compare(a, b, exact, what)
+    elif isinstance(expected, np.ndarray):
+        assert found.shape == expected.shape, f"{what}: {found.shape} instead of {expected.shape}"
+        if exact:
+            np.testing.assert_array_equal(found, expected, err_msg=what)
+        else:
+            np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-8, err_msg=what)
+    else:
+        assert type(found) is type(expected), f"{what}: {found!r} instead of {expected!r}"
+        same = found == expected if exact or not isinstance(found, float) else np.isclose(found, expected, 1e-8, 1e-8)
+        assert same, f"{what}: {found!r} instead of {expected!r}"
+
+
+def check(made: Writer) -> None:
+    """One script: the reference, then native code without and with optimisation."""
+    lines: list[str] = []
+    try:
+        with np.errstate(all="ignore"):
+            expected = evaluate(module_of(made), inputs=made.inputs, output=lines.append)
+    except Diagnostic as error:
+        expected = None
+        reason = str(error)
+    for level in (0, 2):
+        found, printed, leaked = native(made, level)
+        what = f"at -O{level}"
+        if expected is None:
+            assert found is None or level == 2, f"{what}: no error, but the reference says {reason}"
+            continue
+        assert found is not None, f"{what}: an error, but the reference has none"
+        assert "".join(printed) == "".join(line + "\n" for line in lines), f"{what}: other lines are printed"
+        for name in made.outputs:
+            compare(found[name], expected[name], name not in made.approximate, f"{name} {what}")
+        assert leaked == 0, f"{what}: {leaked} objects were never released"
+
+
+@seed(20240611)
+@settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(st.randoms(use_true_random=False))
+def test_random_programs(rng: random.Random) -> None:
+    made = write(rng, statements=10)
+    try:
+        check(made)
+    except Exception as error:
+        raise AssertionError(f"{made.text}\n{made.inputs}\n{error}") from error
+
+
+@pytest.mark.parametrize("number", [3, 11])
+def test_as_executables(number: int, tmp_path: Path) -> None:
+    """Scripts whose inputs are written out, compiled to executables, print what they print in process."""
+    made = write(random.Random(number))
+    head = []
+    for name, value in made.inputs.items():
+        if value_kind(value) == "matrix":
+            cells = " ".join(str(c) for c in plain(value).ravel())
+            rows, cols = value.shape
+            head.append(f'{name} = matrix("{cells}", rows={rows}, cols={cols})')
+        else:
+            head.append(f"{name} = ifdef(${name}, {literal(value)})")
+    tail = [f'print("{name} " + sum(round({name} * 1000)))' for name in made.outputs if made.known_matrix(name)]
+    script = tmp_path / "random.dml"
+    script.write_text("\n".join(head) + "\n" + made.text + "\n".join(tail) + "\n")
+    printed = []
+    for _ in range(1):
+        command = [sys.executable, "-m", "sysmlc.tools.sysmlc", str(script), "-o", str(tmp_path / "prog")]
+        subprocess.run(command, check=True, timeout=120)
+        done = subprocess.run([str(tmp_path / "prog")], capture_output=True, text=True, timeout=60, env={})
+        assert done.returncode == 0, done.stderr
+        printed.append(done.stdout)
+    ran = subprocess.run([sys.executable, "-m", "sysmlc.tools.sysmlc", "run", str(script)], capture_output=True, text=True, timeout=60)
+    assert ran.stdout == printed[0]
+
+
+def literal(value: object) -> str:
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "/").replace('"', '\\"') + '"'
+    return str(value).upper()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--statements", type=int, default=12)
+    parser.add_argument("--out", type=Path, default=Path("."))
+    options = parser.parse_args()
+    failures = 0
+    for number in range(options.first, options.first + options.count):
+        made = write(random.Random(number), options.statements)
+        start = time.perf_counter()
+        (options.out / "last.dml").write_text(f"# {number}\n{made.text}\n# {made.inputs}\n")
+        try:
+            check(made)
+        except Exception as error:
+            failures += 1
+            text = str(error).strip().split("\n")
+            print(f"{number}: {type(error).__name__}: {' | '.join(text)[:400]}", flush=True)
+            (options.out / f"failed{number}.dml").write_text(f"{made.text}\n# {made.inputs}\n")
+        if time.perf_counter() - start > 20:
+            print(f"{number}: slow, {time.perf_counter() - start:.0f} s", flush=True)
+    print(f"{options.count} scripts, {failures} failures")
+    return min(failures, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
