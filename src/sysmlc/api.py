@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 STACK_SIZE = 32 << 20
+SPECIALISED = 4
+"""Combinations of input sizes that get code of their own, in which sizes and numbers of non-zeros are known."""
 
 PathLike = str | os.PathLike[str]
 
@@ -109,6 +111,8 @@ class Program:
         self.outputs = outputs
         self.options = options or Options()
         self._loaded: dict[object, LoadedProgram] = {}
+        self._shapes: set[object] = set()
+        self._specialise = True
         if outputs is None:
             self.outputs = _assigned(source)
 
@@ -116,11 +120,22 @@ class Program:
         """Make the code for inputs like these (values, or kinds as texts) before the first run."""
         from sysmlc.runtime.bridge import value_kind
 
-        kinds = {
-            name: v if v in _KINDS else value_kind(v) for name, v in inputs.items() if isinstance(v, str)
-        }
-        kinds |= {name: value_kind(v) for name, v in inputs.items() if not isinstance(v, str)}
+        given = {name: v for name, v in inputs.items() if isinstance(v, str) and v in _KINDS}
+        values = {name: v for name, v in inputs.items() if name not in given}
+        if "matrix" in given.values():
+            self._specialise = False  # code for any size was asked for
+        kinds = given | self._with_facts({name: value_kind(v) for name, v in values.items()}, values)
         self._load(kinds, self.args, tuple(self.outputs or ()))
+
+    def _with_facts(self, kinds: Mapping[str, str], inputs: Mapping[str, Any]) -> dict[str, str]:
+        """The kinds with the sizes of matrices, for the first few combinations; then code for any size serves the rest."""
+        exact = {n: matrix_facts(inputs[n]) if kind == "matrix" else kind for n, kind in kinds.items()}
+        combination = tuple(sorted(exact.items()))
+        known = combination in self._shapes
+        if not self._specialise or (not known and len(self._shapes) >= SPECIALISED):
+            return dict(kinds)
+        self._shapes.add(combination)
+        return exact
 
     def _load(
         self, kinds: Mapping[str, str], args: Mapping[str, str], outputs: tuple[str, ...]
@@ -151,6 +166,7 @@ class Program:
 
         inputs = inputs or {}
         kinds = {name: value_kind(value) for name, value in inputs.items()}
+        kinds = self._with_facts(kinds, inputs)
         texts = self.args | {name: argument_text(value) for name, value in (args or {}).items()}
         wanted = tuple(self.outputs or ()) if outputs is None else tuple(outputs)
         loaded = self._load(kinds, texts, wanted)
@@ -392,6 +408,18 @@ _KINDS = frozenset({"matrix", "f64", "i64", "i1", "str", "list"})
 
 
 def _type_of(kind: str) -> Any:
-    from sysmlc.ir.types import matrix, simple_type
+    from sysmlc.ir.parser import parse_type
+    from sysmlc.ir.types import matrix
 
-    return matrix() if kind == "matrix" else simple_type(kind)
+    return matrix() if kind == "matrix" else parse_type(kind)
+
+
+def matrix_facts(value: Any) -> str:
+    """The type of a matrix value as text: its size, and that it is dense or a bound of its non-zeros."""
+    shape = tuple(value.shape)
+    rows, cols = shape if len(shape) == 2 else (shape[0], 1) if len(shape) == 1 else (1, 1)
+    if not hasattr(value, "tocsr"):
+        return f"matrix<{rows}x{cols}xf64, dense>"
+    step = 1 << max(int(value.nnz).bit_length() - 3, 0)  # rounded up, so that similar data shares code
+    nnz = -(-int(value.nnz) // step) * step
+    return f"matrix<{rows}x{cols}xf64, nnz={nnz}>" if nnz < rows * cols else f"matrix<{rows}x{cols}xf64>"
