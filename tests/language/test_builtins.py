@@ -127,7 +127,7 @@ def test_against_reference(expression: str, level: int) -> None:
     module, program = programs(expression, level)
     for kind, X in X_KINDS.items():
         cells = dense(X)
-        if kind.startswith("infinite") and (level or "prod" in expression.lower()):
+        if kind.startswith("infinite") and (level or "prod" in expression.lower() or "moment" in expression):
             continue  # regrouping may turn an infinity into NaN or back; so may the order of a product
         finite = np.abs(cells[np.isfinite(cells)])
         try:
