@@ -1,7 +1,7 @@
 """Scalar arithmetic of a program as LLVM instructions, with the semantics of the language.
 
-Integers trap on overflow and on division by zero; `%/%` and `%%` floor; min and max propagate NaN; round is
-floor(x + 0.5); anything that does not stay integer is computed in f64.
+Integers trap on overflow and on division by zero; `%/%` and `%%` floor; min and max propagate NaN; anything that does
+not stay integer is computed in f64, with the rules of the cell kernels (llvm_arithmetic).
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _unary(e: Emitter, op: Op) -> str:
     if fn in _LIBM:
         return _call(e, fn, x)
     if fn == "round":
-        return _call(e, "llvm.floor.f64", e.emit(f"fadd double {x}, 0.5"))
+        return _round(e, x)
     if fn == "sign":
         one = _call(e, "llvm.copysign.f64", double_text(1.0), x)
         stays = e.emit(f"fcmp ueq double {x}, 0.0")  # 0 and NaN
@@ -191,8 +191,33 @@ def _float_binary(e: Emitter, op: Op, a: str, b: str) -> str:
         return _call(e, "llvm.pow.f64", a, b)
     if fn == "log_base":
         return e.emit(f"fdiv double {_call(e, 'llvm.log.f64', a)}, {_call(e, 'llvm.log.f64', b)}")
-    quotient = _call(e, "llvm.floor.f64", e.emit(f"fdiv double {a}, {b}"))
+    quotient = e.emit(f"fdiv double {a}, {b}")
     if fn == "intdiv":
-        return quotient
+        return _call(e, "llvm.floor.f64", quotient)
     assert fn == "mod", f"no scalar form of {op.name}"
-    return e.emit(f"fsub double {a}, {e.emit(f'fmul double {quotient}, {b}')}")
+    return _mod(e, a, b, quotient)
+
+
+def _round(e: Emitter, x: str) -> str:
+    """floor(x + 0.5) without the error of the sum; NaN becomes 0."""
+    low = _call(e, "llvm.floor.f64", x)
+    up = e.emit(f"fcmp oge double {e.emit(f'fsub double {x}, {low}')}, 0.5")
+    rounded = e.emit(f"select i1 {up}, double {e.emit(f'fadd double {low}, 1.0')}, double {low}")
+    return e.emit(f"select i1 {e.emit(f'fcmp uno double {x}, 0.0')}, double 0.0, double {rounded}")
+
+
+def _mod(e: Emitter, x: str, y: str, quotient: str) -> str:
+    """x - floor(x / y) * y; 0 where the quotient is no longer an exact integer; x or y when y is infinite."""
+    infinity = double_text(float("inf"))
+    floor = _call(e, "llvm.floor.f64", quotient)
+    plain = e.emit(f"fsub double {x}, {e.emit(f'fmul double {floor}, {y}')}")
+    size = _call(e, "llvm.fabs.f64", quotient)
+    huge = e.emit(f"fcmp oge double {size}, {double_text(2.0**53)}")
+    clamp = e.emit(f"and i1 {huge}, {e.emit(f'fcmp one double {size}, {infinity}')}")
+    clamped = e.emit(f"select i1 {clamp}, double 0.0, double {plain}")
+    endless = e.emit(f"fcmp oeq double {_call(e, 'llvm.fabs.f64', y)}, {infinity}")
+    inside = e.emit(f"fcmp one double {_call(e, 'llvm.fabs.f64', x)}, {infinity}")
+    # x / ±Inf is ±0: its floor is 0 for equal signs and -1 for different ones.
+    opposite = e.emit(f"fcmp olt double {e.emit(f'fmul double {x}, {y}')}, 0.0")
+    wrapped = e.emit(f"select i1 {opposite}, double {y}, double {x}")
+    return e.emit(f"select i1 {e.emit(f'and i1 {endless}, {inside}')}, double {wrapped}, double {clamped}")

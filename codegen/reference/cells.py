@@ -26,12 +26,19 @@ def _mod(x: Any, y: Any) -> Any:
     return np.where(np.isinf(y) & np.isfinite(x), np.where(x * y < 0, y, x), r)
 
 
-def _bits(f: Any) -> Any:
-    return lambda x, y: f(np.trunc(x).astype(np.int64), np.trunc(y).astype(np.int64)).astype(float)
+def _int64(x: Any) -> Any:
+    """Truncated, NaN as 0, and what is too big as the nearest integer there is."""
+    clear = np.where(np.isnan(x) | (np.abs(x) >= 2.0**63), 0.0, np.trunc(x)).astype(np.int64)
+    return np.where(x >= 2.0**63, np.int64(INT_MAX), np.where(x <= -(2.0**63), np.int64(-INT_MAX - 1), clear))
+
+
+def _bits(f: Any, *, shift: bool = False) -> Any:
+    return lambda x, y: f(_int64(x), _int64(y) & 63 if shift else _int64(y)).astype(float)
 
 
 def _round(x: Any) -> Any:
-    return np.where(np.isnan(x), 0.0, np.floor(x + 0.5))
+    low = np.floor(x)  # x + 0.5 would round
+    return np.where(np.isnan(x), 0.0, np.where(x - low >= 0.5, low + 1.0, low))
 
 
 _UNARY: dict[str, Any] = {
@@ -45,8 +52,8 @@ _BINARY: dict[str, Any] = {
     "intdiv": _floor_div, "min": np.minimum, "max": np.maximum, "eq": np.equal, "ne": np.not_equal, "lt": np.less,
     "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "and": lambda x, y: (x != 0) & (y != 0),
     "or": lambda x, y: (x != 0) | (y != 0), "xor": lambda x, y: (x != 0) != (y != 0), "bitand": _bits(np.bitwise_and),
-    "bitor": _bits(np.bitwise_or), "bitxor": _bits(np.bitwise_xor), "shiftl": _bits(np.left_shift),
-    "shiftr": _bits(np.right_shift), "log_base": lambda x, y: np.log(x) / np.log(y),
+    "bitor": _bits(np.bitwise_or), "bitxor": _bits(np.bitwise_xor), "shiftl": _bits(np.left_shift, shift=True),
+    "shiftr": _bits(np.right_shift, shift=True), "log_base": lambda x, y: np.log(x) / np.log(y),
 }  # fmt: skip
 
 

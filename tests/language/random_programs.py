@@ -16,7 +16,26 @@ from scipy import sparse
 Shape = tuple[int, int]
 MOST = 26
 """Bits that values may have before a remainder makes them small again."""
-EXACT_BINARY = ("+", "-", "*", "+", "-", "*", "min", "max", "<", "<=", ">", ">=", "==", "!=", "&", "|", "%%", "%/%")
+EXACT_BINARY = (
+    "+",
+    "-",
+    "*",
+    "+",
+    "-",
+    "*",
+    "min",
+    "max",
+    "<",
+    "<=",
+    ">",
+    ">=",
+    "==",
+    "!=",
+    "&",
+    "|",
+    "%%",
+    "%/%",
+)
 EXACT_UNARY = ("abs", "sign", "round", "floor", "ceil", "-", "!")
 APPROXIMATE = ("tanh", "sigmoid", "sin", "cos", "atan")
 
@@ -141,7 +160,9 @@ class Writer:
             return self.small(Expr(f"({a.text} {op} (abs({b.text}) + 1))", a.bits + 1))
         if op in ("min", "max"):
             return self.small(Expr(f"{op}({a.text}, {b.text})", max(a.bits, b.bits)))
-        return self.small(Expr(f"({a.text} {op} {b.text})", a.bits + b.bits if op == "*" else max(a.bits, b.bits) + 1))
+        return self.small(
+            Expr(f"({a.text} {op} {b.text})", a.bits + b.bits if op == "*" else max(a.bits, b.bits) + 1)
+        )
 
     def double(self, depth: int, exact: bool = True) -> Expr:
         rng = self.rng
@@ -155,11 +176,21 @@ class Writer:
         matrices = self.known("matrix", exact)
         if kind <= 3 and matrices:
             v = rng.choice(matrices)
-            return Expr(f"as.scalar({v.name}[{self.position(v.shape[0])}, {self.position(v.shape[1])}])", v.bits, v.exact)
+            return Expr(
+                f"as.scalar({v.name}[{self.position(v.shape[0])}, {self.position(v.shape[1])}])",
+                v.bits,
+                v.exact,
+            )
         if kind <= 5 and matrices:
             e, (rows, cols) = self.some_matrix(depth - 1, exact)
             fn = rng.choice(("sum", "sum", "min", "max", *(() if exact else ("mean", "sd", "var"))))
-            return self.small(Expr(f"{fn}({e.text})", e.bits + (rows * cols).bit_length(), e.exact and fn not in ("mean", "sd", "var")))
+            return self.small(
+                Expr(
+                    f"{fn}({e.text})",
+                    e.bits + (rows * cols).bit_length(),
+                    e.exact and fn not in ("mean", "sd", "var"),
+                )
+            )
         if kind == 6:
             return Expr(f"as.double({self.int_(depth - 1).text})", MOST)
         a, b = self.double(depth - 1, exact), self.double(depth - 1, exact)
@@ -237,7 +268,17 @@ class Writer:
                 v = rng.choice(here)
                 return Expr(v.name, v.bits, v.exact)
             return self.leaf(shape)
-        makers = [self.cellwise, self.cellwise, self.cellwise, self.unary, self.transposed, self.product, self.part, self.joined, self.special]
+        makers = [
+            self.cellwise,
+            self.cellwise,
+            self.cellwise,
+            self.unary,
+            self.transposed,
+            self.product,
+            self.part,
+            self.joined,
+            self.special,
+        ]
         return self.small(rng.choice(makers)(shape, depth - 1, exact))
 
     def leaf(self, shape: Shape) -> Expr:
@@ -246,7 +287,10 @@ class Writer:
         if shape[1] == 1 and rng.random() < 0.3:
             return Expr(f"seq(1, {rows})", shape[0].bit_length() + 1)
         if rng.random() < 0.2:
-            return Expr(f"round(rand(rows={rows}, cols={cols}, min=-3, max=3, sparsity={rng.choice((1, 0.3))}, seed={rng.randrange(9)}))", 3)
+            return Expr(
+                f"round(rand(rows={rows}, cols={cols}, min=-3, max=3, sparsity={rng.choice((1, 0.3))}, seed={rng.randrange(9)}))",
+                3,
+            )
         value = self.double(0) if rng.random() < 0.3 else Expr(str(rng.choice((0, 0, 1, 2, -3))), 3)
         return Expr(f"matrix({value.text}, rows={rows}, cols={cols})", value.bits)
 
@@ -276,11 +320,15 @@ class Writer:
         if not exact and rng.random() < 0.5:
             a = self.matrix(shape, depth, False)
             fn = rng.choice((*APPROXIMATE, "exp", "sqrt", "log"))
-            inner = {"exp": f"-abs({a.text})", "sqrt": f"abs({a.text})", "log": f"abs({a.text}) + 1"}.get(fn, a.text)
+            inner = {"exp": f"-abs({a.text})", "sqrt": f"abs({a.text})", "log": f"abs({a.text}) + 1"}.get(
+                fn, a.text
+            )
             return Expr(f"{fn}({inner})", a.bits if fn == "sqrt" else 6, False)
         a = self.matrix(shape, depth, True)
         fn = rng.choice(EXACT_UNARY)
-        return Expr(f"(-{a.text})" if fn == "-" else f"(!{a.text})" if fn == "!" else f"{fn}({a.text})", a.bits)
+        return Expr(
+            f"(-{a.text})" if fn == "-" else f"(!{a.text})" if fn == "!" else f"{fn}({a.text})", a.bits
+        )
 
     def transposed(self, shape: Shape, depth: int, exact: bool) -> Expr:
         a = self.matrix(shape[::-1], depth, exact)
@@ -314,10 +362,18 @@ class Writer:
         rows, cols = shape
         if rows > 1 and (cols == 1 or self.rng.random() < 0.5):
             k = self.rng.randrange(1, rows)
-            a, b, fn = self.matrix((k, cols), depth, exact), self.matrix((rows - k, cols), depth, exact), "rbind"
+            a, b, fn = (
+                self.matrix((k, cols), depth, exact),
+                self.matrix((rows - k, cols), depth, exact),
+                "rbind",
+            )
         elif cols > 1:
             k = self.rng.randrange(1, cols)
-            a, b, fn = self.matrix((rows, k), depth, exact), self.matrix((rows, cols - k), depth, exact), "cbind"
+            a, b, fn = (
+                self.matrix((rows, k), depth, exact),
+                self.matrix((rows, cols - k), depth, exact),
+                "cbind",
+            )
         else:
             return Expr(f"as.matrix({self.double(1).text})", MOST)
         return Expr(f"{fn}({a.text}, {b.text})", max(a.bits, b.bits), a.exact and b.exact)
@@ -348,10 +404,15 @@ class Writer:
             return Expr(f"diag({a.text})", a.bits, a.exact)
         if kind == 3:
             a = self.matrix(shape, depth, True)
-            return Expr(f"replace(target={a.text}, pattern={rng.choice((0, 1))}, replacement=5)", max(a.bits, 3))
+            return Expr(
+                f"replace(target={a.text}, pattern={rng.choice((0, 1))}, replacement=5)", max(a.bits, 3)
+            )
         if kind == 4:
             a = self.matrix(shape, depth, True)
-            return Expr(f"order(target={a.text}, by={rng.randrange(1, cols + 1)}, decreasing={rng.choice(('TRUE', 'FALSE'))})", a.bits)
+            return Expr(
+                f"order(target={a.text}, by={rng.randrange(1, cols + 1)}, decreasing={rng.choice(('TRUE', 'FALSE'))})",
+                a.bits,
+            )
         a = self.matrix(shape, depth, exact)
         fn = rng.choice(("cumsum", "rev", "cumsum"))
         return Expr(f"{fn}({a.text})", a.bits + rows.bit_length(), a.exact)
@@ -362,7 +423,9 @@ class Writer:
         rng = self.rng
         kind = rng.randrange(20)
         if depth > 0 and kind < 6:
-            return rng.choice((self.branch, self.branch, self.counted, self.counted, self.conditional, self.parallel))(depth - 1)
+            return rng.choice(
+                (self.branch, self.branch, self.counted, self.counted, self.conditional, self.parallel)
+            )(depth - 1)
         if kind < 8:
             return self.update()
         if kind == 8:
@@ -373,7 +436,11 @@ class Writer:
             return self.call()
         if kind == 12:
             condition = self.boolean(1).text
-            return [f'if ({condition} & n > 90) stop("never")' if rng.random() < 0.9 else f"assert({condition} | n < 90)"]
+            return [
+                f'if ({condition} & n > 90) stop("never")'
+                if rng.random() < 0.9
+                else f"assert({condition} | n < 90)"
+            ]
         return self.assign()
 
     def assign(self) -> list[str]:
@@ -398,7 +465,11 @@ class Writer:
 
     def target(self, kind: str, shape: Shape, e: Expr) -> str:
         """A variable that may take this value: a new one, or one with no other shape, type or exactness."""
-        old = [v for v in self.known(kind, False) if v.shape == shape and v.exact == e.exact and v.name not in self.fixed]
+        old = [
+            v
+            for v in self.known(kind, False)
+            if v.shape == shape and v.exact == e.exact and v.name not in self.fixed
+        ]
         if old and self.rng.random() < (0.8 if self.loops else 0.5):
             return self.rng.choice(old).name
         return self.fresh({"matrix": "M", "string": "t", "list": "L"}.get(kind, "v"))
@@ -447,7 +518,11 @@ class Writer:
         a, b = (self.some_matrix(1)[0] for _ in range(2))
         name = self.fresh("L")
         self.define(Variable(name, "list"))
-        return [f"{name} = list({a.text}, {b.text})" if rng.random() < 0.5 else f"{name} = list(a={a.text}, b={b.text})"]
+        return [
+            f"{name} = list({a.text}, {b.text})"
+            if rng.random() < 0.5
+            else f"{name} = list(a={a.text}, b={b.text})"
+        ]
 
     def body(self, depth: int) -> tuple[list[str], dict[str, Variable]]:
         """Statements in a scope; what they define is only certain inside."""
@@ -498,7 +573,13 @@ class Writer:
         rng = self.rng
         i = self.fresh("i")
         d = rng.choice(self.dims[:3])
-        heads = (f"1:{self.size(d)}", f"{self.size(d)}:1", f"seq(1, {self.size(d)}, 2)", "seq(1, n)", f"1:{rng.randrange(1, 4)}")
+        heads = (
+            f"1:{self.size(d)}",
+            f"{self.size(d)}:1",
+            f"seq(1, {self.size(d)}, 2)",
+            "seq(1, n)",
+            f"1:{rng.randrange(1, 4)}",
+        )
         lines = self.loop(depth, i)
         rows = [v for v in self.known("matrix") if v.shape[0] >= max(d, 5) and v.bits >= 4]
         if rows and rng.random() < 0.5:
@@ -512,7 +593,13 @@ class Writer:
         self.fixed.add(k)
         condition = self.boolean(1).text
         lines = self.loop(depth)
-        return [f"{k} = 0", f"while ({k} < {self.rng.randrange(1, 4)} & ({condition} | {k} < 1)) {{", f"  {k} = {k} + 1", *lines, "}"]
+        return [
+            f"{k} = 0",
+            f"while ({k} < {self.rng.randrange(1, 4)} & ({condition} | {k} < 1)) {{",
+            f"  {k} = {k} + 1",
+            *lines,
+            "}",
+        ]
 
     def parallel(self, depth: int) -> list[str]:
         v = self.rng.choice(self.known("matrix", False) or [None])  # type: ignore[list-item]
@@ -558,7 +645,10 @@ class Writer:
         types = {"matrix": "matrix[double]", "boolean": "boolean", "double": "double", "int": "int"}
         defaults = {p.name: {"double": "1.5 * 2", "int": "2", "boolean": "TRUE"}[p.kind] for p in params[1:]
                     if p.kind != "matrix" and rng.random() < 0.4}  # fmt: skip
-        head = ", ".join(f"{types[p.kind]} {p.name}" + (f" = {defaults[p.name]}" if p.name in defaults else "") for p in params)
+        head = ", ".join(
+            f"{types[p.kind]} {p.name}" + (f" = {defaults[p.name]}" if p.name in defaults else "")
+            for p in params
+        )
         tail = ", ".join(f"{types[r.kind]} {r.name}" for r in results)
         self.functions.append(Function(name, params, results, defaults))
         return [f"{name} = function({head}) return ({tail}) {{", *lines, "}"]

@@ -73,7 +73,11 @@ def compare(found: Any, expected: Any, exact: bool, what: str) -> None:
             np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-8, err_msg=what)
     else:
         assert type(found) is type(expected), f"{what}: {found!r} instead of {expected!r}"
-        same = found == expected if exact or not isinstance(found, float) else np.isclose(found, expected, 1e-8, 1e-8)
+        same = (
+            found == expected
+            if exact or not isinstance(found, float)
+            else np.isclose(found, expected, 1e-8, 1e-8)
+        )
         assert same, f"{what}: {found!r} instead of {expected!r}"
 
 
@@ -122,7 +126,9 @@ def test_as_executables(number: int, tmp_path: Path) -> None:
             head.append(f'{name} = matrix("{cells}", rows={rows}, cols={cols})')
         else:
             head.append(f"{name} = ifdef(${name}, {literal(value)})")
-    tail = [f'print("{name} " + sum(round({name} * 1000)))' for name in made.outputs if made.known_matrix(name)]
+    tail = [
+        f'print("{name} " + sum(round({name} * 1000)))' for name in made.outputs if made.known_matrix(name)
+    ]
     script = tmp_path / "random.dml"
     script.write_text("\n".join(head) + "\n" + made.text + "\n".join(tail) + "\n")
     printed = []
@@ -132,7 +138,12 @@ def test_as_executables(number: int, tmp_path: Path) -> None:
         done = subprocess.run([str(tmp_path / "prog")], capture_output=True, text=True, timeout=60, env={})
         assert done.returncode == 0, done.stderr
         printed.append(done.stdout)
-    ran = subprocess.run([sys.executable, "-m", "sysmlc.tools.sysmlc", "run", str(script)], capture_output=True, text=True, timeout=60)
+    ran = subprocess.run(
+        [sys.executable, "-m", "sysmlc.tools.sysmlc", "run", str(script)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert ran.stdout == printed[0]
 
 
