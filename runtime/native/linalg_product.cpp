@@ -156,21 +156,23 @@ struct Blocks {  // how C is cut: mb x nb cells by kb of the inner dimension
     int64_t mb, nb, kb;
 };
 
+constexpr int64_t kSide = 504;     // each block packs the whole other operand: narrower ones lose 10 % of the speed to it
+constexpr double kTaskFlops = 2e6;  // tens of microseconds
+
+// The side of an even number of about equal blocks, of at most kSide rows where these are work enough.
+int64_t side(int64_t n, double flops) {
+    int64_t least = static_cast<int64_t>(kTaskFlops / flops) + 1;
+    int64_t most = std::max(kSide, least), count = (n + 2 * most - 1) / (2 * most) * 2;
+    return std::max(((n + count - 1) / count + 3) / 4 * 4, least);
+}
+
 Blocks cut(int64_t m, int64_t n, int64_t k) {
-    // A long inner dimension over a small result: partial results. Else blocks of C, long in n (packing A is cheaper).
+    // A long inner dimension over a small result: partial results. Else blocks of whole rows of C (packing A is cheaper).
     if (k >= 16 * std::max(m, n) && k >= 4096 && m * n * 8 <= kPartialCells) return {m, n, std::max<int64_t>(2048, (k + 7) / 8)};
-    int64_t mb = m, nb = n;
-    double flops = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
-    if (flops < 4e6) return {m, n, k};
-    if (m >= n || m >= 512) {
-        mb = std::max<int64_t>(48, (m + 7) / 8);
-        if (m >= 1024) mb = std::max<int64_t>(mb, 256);
-        mb = (mb + 47) / 48 * 48;
-    } else {
-        nb = std::max<int64_t>(48, (n + 7) / 8);
-        nb = (nb + 47) / 48 * 48;
-    }
-    return {mb, nb, k};
+    double row = 2.0 * static_cast<double>(n) * static_cast<double>(k), column = 2.0 * static_cast<double>(m) * static_cast<double>(k);
+    if (row * static_cast<double>(m) < 2 * kTaskFlops) return {m, n, k};
+    if (m >= n || m >= kSide) return {side(m, row), n, k};
+    return {m, side(n, column), k};
 }
 
 }  // namespace
@@ -228,7 +230,7 @@ Matrix self_product_dense(sm_ctx* ctx, const sm_matrix* x) {
         for (int64_t t = 1; t < kt; t++)
             for (int64_t i = 0; i < n; i++) add_into(c + i * n + i, partial.data() + (t - 1) * n * n + i * n + i, n - i);
     } else {  // blocks of the upper triangle
-        int64_t nb = 256, nt = (n + nb - 1) / nb;
+        int64_t nb = side(n, 2.0 * static_cast<double>(k)), nt = (n + nb - 1) / nb;
         parallel_for(ctx, nt * (nt + 1) / 2, [&](int64_t t) {
             int64_t i = 0;
             while (t >= nt - i) t -= nt - i++;
