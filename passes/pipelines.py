@@ -11,17 +11,21 @@ ALGEBRA = "simplify,canonicalize,cse,hoist,simplify,sum-product,matmul-chain,cse
 LEVELS = (
     "",  # -O0
     FACTS,  # -O1
-    f"{FACTS},inline,infer,{ALGEBRA}",  # -O2
+    f"{FACTS},inline,infer,{ALGEBRA},fuse-outer",  # -O2
 )
 
-PROGRAM = "form-cells,fuse-cells,lower-cells,lower-outer,update-in-place,lower-program,manage-ownership,plan-memory"
+PROGRAM = "form-cells,fuse-cells,lower-cells,lower-outer,lower-rows,update-in-place,lower-program,manage-ownership,plan-memory"
 
 
-def lowering() -> list[Pass]:
+def lowering(fusion: bool = True) -> list[Pass]:
     """From the logical level to a program of kernel launches and runtime calls that owns its values."""
-    return parse_pipeline(PROGRAM)
+    return _chosen(PROGRAM, fusion)
 
 
-def pipeline(level: int) -> list[Pass]:
+def pipeline(level: int, fusion: bool = True) -> list[Pass]:
     """The passes of optimisation level 0, 1 or 2."""
-    return parse_pipeline(LEVELS[level])
+    return _chosen(LEVELS[level], fusion)
+
+
+def _chosen(passes: str, fusion: bool) -> list[Pass]:
+    return [p for p in parse_pipeline(passes) if fusion or not p.name.startswith("fuse-")]

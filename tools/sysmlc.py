@@ -56,6 +56,7 @@ options of compiling
 
 both
   -O0 -O1 -O2         optimisation level (default 2)
+  --no-fusion         run every operator on its own, to see what fusion does
   --version, --help
 """
 
@@ -83,6 +84,7 @@ class Command:
     seed: int | None = None
     threads: int | None = None
     level: int | None = None
+    fusion: bool = True
     output: str | None = None
     emit: str = "exe"
     target: str = "native"
@@ -227,6 +229,8 @@ def _option(command: Command, option: str, words: list[str]) -> None:
         command.outputs.append(_following(option, words))
     elif name in ("-O0", "-O1", "-O2"):
         command.level = int(name[2])
+    elif name == "-no-fusion":
+        command.fusion = False
     elif name == "-stats":
         command.stats = int(words.pop(0)) if words and words[0].isdigit() else 10
     elif name == "-explain":
@@ -290,7 +294,9 @@ def _program(command: Command, outputs: Sequence[str] = ()) -> Program:
         Source("<script>", command.text) if command.text is not None else read_source(str(command.script))
     )
     level = 2 if command.level is None else command.level
-    return Program(source, args=command.args, outputs=outputs, options=Options(level, command.target))
+    return Program(
+        source, args=command.args, outputs=outputs, options=Options(level, command.target, command.fusion)
+    )
 
 
 def run_script(command: Command) -> int:

@@ -32,10 +32,16 @@ class Options:
 
     level: int = 2
     target: str = "native"
+    fusion: bool = True
+    """Whether operators are fused; never at level 0."""
 
     @property
     def key(self) -> str:
-        return f"{self.level};{self.target}"
+        return f"{self.level};{self.target};{self.fuses}"
+
+    @property
+    def fuses(self) -> bool:
+        return self.fusion and self.level > 0
 
 
 @dataclass
@@ -144,7 +150,7 @@ def optimize_module(module: Module, options: Options) -> None:
     from sysmlc.ir.passes import PassManager
     from sysmlc.passes.pipelines import pipeline
 
-    PassManager(pipeline(options.level)).run(module)
+    PassManager(pipeline(options.level, options.fuses)).run(module)
 
 
 def lower_module(module: Module, options: Options) -> None:
@@ -152,7 +158,7 @@ def lower_module(module: Module, options: Options) -> None:
     from sysmlc.ir.passes import PassManager
     from sysmlc.passes.pipelines import lowering, pipeline
 
-    PassManager([*pipeline(options.level), *lowering()]).run(module)
+    PassManager([*pipeline(options.level, options.fuses), *lowering(options.fuses)]).run(module)
 
 
 def compile_program(module: Module, name: str, options: Options | None = None) -> Compiled:
