@@ -32,29 +32,48 @@ SM_INLINE v8 sums_of(const v8* s) {
 }
 
 // k >= 8: W whole vectors (W = 0: any number), and what is left in one that overlaps the last of them.
-template <int W>
+template <int W, bool Rest>
 SM_INLINE void wide_dots(const double* u, const int32_t* rows, const double* v, const int32_t* cols, int64_t count, int64_t k, double* out) {
-    const int64_t whole = W ? W : k / 8, rest = k % 8;
-    const i8 keep = lanes_from(8 - rest);
+    const int64_t whole = W ? W : k / 8;
+    const i8 keep = lanes_from(8 - k % 8);
     for (int64_t g = 0; g < count; g += 8) {
         v8 s[8];
 #pragma GCC unroll 8
         for (int e = 0; e < 8; e++) {
-            const double *a = u + rows[g + e] * k, *b = v + cols[g + e] * k;
-            const double* next = v + cols[g + e + kDotAhead - 8] * k;
-            for (int64_t w = 0; w < k; w += 8) __builtin_prefetch(next + w);
-            v8 sum = load8(a) * load8(b);
+            const double *a = u + rows[g + e] * k, *b = v + cols[g + e] * k, *next = v + cols[g + e + kDotAhead - 8] * k;
+            v8 sum = load8(a) * load8(b), other = zero8();
+            __builtin_prefetch(next);
             if (W) {
 #pragma GCC unroll 8
-                for (int64_t w = 1; w < W; w++) sum += load8(a + 8 * w) * load8(b + 8 * w);
+                for (int64_t w = 1; w < W; w++) {
+                    sum += load8(a + 8 * w) * load8(b + 8 * w);
+                    __builtin_prefetch(next + 8 * w);
+                }
             } else {
-                for (int64_t w = 1; w < whole; w++) sum += load8(a + 8 * w) * load8(b + 8 * w);
+                for (int64_t w = 1; w < whole; w++) {
+                    sum += load8(a + 8 * w) * load8(b + 8 * w);
+                    if (++w < whole) other += load8(a + 8 * w) * load8(b + 8 * w);
+                    __builtin_prefetch(next + 8 * w - 8);
+                    __builtin_prefetch(next + 8 * w);
+                }
+                sum += other;
             }
-            if (rest) sum += reinterpret_cast<v8>(reinterpret_cast<i8>(load8(a + k - 8)) & keep) * reinterpret_cast<v8>(reinterpret_cast<i8>(load8(b + k - 8)) & keep);
+            if (Rest) {
+                v8 x = reinterpret_cast<v8>(reinterpret_cast<i8>(load8(a + k - 8)) & keep);
+                v8 y = reinterpret_cast<v8>(reinterpret_cast<i8>(load8(b + k - 8)) & keep);
+                sum += x * y;
+                __builtin_prefetch(next + k - 1);
+            }
             s[e] = sum;
         }
         store8(out + g, sums_of(s));
     }
+}
+
+template <int W>
+SM_INLINE void wide_dots(const double* u, const int32_t* rows, const double* v, const int32_t* cols, int64_t count, int64_t k, double* out) {
+    if (k % 8) wide_dots<W, true>(u, rows, v, cols, count, k, out);
+    else wide_dots<W, false>(u, rows, v, cols, count, k, out);
 }
 
 template <int K>

@@ -18,7 +18,7 @@ namespace {
 constexpr int64_t kRun = 512;        // non-zeros a run has
 constexpr int64_t kTask = 1 << 15;   // non-zeros a task has at least
 constexpr int64_t kTasks = 128;
-constexpr int64_t kPanelCells = 96 << 10;  // of the right factor that stay in the cache: 768 KiB
+constexpr int64_t kPanelCells = 64 << 10;  // of the right factor that stay in the cache: 512 KiB
 constexpr int64_t kPanelTasks = 8;
 constexpr int64_t kPanelUses = 8;    // how often a task should use what it brings into the cache
 constexpr int64_t kColumnTasks = 8;  // tasks that each keep sums for all columns
@@ -32,6 +32,14 @@ struct Sampled {
     std::vector<double> head[SM_MAX_OUT];          // for each task, what it adds to a row that an earlier one began
     Matrix out[SM_MAX_OUT];
 
+    // Asks for a row of the left factors.
+    void prefetch_left(int64_t r) const {
+        for (int i = 0; i < l.products; i++) {
+            const OuterInput& x = l.in[i];
+            if (x.kind != OuterInput::kProduct || x.u.strided) continue;
+            for (int64_t c = 0; c < x.inner; c += 8) __builtin_prefetch(x.u.at(r) + c);
+        }
+    }
     int64_t bound(int64_t t) const { return d->nnz * t / n_tasks; }
     int64_t row_of(int64_t p) const { return std::upper_bound(d->rowptr, d->rowptr + d->rows + 1, p) - d->rowptr - 1; }
 };
@@ -92,6 +100,7 @@ int64_t Task::gather_run() {
             limit += s.panel_cols;
             row = begin;
         }
+        s.prefetch_left(std::min(row + 6, d->rows - 1));
         int64_t q = cursor[size_t(row - begin)], stop = std::min({last, d->rowptr[row + 1], q + kRun - count});
         for (; q < stop && d->colidx[q] < limit; q++, count++) {
             rows[count] = int32_t(row);
