@@ -37,12 +37,13 @@ SM_CLONES void csr_rows_times_vector(const int64_t* rp, const int32_t* ci, const
     for (int64_t i = r0; i < r1; i++) {
         int64_t p = rp[i], end = rp[i + 1];
         double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-        for (; p + 4 <= end; p += 4) {
-            s0 += val[p] * v[ci[p]];
-            s1 += val[p + 1] * v[ci[p + 1]];
-            s2 += val[p + 2] * v[ci[p + 2]];
-            s3 += val[p + 3] * v[ci[p + 3]];
-        }
+        if (end - p >= 16)  // short rows are over before four sums pay
+            for (; p + 4 <= end; p += 4) {
+                s0 += val[p] * v[ci[p]];
+                s1 += val[p + 1] * v[ci[p + 1]];
+                s2 += val[p + 2] * v[ci[p + 2]];
+                s3 += val[p + 3] * v[ci[p + 3]];
+            }
         for (; p < end; p++) s0 += val[p] * v[ci[p]];
         out[i] = (s0 + s2) + (s1 + s3);
     }
@@ -128,6 +129,27 @@ SM_CLONES void add_into(double* out, const double* x, int64_t n) {
     for (int64_t i = 0; i < n; i++) out[i] += x[i];
 }
 
+constexpr int64_t kLanes = 8, kPacked = 512;
+
+// Rows [0, lanes) of A, columns [k0, k1), column by column; absent rows are zeros.
+void pack_columns(const sm_matrix* a, int64_t i0, int64_t lanes, int64_t k0, int64_t k1, double* out) {
+    for (int64_t l = 0; l < lanes; l++) {
+        const double* x = row(a, i0 + l);
+        for (int64_t k = k0; k < k1; k++) out[(k - k0) * kLanes + l] = x[k];
+    }
+}
+
+// acc[c][lane] += A[lane, k] * B[k, c] for the packed columns k of A.
+SM_CLONES void add_products(const int64_t* rp, const int32_t* ci, const double* val, const double* packed, double* acc, int64_t k0, int64_t k1) {
+    for (int64_t k = k0; k < k1; k++) {
+        v8 x = load8(packed + (k - k0) * kLanes);
+        for (int64_t p = rp[k]; p < rp[k + 1]; p++) {
+            double* o = acc + int64_t(ci[p]) * kLanes;
+            store8(o, load8(o) + x * val[p]);
+        }
+    }
+}
+
 constexpr int64_t kPartialCells = 1 << 22;
 
 // Sum over fixed row blocks of f(block begin, block end, partial result); results of `cells` cells.
@@ -173,83 +195,120 @@ Matrix product_csr_transposed_dense(sm_ctx* ctx, sm_matrix* a, const sm_matrix* 
     });
 }
 
+// Eight rows of A at a time share one pass over B. Few rows: B is cut too, and partial results are added in order.
 Matrix product_dense_csr(sm_ctx* ctx, const sm_matrix* a, const sm_matrix* b) {
-    int64_t n = b->cols;
-    Matrix r = new_dense_zero(ctx, a->rows, n);
-    r->nnz = -1;
-    parallel_rows(ctx, a->rows, std::max<int64_t>(n, b->nnz), [&](int64_t r0, int64_t r1) {
-        for (int64_t i = r0; i < r1; i++) {
-            double* o = row(r.get(), i);
-            const double* x = row(a, i);
-            for (int64_t k = 0; k < a->cols; k++)
-                for (int64_t p = b->rowptr[k]; p < b->rowptr[k + 1]; p++) o[b->colidx[p]] += x[k] * values(b)[p];
+    int64_t n = b->cols, bands = (a->rows + kLanes - 1) / kLanes;
+    int64_t cuts = bands >= 8 ? 1 : std::clamp<int64_t>(b->nnz >> 16, 1, 8);
+    Matrix r = new_dense(ctx, a->rows, n);
+    std::vector<std::unique_ptr<double[]>> partial(static_cast<size_t>(bands * cuts));
+    parallel_for(ctx, bands * cuts, [&](int64_t t) {
+        int64_t i0 = t / cuts * kLanes, lanes = std::min(kLanes, a->rows - i0), cut = t % cuts;
+        auto bound = [&](int64_t c) { return c == cuts ? b->rows : std::lower_bound(b->rowptr, b->rowptr + b->rows, b->nnz * c / cuts) - b->rowptr; };
+        int64_t end = bound(cut + 1);
+        std::unique_ptr<double[]> acc(new double[static_cast<size_t>(n * kLanes)]());
+        double packed[kPacked * kLanes] = {0};
+        for (int64_t k = cut ? bound(cut) : 0; k < end; k += kPacked) {
+            int64_t k1 = std::min(end, k + kPacked);
+            pack_columns(a, i0, lanes, k, k1, packed);
+            add_products(b->rowptr, b->colidx, values(b), packed, acc.get(), k, k1);
         }
+        partial[static_cast<size_t>(t)] = std::move(acc);
+        if (cuts > 1) return;
+        for (int64_t l = 0; l < lanes; l++)
+            for (int64_t c = 0; c < n; c++) row(r.get(), i0 + l)[c] = partial[static_cast<size_t>(t)][static_cast<size_t>(c * kLanes + l)];
+        partial[static_cast<size_t>(t)].reset();
     });
+    for (int64_t i = 0; cuts > 1 && i < a->rows; i++)
+        for (int64_t c = 0; c < n; c++) {
+            double sum = 0;
+            for (int64_t cut = 0; cut < cuts; cut++) sum += partial[static_cast<size_t>(i / kLanes * cuts + cut)][static_cast<size_t>(c * kLanes + i % kLanes)];
+            row(r.get(), i)[c] = sum;
+        }
     return r;
 }
 
+namespace {
+
+// Row by row (Gustavson): a dense accumulator, and a bit for each of its cells in use, which also puts columns in order.
+struct RowAccumulator {
+    explicit RowAccumulator(int64_t n) : sums(new double[static_cast<size_t>(n)]), used(static_cast<size_t>(n + 63) / 64) {}
+    void add(int32_t c, double x) {
+        uint64_t bit = uint64_t(1) << (c & 63), &word = used[static_cast<size_t>(c >> 6)];
+        sums[static_cast<size_t>(c)] = word & bit ? sums[static_cast<size_t>(c)] + x : x;
+        if (!word) words.push_back(c >> 6);
+        word |= bit;
+    }
+    // Appends the row's cells that are not zero; returns their number.
+    int64_t drain(int32_t* cols, double* vals) {
+        int64_t count = 0;
+        auto take = [&](size_t w) {
+            for (uint64_t bits = used[w]; bits; bits &= bits - 1) {
+                auto c = static_cast<int32_t>(w * 64) + __builtin_ctzll(bits);
+                if (sums[static_cast<size_t>(c)] == 0.0) continue;
+                cols[count] = c;
+                vals[count++] = sums[static_cast<size_t>(c)];
+            }
+            used[w] = 0;
+        };
+        if (words.size() * 8 > used.size()) {
+            for (size_t w = 0; w < used.size(); w++) take(w);
+        } else {
+            std::sort(words.begin(), words.end());
+            for (int32_t w : words) take(static_cast<size_t>(w));
+        }
+        words.clear();
+        return count;
+    }
+    std::unique_ptr<double[]> sums;
+    std::vector<uint64_t> used;
+    std::vector<int32_t> words;  // those of `used` that are not 0
+};
+
+}  // namespace
+
 Matrix product_csr_csr(sm_ctx* ctx, const sm_matrix* a, const sm_matrix* b) {
-    // Gustavson: a dense accumulator row for each block; blocks collect their rows, then are put together.
-    struct Part {
-        std::vector<int64_t> counts;
-        std::vector<int32_t> cols;
-        std::vector<double> vals;
+    struct Part {  // of the result: the rows of one block
+        std::unique_ptr<int32_t[]> cols;
+        std::unique_ptr<double[]> vals;
+        int64_t count = 0, offset = 0;
     };
     int64_t n = b->cols;
     RowBlocks blocks(a, std::max<int64_t>(1, b->nnz / std::max<int64_t>(1, b->rows)) * 4);
     std::vector<Part> parts(static_cast<size_t>(blocks.n));
+    std::vector<int64_t> counts(static_cast<size_t>(a->rows));
     parallel_for(ctx, blocks.n, [&](int64_t t) {
         Part& part = parts[static_cast<size_t>(t)];
-        std::unique_ptr<double[]> acc(new double[static_cast<size_t>(std::max<int64_t>(n, 1))]);
-        std::vector<int64_t> seen(static_cast<size_t>(n), -1);
-        std::vector<int32_t> cols;
+        int64_t most = 0;
         for (int64_t i = blocks.bounds[t]; i < blocks.bounds[t + 1]; i++) {
-            cols.clear();
+            int64_t products = 0;
+            for (int64_t p = a->rowptr[i]; p < a->rowptr[i + 1]; p++) products += b->rowptr[a->colidx[p] + 1] - b->rowptr[a->colidx[p]];
+            most += std::min(products, n);
+        }
+        part.cols.reset(new int32_t[static_cast<size_t>(most)]);
+        part.vals.reset(new double[static_cast<size_t>(most)]);
+        RowAccumulator acc(n);
+        for (int64_t i = blocks.bounds[t]; i < blocks.bounds[t + 1]; i++) {
             for (int64_t p = a->rowptr[i]; p < a->rowptr[i + 1]; p++) {
                 int64_t k = a->colidx[p];
                 double x = values(a)[p];
-                for (int64_t q = b->rowptr[k]; q < b->rowptr[k + 1]; q++) {
-                    int32_t c = b->colidx[q];
-                    if (seen[static_cast<size_t>(c)] != i) {
-                        seen[static_cast<size_t>(c)] = i;
-                        acc[static_cast<size_t>(c)] = x * values(b)[q];
-                        cols.push_back(c);
-                    } else {
-                        acc[static_cast<size_t>(c)] += x * values(b)[q];
-                    }
-                }
+                for (int64_t q = b->rowptr[k]; q < b->rowptr[k + 1]; q++) acc.add(b->colidx[q], x * values(b)[q]);
             }
-            if (static_cast<int64_t>(cols.size()) * 8 > n) {  // a full row: reading it in order beats sorting
-                cols.clear();
-                for (int64_t c = 0; c < n; c++)
-                    if (seen[static_cast<size_t>(c)] == i) cols.push_back(static_cast<int32_t>(c));
-            } else {
-                std::sort(cols.begin(), cols.end());
-            }
-            int64_t count = 0;
-            for (int32_t c : cols)
-                if (acc[static_cast<size_t>(c)] != 0.0) {
-                    part.cols.push_back(c);
-                    part.vals.push_back(acc[static_cast<size_t>(c)]);
-                    count++;
-                }
-            part.counts.push_back(count);
+            int64_t count = acc.drain(part.cols.get() + part.count, part.vals.get() + part.count);
+            part.count += counts[static_cast<size_t>(i)] = count;
         }
     });
     int64_t nnz = 0;
-    for (const Part& part : parts) nnz += static_cast<int64_t>(part.vals.size());
-    Matrix r = new_csr(ctx, a->rows, n, nnz);
-    std::vector<int64_t> offsets;
-    int64_t at = 0, i = 0;
-    for (const Part& part : parts) {
-        offsets.push_back(at);
-        for (int64_t count : part.counts) r->rowptr[++i] = at += count;
+    for (Part& part : parts) {
+        part.offset = nnz;
+        nnz += part.count;
     }
+    Matrix r = new_csr(ctx, a->rows, n, nnz);
+    for (int64_t i = 0; i < a->rows; i++) r->rowptr[i + 1] = r->rowptr[i] + counts[static_cast<size_t>(i)];
     parallel_for(ctx, blocks.n, [&](int64_t t) {
-        const Part& part = parts[static_cast<size_t>(t)];
-        if (part.vals.empty()) return;
-        std::memcpy(values(r.get()) + offsets[static_cast<size_t>(t)], part.vals.data(), part.vals.size() * sizeof(double));
-        std::memcpy(r->colidx + offsets[static_cast<size_t>(t)], part.cols.data(), part.cols.size() * sizeof(int32_t));
+        Part& part = parts[static_cast<size_t>(t)];
+        if (part.count == 0) return;
+        std::memcpy(values(r.get()) + part.offset, part.vals.get(), static_cast<size_t>(part.count) * sizeof(double));
+        std::memcpy(r->colidx + part.offset, part.cols.get(), static_cast<size_t>(part.count) * sizeof(int32_t));
     });
     return finish(ctx, std::move(r));
 }
