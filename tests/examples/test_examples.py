@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,4 +53,13 @@ def test_runs_in_process_and_as_an_executable(name: str, data: Path, tmp_path: P
     arguments = EXAMPLES[name].arguments(data, folders["aot"])
     executable = run([str(tmp_path / "program"), "-nvargs", *arguments], tmp_path, {})
     check(name, data, folders["aot"])
-    assert executable == in_process
+    assert_close(executable, in_process)
+
+
+def assert_close(a: str, b: str) -> None:
+    """The same texts, with numbers that differ by rounding: in process more sizes are known, and other plans are chosen."""
+    number = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
+    assert number.sub("#", a) == number.sub("#", b)
+    assert [float(n) for n in number.findall(a)] == pytest.approx(
+        [float(n) for n in number.findall(b)], rel=1e-6, abs=1e-9
+    )
