@@ -37,10 +37,12 @@ _PLACES: Final = ("mul", "div", "matmul", "tsmm", "sum", "sumsq", "trace", "diag
 class Planner:
     """Finds candidate plans for the nodes of an island."""
 
-    def __init__(self, graph: Graph, model: Model, strict: bool) -> None:
+    def __init__(self, graph: Graph, model: Model, strict: bool, finite: bool = False) -> None:
         self.graph = graph
         self.model = model
         self.strict = strict
+        self.finite = finite
+        """Whether cells may be taken to be finite: then `X - X` is zero."""
         self.sums = Sums(Contraction(graph, model))
         self._best: dict[Node, Node] = {}
         self._candidates: dict[Node, list[Node]] = {}
@@ -55,6 +57,8 @@ class Planner:
         if found is None:
             try:
                 found = self._form(node, distribute)
+                if found.vanished and not self.finite:
+                    found = self._atom(node)
             except TooBig:
                 found = self._atom(node)
             self._forms[key] = found

@@ -104,7 +104,9 @@ class Island:
                 return self.graph.const(float(known))
         if form is None or not depth or "pure" not in op.traits or len(op.results) != 1 or op.regions:
             return self.graph.leaf(value)
-        parts = tuple(form(self._made[v] if v in self._made else self.node(v, form, depth - 1)) for v in op.operands)
+        parts = tuple(
+            form(self._made[v] if v in self._made else self.node(v, form, depth - 1)) for v in op.operands
+        )
         key = op.name, tuple(sorted(op.attrs.items())), parts, value.type
         return self._leaves.setdefault(key, self.graph.leaf(value))
 

@@ -48,10 +48,11 @@ class TooBig(Exception):
 class Polynomial:
     """A sum of monomials with coefficients, and the shape of what it stands for.
 
-    `squared`: a product of two sums was multiplied out, where large terms may cancel.
+    `squared`: a product of two sums was multiplied out, where large terms may cancel. `vanished`: cells were subtracted from
+    themselves or multiplied by zero, which gives NaN where they are infinite.
     """
 
-    __slots__ = ("cols", "rows", "scalar", "squared", "terms")
+    __slots__ = ("cols", "rows", "scalar", "squared", "terms", "vanished")
 
     def __init__(
         self,
@@ -68,6 +69,7 @@ class Polynomial:
         self.cols = cols
         self.scalar = scalar
         self.squared = squared
+        self.vanished = False
 
     @property
     def constant(self) -> float | None:
@@ -82,7 +84,13 @@ class Polynomial:
 
     def scaled(self, factor: float) -> Polynomial:
         terms = {m: c * factor for m, c in self.terms.items()} if factor else {}
-        return Polynomial(terms, self.rows, self.cols, self.scalar, self.squared)
+        made = Polynomial(terms, self.rows, self.cols, self.scalar, self.squared)
+        made.vanished = not factor and self.has_cells()
+        return made
+
+    def has_cells(self) -> bool:
+        """Whether there is a term that is no aggregate."""
+        return any(m.factors and not m.bound for m in self.terms)
 
     def shaped(self, rows: Dim, cols: Dim, scalar: bool) -> Polynomial:
         """The same sum, broadcast to another shape."""
@@ -102,13 +110,18 @@ def number(value: float, rows: Dim = 1, cols: Dim = 1, scalar: bool = True) -> P
 def add(a: Polynomial, b: Polynomial, sign: float = 1.0) -> Polynomial:
     """The sum in the shape of `a`."""
     terms = dict(a.terms)
+    vanished = False
     for m, c in b.terms.items():
-        merged = terms.get(m, 0.0) + sign * c
+        before = terms.get(m, 0.0)
+        merged = before + sign * c
+        vanished |= before * sign * c < 0 and not m.bound and m != ONE
         if merged:
             terms[m] = merged
         else:
             del terms[m]
-    return Polynomial(terms, a.rows, a.cols, a.scalar, a.squared or b.squared)
+    made = Polynomial(terms, a.rows, a.cols, a.scalar, a.squared or b.squared)
+    made.vanished = vanished
+    return made
 
 
 def multiply(
@@ -135,7 +148,9 @@ def multiply(
                 dims[99] = contract
             _accumulate(terms, factors, dims, c * d)
     both = len(a.terms) > 1 and len(b.terms) > 1
-    return Polynomial(terms, rows, cols, scalar, a.squared or b.squared or both)
+    made = Polynomial(terms, rows, cols, scalar, a.squared or b.squared or both)
+    made.vanished = not terms and (a.has_cells() or b.has_cells())
+    return made
 
 
 def inverse(a: Polynomial) -> Polynomial | None:

@@ -111,7 +111,7 @@ def _both_sides(
         return None
     island = Island([op for op in region if in_fragment(op)])
     nodes = island.build()
-    planner = Planner(island.graph, Model(), strict=False)
+    planner = Planner(island.graph, Model(), strict=False, finite=True)
     forms = []
     for value in (left, replaced):
         node = nodes.get(value)
