@@ -84,5 +84,4 @@ def zero_makers(region: OuterRegion) -> list[int]:
     """The matrix arguments of the region whose zeros make every output zero."""
     count = len(region.products)
     others = region.operands[2 * count : count + len(region.body.args)]
-    matrices = [True] * count + [isinstance(v.type, Matrix) for v in others]
-    return [i for i, zeros in enumerate(zeros_through(region.body, count, matrices)) if all(zeros)]
+    return [i for i, zeros in enumerate(zeros_through(region.body, others), count) if all(zeros)]

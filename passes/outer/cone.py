@@ -105,10 +105,8 @@ class Cone:
         ops = sorted([*self.ops.values(), *self.companions.values()], key=self.places.__getitem__)
         products, inputs = list(self.seeds), self.inputs(ops)
         body = make_body(products, inputs, ops, list(self.ops))
-        matrices = [True] * len(products) + [isinstance(v.type, Matrix) for v in inputs]
         found: dict[Value, set[Value]] = {v: set() for v in self.ops}
-        zeros = zeros_through(body, len(products), matrices)[len(products) :]
-        for value, makes_zero in zip(inputs, zeros, strict=True):
+        for value, makes_zero in zip(inputs, zeros_through(body, inputs), strict=True):
             for result, zero in zip(self.ops, makes_zero, strict=True):
                 if zero and _is_matrix(value):
                     found[result].add(value)

@@ -160,6 +160,8 @@ const double* Task::input(int i, int64_t p, int64_t count, double* buffer) {
             }
             for (int64_t g = 0, r = -1, q = 0, end = 0; g < count; g++) {
                 if (rows[g] != r) r = rows[g], q = m->rowptr[r], end = m->rowptr[r + 1];
+                int64_t same = panels ? at[g] : p + g;  // often the structure is the driver's
+                if (same >= q && same < end && m->colidx[same] == cols[g]) q = same;
                 if (q < end && m->colidx[q] < cols[g]) q = std::lower_bound(m->colidx + q, m->colidx + end, cols[g]) - m->colidx;
                 buffer[g] = q < end && m->colidx[q] == cols[g] ? values(m)[q] : 0.0;
             }
