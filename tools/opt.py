@@ -88,7 +88,7 @@ def options() -> argparse.ArgumentParser:
     add(
         "--explain",
         choices=("plan", "rewrites"),
-        help="instead of the IR, print the plan of operators, or what was rewritten (after the passes given)",
+        help="instead of the IR print the plan of operators, or each rewrite of the passes given",
     )
     add("--locations", action="store_true", help="print the location of every operation")
     add(
@@ -248,7 +248,8 @@ class _Run:
         if given.explain:
             from sysmlc.tools.explain import explain_module
 
-            return explain_module(module, source.name, int(given.level or 0), given.explain, passes)
+            level, fusion = int(given.level or 0), given.level != "0"
+            return explain_module(module, source.name, level, given.explain, passes, fusion=fusion)
         instruments, timing = self.instruments()
         manager = PassManager(passes, given.verify_each, instruments)
         try:

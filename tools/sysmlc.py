@@ -335,12 +335,12 @@ def run_script(command: Command) -> int:
 
 
 def _explain(program: Program, level: str, page: str | None) -> None:
-    from sysmlc.tools.explain import explain, write_page
+    from sysmlc.tools.explain import explain, plan_page
 
     if page is None:
         print(explain(program, level).rstrip("\n"))
     else:
-        write_page(program.module(), program.source.name, program.options.level, Path(page))
+        _write_text(Path(page), plan_page(program))
 
 
 def compile_script(command: Command) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -27,7 +26,11 @@ def explain(program: Program, level: str, *, runtime_args: bool = False) -> str:
 
     module: Any = program.module(runtime_args=runtime_args)
     if level in ("plan", "rewrites"):
-        return explain_module(module, program.source.name, program.options.level, level)
+        from sysmlc.passes.pipelines import pipeline
+
+        options = program.options
+        passes = pipeline(options.level, options.fuses)
+        return explain_module(module, program.source.name, options.level, level, passes, fusion=options.fuses)
     if level == "dml":
         return to_text(module)
     parameters = script_parameters(module)
@@ -47,21 +50,24 @@ def _text_of(compiled: Compiled, level: str) -> str:
     return str(linked_module(compiled)) if level == "llvm" else linked_assembly(compiled)
 
 
-def explain_module(module: Op, name: str, level: int, what: str, passes: Sequence[Pass] | None = None) -> str:
-    """The `plan` or the `rewrites` of a logical module as text; it is optimised in place, by `passes` if given."""
-    from sysmlc.passes.pipelines import pipeline
+def explain_module(
+    module: Op, name: str, level: int, what: str, passes: Sequence[Pass], *, fusion: bool = True
+) -> str:
+    """The `plan` or the `rewrites` of a logical module as text, after `passes` have run over it in place."""
     from sysmlc.tools.explain import plan, rewrites, text
 
-    chosen = pipeline(level) if passes is None else list(passes)
     if what == "rewrites":
-        return text.rewrites_text(rewrites.make_rewrites(module, chosen), name)
-    return text.plan_text(plan.make_plan(module, name, level, chosen))
+        return text.rewrites_text(rewrites.make_rewrites(module, passes), name)
+    return text.plan_text(plan.make_plan(module, name, level, passes, fusion=fusion))
 
 
-def write_page(module: Op, name: str, level: int, file: Path) -> None:
-    """The plan of a logical module (which is optimised in place) as an HTML page."""
+def plan_page(program: Program) -> str:
+    """The plan of a program as an HTML page."""
     from sysmlc.passes.pipelines import pipeline
     from sysmlc.tools.explain import html, rewrites
 
-    found, made = rewrites.recorded_plan(module, name, level, pipeline(level))
-    file.write_text(html.page(made, found), encoding="utf-8")
+    module: Any = program.module()
+    name, options = program.source.name, program.options
+    passes = pipeline(options.level, options.fuses)
+    found, plan = rewrites.recorded_plan(module, name, options.level, passes, fusion=options.fuses)
+    return html.page(plan, found)

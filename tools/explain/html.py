@@ -10,7 +10,8 @@ from typing import Final
 
 from sysmlc.ir.source import Location, Source
 from sysmlc.tools.explain.graph import graph
-from sysmlc.tools.explain.plan import TEMPLATES, Block, Operator, Plan
+from sysmlc.tools.explain.plan import Block, Operator, Plan
+from sysmlc.tools.explain.reasons import TEMPLATES
 from sysmlc.tools.explain.rewrites import Rewrite
 from sysmlc.tools.explain.text import (
     cost_text,

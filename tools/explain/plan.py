@@ -16,40 +16,18 @@ from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.passes import Instrument, Pass, PassManager
 from sysmlc.ir.source import Location
 from sysmlc.ir.types import Dim, Handle, Matrix
-from sysmlc.passes.estimate import density
-from sysmlc.passes.fusion.groups import Group, may_be_sparse
+from sysmlc.passes.fusion.groups import Group
 from sysmlc.passes.pipelines import lowering
 from sysmlc.passes.update_in_place import UpdateInPlace
 from sysmlc.tools.explain.algebra import Writer, aggregate_name
 from sysmlc.tools.explain.estimates import Estimate, estimate, parts, unfused
+from sysmlc.tools.explain.reasons import Format, format_of, how_it_runs, template_of
 
 LOOPS: Final = ("scf.for", "scf.parfor", "scf.while")
-TEMPLATES: Final = {
-    "cell": "cell by cell", "row": "row by row", "outer": "at the cells of a product", "product": "matrix product",
-    "solver": "LAPACK", "index": "parts of matrices", "create": "new matrix", "file": "file", "library": "library",
-}  # fmt: skip
-"""The kinds of operators, and what they do."""
 UNKNOWN_TRIPS: Final = 10
 """How often a loop is taken to run when that is not known."""
 
-_KINDS: Final = {
-    **dict.fromkeys(("matmul", "tsmm"), "product"),
-    **dict.fromkeys(("solve", "inv", "cholesky", "qr", "lu", "svd", "eigen", "det"), "solver"),
-    **dict.fromkeys(
-        ("index", "left_index", "get_cell", "set_cell", "cbind", "rbind", "as_matrix", "as_scalar"), "index"
-    ),
-    **dict.fromkeys(("rand", "fill", "seq", "sample", "matrix_of_text"), "create"),
-    **dict.fromkeys(("read_matrix", "write_matrix"), "file"),
-}
 _FREE: Final = frozenset({"nrow", "ncol", "length", "undefined", "input", "output", "require_defined"})
-
-
-@dataclass(frozen=True)
-class Format:
-    """How a result is stored, and why."""
-
-    name: str
-    why: str
 
 
 @dataclass(eq=False)
@@ -126,11 +104,17 @@ class Plan:
 
 
 def make_plan(
-    module: Op, name: str, level: int, passes: Sequence[Pass], instruments: Sequence[Instrument] = ()
+    module: Op,
+    name: str,
+    level: int,
+    passes: Sequence[Pass],
+    instruments: Sequence[Instrument] = (),
+    *,
+    fusion: bool = True,
 ) -> Plan:
     """Run `passes` (those of `level`, say) over a logical module, choose physical operators, and read the plan."""
     loops = _loops_of(module)
-    choices = [*takewhile(lambda p: not p.name.startswith("lower-"), lowering()), UpdateInPlace()]
+    choices = [*takewhile(lambda p: not p.name.startswith("lower-"), lowering(fusion)), UpdateInPlace()]
     PassManager([*passes, *choices], instruments=instruments).run(module)  # type: ignore[arg-type]
     return read_plan(module, name, level, loops)
 
@@ -214,7 +198,7 @@ class _Reader:
         made.reads = sorted({n for v in op.operands for n in self.makers.get(v, [])})
         made.cost, made.unfused = estimate(op), unfused(op)
         made.fused = len(parts(op)) if op.regions else 1
-        made.how = self.how(op, cell)
+        made.how = how_it_runs(op, cell, self.shown)
         made.in_place = self.in_place(op)
         left = [loop for p in made.places if (loop := self.loops.get(p)) is not None and loop not in around]
         if left:
@@ -230,7 +214,7 @@ class _Reader:
         self.plan.items.append(made)
 
     def output(self, op: Op, result: Value, expression: str, cell: Group | None) -> Output:
-        format = self.format(op, result, cell) if isinstance(result.type, Matrix) else None
+        format = format_of(op, result, cell, self.shown) if isinstance(result.type, Matrix) else None
         return Output(self.names[result], expression, result.type.text, size_text(result), format, [result])
 
     # -- expressions ----------------------------------------------------------------------------------------------
@@ -246,6 +230,9 @@ class _Reader:
         if op.name == "core.constant":
             return None
         return value.name or (None if op.dialect == "dml" and not op.regions else "·")
+
+    def shown(self, value: Value) -> str:
+        return self.name(value) or "·"
 
     def expressions(self, op: Op) -> list[str]:
         """What each result of an operator is, in DML."""
@@ -272,61 +259,29 @@ class _Reader:
         closing = [self.name(v) or "·" for v in operands[len(arguments) :]]
         outputs = op.attrs["outputs"]
         assert isinstance(outputs, tuple)
-        shown = []
+        texts = []
         for kind, value, result in zip(outputs, body.terminator.operands, op.results, strict=True):
             writer = Writer(known.get)
             if kind == "product":
-                shown.append(writer.text(value))
+                texts.append(writer.text(value))
             elif kind == "right":
-                shown.append(f"{writer.text(value, 6)} %*% {closing.pop(0)}")
+                texts.append(f"{writer.text(value, 6)} %*% {closing.pop(0)}")
             elif kind == "left":
-                shown.append(f"t({writer.text(value)}) %*% {closing.pop(0)}")
+                texts.append(f"t({writer.text(value)}) %*% {closing.pop(0)}")
             elif kind == "map":
-                shown.append(writer.text(value))
+                texts.append(writer.text(value))
                 # What follows can say it by its name.
                 if value.op is not None and value.op.name != "core.constant":
                     known[value] = self.names[result]
             else:
                 dir, _, fn = str(kind).partition(":")
                 names = {"min": "min_of", "max": "max_of"}
-                shown.append(f"{aggregate_name(names.get(fn, fn), dir)}({writer.text(value)})")
-        return shown
+                texts.append(f"{aggregate_name(names.get(fn, fn), dir)}({writer.text(value)})")
+        return texts
 
     def factor(self, value: Value, turned: str, flag: str) -> str:
         name = self.name(value) or "·"
         return f"t({name})" if flag in turned else name
-
-    # -- why --------------------------------------------------------------------------------------------------------
-
-    def how(self, op: Op, cell: Group | None) -> str:
-        """What decides how the operator runs."""
-        if cell is not None:
-            drivers = [self.name(v) or "·" for v in cell.inputs if v in cell.drivers]
-            if drivers:
-                return f"sparse-safe in {', '.join(drivers)}: where it is CSR, only its non-zeros are visited"
-            return ""
-        if op.name == "fused.row":
-            return "one scan of the rows, in blocks that stay in the cache"
-        if op.name == "fused.outer":
-            return "the product is never formed; a sparse input whose zeros decide drives the scan, else tiles do"
-        if op.fn in ("matmul", "tsmm"):
-            known = [may_be_sparse(v) for v in op.operands]
-            vector = any(
-                isinstance(v.type, Matrix) and 1 in (v.type.rows, v.type.cols) for v in op.operands[:2]
-            )
-            dense = (
-                "own kernel, one pass"
-                if vector and op.fn == "matmul"
-                else "BLAS (dgemm)"
-                if op.fn == "matmul"
-                else "BLAS (dsyrk)"
-            )
-            return (
-                f"dense: {dense}" if not any(known) else f"dense: {dense}; sparse: row by row over non-zeros"
-            )
-        if template_of(op) == "solver":
-            return "LAPACK, operands made dense"
-        return ""
 
     def in_place(self, op: Op) -> list[str]:
         """The operands whose memory a result may take over."""
@@ -334,37 +289,6 @@ class _Reader:
         assert isinstance(reuse, tuple)
         taken = [int(i) for i in reuse] if op.dialect == "fused" else list(op.consumes)  # type: ignore[arg-type]
         return [self.name(op.operands[i]) or "·" for i in taken if isinstance(op.operands[i].type, Matrix)]
-
-    def format(self, op: Op, result: Value, cell: Group | None) -> Format:
-        """The format of a result."""
-        type = result.type
-        assert isinstance(type, Matrix)
-        if type.format is not None:
-            return Format(type.format, "chosen by the compiler")
-        if type.cols == 1:
-            return Format("dense", "a column vector")
-        if cell is not None and (not cell.drivers or cell.kinds[result.index] != "map"):
-            return Format("dense", "every cell is computed")
-        if cell is not None:
-            driver = self.name(next(v for v in cell.inputs if v in cell.drivers)) or "its driver"
-            return Format(f"as {driver}", f"its non-zeros are among those of {driver}")
-        if not may_be_sparse(result):
-            return Format("dense", "made full")
-        if op.fn == "fill":
-            return Format("dense", "made to be filled" if constant(op.operands[0]) == 0 else "made full")
-        share = constant(op.operands[4]) if op.fn == "rand" else density(type)
-        if not isinstance(share, (int, float)):
-            share = 1.0
-        if share < 0.4:
-            return Format("CSR", f"at most {100 * share:.2g} % of its cells are not 0, counted at run time")
-        return Format("dense or CSR", "decided at run time by counting non-zeros")
-
-
-def template_of(op: Op) -> str:
-    """The kind of an operator."""
-    if op.dialect == "fused":
-        return op.fn if op.fn in TEMPLATES else "library"
-    return _KINDS.get(op.fn, "library")
 
 
 def size_text(value: Value) -> str:

@@ -71,11 +71,13 @@ def make_rewrites(module: Op, passes: Sequence[Pass]) -> list[Rewrite]:
     return watch.found
 
 
-def recorded_plan(module: Op, name: str, level: int, passes: Sequence[Pass]) -> tuple[list[Rewrite], Plan]:
+def recorded_plan(
+    module: Op, name: str, level: int, passes: Sequence[Pass], *, fusion: bool = True
+) -> tuple[list[Rewrite], Plan]:
     """The plan of a logical module and the rewrites on the way to it."""
     watch = _Watch()
     with recording(watch.describe):
-        plan = make_plan(module, name, level, passes, [watch])
+        plan = make_plan(module, name, level, passes, [watch], fusion=fusion)
     return watch.found, plan
 
 
@@ -108,7 +110,7 @@ def _text(values: Sequence[Value], stop: set[Value]) -> str:
 
     def name(value: Value) -> str | None:
         op = value.op
-        if op is not None and (op in inside or op.name == "core.constant") and value not in stop:
+        if op is not None and (op.name == "core.constant" or (op in inside and value not in stop)):
             return None
         if value.name:
             return value.name

@@ -7,7 +7,8 @@ from typing import Final
 
 from sysmlc.ir.source import Location
 from sysmlc.tools.explain.estimates import Estimate
-from sysmlc.tools.explain.plan import TEMPLATES, UNKNOWN_TRIPS, Block, Operator, Plan
+from sysmlc.tools.explain.plan import UNKNOWN_TRIPS, Block, Operator, Plan
+from sysmlc.tools.explain.reasons import TEMPLATES
 from sysmlc.tools.explain.rewrites import Rewrite
 
 _WIDTH: Final = 96
