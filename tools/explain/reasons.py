@@ -57,20 +57,14 @@ def how_it_runs(op: Op, cell: Group | None, name: Name) -> str:
     if op.name == "fused.row":
         return "one scan of the rows, in blocks that stay in the cache"
     if op.name == "fused.outer":
-        drivers = ", ".join(name(v) for v in outer_drivers(op))
-        sampled = f"only at the non-zeros of {drivers} where it is CSR, else " if drivers else ""
+        sparse = ", ".join(name(v) for v in outer_drivers(op))
+        sampled = f"only at the non-zeros of {sparse} where it is CSR, else " if sparse else ""
         return f"the product is never formed: computed {sampled}tile by tile"
     if op.fn in ("matmul", "tsmm"):
-        known = [may_be_sparse(v) for v in op.operands]
-        vector = any(isinstance(v.type, Matrix) and 1 in (v.type.rows, v.type.cols) for v in op.operands[:2])
-        dense = (
-            "own kernel, one pass"
-            if vector and op.fn == "matmul"
-            else "BLAS (dgemm)"
-            if op.fn == "matmul"
-            else "BLAS (dsyrk)"
-        )
-        return f"dense: {dense}" if not any(known) else f"dense: {dense}; sparse: row by row over non-zeros"
+        vector = op.fn == "matmul" and any(1 in (v.type.rows, v.type.cols) for v in op.operands)
+        dense = "own kernel, one pass" if vector else f"BLAS ({'dgemm' if op.fn == 'matmul' else 'dsyrk'})"
+        sparse = any(may_be_sparse(v) for v in op.operands)
+        return f"dense: {dense}; sparse: row by row over non-zeros" if sparse else f"dense: {dense}"
     if template_of(op) == "solver":
         return "LAPACK, operands made dense"
     return ""
