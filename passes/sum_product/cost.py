@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from sysmlc.ir.core import Value
+from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.types import Dim
 from sysmlc.passes.estimate import density, product_cost, product_density
 from sysmlc.passes.sum_product.nodes import AGGREGATES, CELL, Node
@@ -21,6 +23,15 @@ _OPERATION: Final = 1e-6
 _SCALAR: Final = 2e-9
 _BANDWIDTH: Final = 10e9
 _FLOPS: Final = 50e9
+
+
+def _expected(value: Value) -> float:
+    """The share of non-zeros to expect of a generated matrix, which is no bound."""
+    op = value.op
+    if op is None or op.name != "dml.rand":
+        return 1.0
+    known = constant(op.operands[4])
+    return min(1.0, max(0.0, float(known))) if isinstance(known, (int, float)) else 1.0
 
 
 class Model:
@@ -63,7 +74,7 @@ class Model:
     def _estimate(self, node: Node) -> float:
         kind, args = node.kind, node.args
         if kind == "leaf":
-            return density(node.value.type) if node.value is not None else 1.0
+            return 1.0 if node.value is None else min(density(node.value.type), _expected(node.value))
         if kind in ("neg", "t", "max"):
             return self.density(args[0])
         if kind == "pow":

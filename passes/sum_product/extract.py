@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from sysmlc.passes.estimate import density
 from sysmlc.passes.sum_product import polynomial as p
 from sysmlc.passes.sum_product.contraction import Contraction
 from sysmlc.passes.sum_product.cost import Model
@@ -80,7 +81,7 @@ class Planner:
         if kind == "const":
             return p.number(node.constant or 0.0)
         if kind not in _PLACES:
-            empty = kind == "leaf" and not scalar and self.model.density(node) == 0
+            empty = kind == "leaf" and not scalar and node.value is not None and density(node.value.type) == 0
             return p.number(0.0, rows, cols, False) if empty else self._atom(node)
         if kind in ("add", "sub"):
             a, b = (self.form(x, distribute) for x in args)
