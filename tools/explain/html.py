@@ -24,7 +24,7 @@ from sysmlc.tools.explain.text import (
 )
 
 _TOKEN: Final = re.compile(
-    r"(?P<c>#.*)|(?P<s>\"[^\"]*\"|'[^']*')|(?P<k>\b(?:if|else|for|parfor|while|in|function|return|source|as|TRUE|FALSE)\b)"
+    r"(?P<c>#.*)|(?P<s>\"[^\"]*\"|'[^']*')|(?P<k>\b(?:if|else|for|parfor|while|in|function|return|source|as(?=\s)|TRUE|FALSE)\b)"
 )
 
 
@@ -110,20 +110,21 @@ def _sources(plan: Plan) -> str:
     for name in sorted(sources, key=lambda n: n != plan.name):
         parts.append(f"<h2>{escape(name)}</h2>")
         text = sources[name].text.rstrip("\n").split("\n")
-        parts += [_line(n, code, lines.get((name, n), []), slowest) for n, code in enumerate(text, 1)]
+        parts += [_line(name, n, code, lines.get((name, n), []), slowest) for n, code in enumerate(text, 1)]
     return "\n".join(parts)
 
 
-def _line(number: int, code: str, operators: list[Operator], slowest: float) -> str:
+def _line(file: str, number: int, code: str, operators: list[Operator], slowest: float) -> str:
     shown = _TOKEN.sub(_coloured, escape(code, quote=False))
+    here = f'data-at="{escape(file)}:{number}"'
     if not operators:
-        return f'<div class="l"><i>{number}</i><b></b><span>{shown}</span></div>'
-    here = [o for o in operators if o.loc.line == number] or operators
-    heaviest = max(here, key=lambda o: o.cost.seconds * o.runs)
-    share = min(1.0, sum(o.cost.seconds * o.runs for o in here) / slowest)
+        return f'<div class="l" {here}><i>{number}</i><b></b><span>{shown}</span></div>'
+    own = [o for o in operators if o.loc.line == number] or operators
+    heaviest = max(own, key=lambda o: o.cost.seconds * o.runs)
+    share = min(1.0, sum(o.cost.seconds * o.runs for o in own) / slowest)
     numbers = " ".join(str(o.number) for o in operators)
     return (
-        f'<div class="l has" data-ops="{numbers}" style="--c:var(--{heaviest.template});--w:{2 + 38 * share:.0f}px">'
+        f'<div class="l has" {here} data-ops="{numbers}" style="--c:var(--{heaviest.template});--w:{2 + 38 * share:.0f}px">'
         f"<i>{number}</i><b></b><span>{shown}</span></div>"
     )
 
@@ -196,7 +197,7 @@ def _rewrite(one: Rewrite) -> str:
     )
     where = f"{escape(short_name(one.loc))}:{one.loc.line}" if one.loc.line > 0 else ""
     return (
-        f'<div class="step"><div class="rule">{where} · {escape(one.pass_name)}: <code>{escape(one.rule)}</code></div>'
+        f'<div class="step" data-at="{escape(one.loc.source.name)}:{one.loc.line}"><div class="rule">{where} · {escape(one.pass_name)}: <code>{escape(one.rule)}</code></div>'
         f"<table>{rows}</table></div>"
     )
 

@@ -16,6 +16,17 @@ function select(numbers, from) {
 for (const e of all("[data-ops]")) {
   e.addEventListener("click", () => select(new Set(e.dataset.ops.split(" ")), e));
 }
+for (const step of all(".step")) {
+  step.addEventListener("click", () => {
+    all(".on:not(nav *):not(section)").forEach((e) => e.classList.remove("on"));
+    const line = [...all(".l")].find((e) => e.dataset.at === step.dataset.at);
+    step.classList.add("on");
+    if (line) {
+      line.classList.add("on");
+      line.scrollIntoView({ block: "center", behavior: "smooth" });
+    }
+  });
+}
 for (const button of all("nav button")) {
   button.addEventListener("click", () => {
     for (const e of all("nav button, section")) e.classList.toggle("on", e.dataset.tab === button.dataset.tab);
