@@ -66,7 +66,11 @@ class Cone:
     def __post_init__(self) -> None:
         for i, op in enumerate(self.region):
             self.places[op] = i
-            if isinstance(op, MatMul) and _may_be_outer(op):
+            if (
+                isinstance(op, MatMul)
+                and not any(self._reaches(v) for v in op.operands)
+                and _may_be_outer(op)
+            ):
                 self.seeds[op.result] = op
             elif isinstance(op, (Unary, Binary, IfElse)) and any(v in self for v in op.operands):
                 self.ops[op.result] = op
@@ -187,8 +191,8 @@ class Cone:
         assert isinstance(factor.type, Matrix)
         width = factor.type.rows if factor_transposed == left else factor.type.cols
         if (
-            self._made_inside(factor)
-            or self._depends(factor)
+            factor in self.companions
+            or self._reaches(factor)
             or (isinstance(width, int) and width > WIDEST_CLOSING)
         ):
             return None
@@ -206,10 +210,9 @@ class Cone:
             flipped=True,
         )
 
-    def _depends(self, value: Value) -> bool:
-        """Whether a value is a transpose of something in the cone."""
-        op = value.op
-        return isinstance(op, Transpose) and op.operand in self
+    def _reaches(self, value: Value) -> bool:
+        """Whether a value is in the cone, or a transpose of something that is."""
+        return value in self or (isinstance(value.op, Transpose) and value.op.operand in self)
 
 
 def simple(value: Value) -> float | None:
@@ -260,13 +263,16 @@ def _may_be_outer(op: MatMul) -> bool:
     rows, cols, inner = dims(op)
     if rows == 1 or cols == 1 or (isinstance(rows, int) and isinstance(cols, int) and rows * cols < SMALL):
         return False
-    if isinstance(rows, int) and isinstance(cols, int):
-        return True
-    return (
-        "r" in op.transpose
-        or isinstance(op.rhs.op, Transpose)
-        or (isinstance(inner, int) and inner <= SKINNY)
-    )
+    if isinstance(inner, int):
+        return inner <= SKINNY or (isinstance(rows, int) and isinstance(cols, int))
+    if _is_own_size(rows) or _is_own_size(cols):
+        return False
+    return "r" in op.transpose or isinstance(op.rhs.op, Transpose) or _is_own_size(inner)
+
+
+def _is_own_size(dim: Dim) -> bool:
+    """Whether `infer` named the size after a scalar, like a number of factors, and not after a matrix of data."""
+    return isinstance(dim, str) and dim.startswith("n")
 
 
 def _worth_sampling(op: Op, drivers: frozenset[Value]) -> bool:
