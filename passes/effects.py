@@ -13,7 +13,8 @@ from sysmlc.ir.types import Dim, Matrix, Scalar, box, i64, same_dim, string
 
 SILENT: Final = frozenset({"dml.read_matrix", "dml.read_scalar", "dml.time"})
 """Operations that are not pure, but need not happen when nobody looks at the result."""
-_STRUCTURE: Final = frozenset({"scf.if", "scf.for", "scf.parfor", "scf.while", "core.yield", "core.return"})
+_STRUCTURE: Final = frozenset({"scf.if", "scf.for", "scf.parfor", "core.yield", "core.return"})
+"""Of loops only those that count: a `while` may run without end, and then what follows it must not happen."""
 
 
 def is_unneeded_when_unused(op: Op) -> bool:

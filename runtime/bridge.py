@@ -30,12 +30,19 @@ def _forget(number: int) -> None:
 
 
 class NativeError(Exception):
-    """A program stopped with an error. The text is complete: place, message, source line, caret."""
+    """A program stopped with an error. The text is complete: place, message, source line, caret.
 
-    def __init__(self, message: str, rendered: str, location: int) -> None:
+    `message` is the bare message; `file`, `line` and `column` (1-based; 0: unknown) say where in the script it happened.
+    """
+
+    def __init__(self, message: str, rendered: str) -> None:
         super().__init__(rendered.rstrip("\n"))
         self.message = message
-        self.location = location
+        place, _, _ = rendered.rpartition(f": error: {message}") if message else ("", "", "")
+        file, line, column = [*place.rsplit(":", 2), "", "", ""][:3]
+        self.file = file
+        self.line = int(line) if line.isdecimal() else 0
+        self.column = int(column) if column.isdecimal() else 0
 
 
 class Arg(ctypes.Structure):
@@ -73,7 +80,7 @@ class Context:
     def error(self) -> NativeError:
         lib, ctx = self._lib, self._ctx
         message = _text(lib.sm_error_message(ctx))
-        return NativeError(message, _text(lib.sm_error_render(ctx)), lib.sm_error_loc(ctx))
+        return NativeError(message, _text(lib.sm_error_render(ctx)))
 
     def leaked(self) -> int:
         """How many objects the last program that ended well had not released; anything but 0 is a defect."""

@@ -7,7 +7,8 @@ a `Frame`, so nothing else ties them together.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -16,16 +17,19 @@ from sysmlc.frontends.dml import ast
 from sysmlc.frontends.dml.flow import Flow
 from sysmlc.frontends.dml.types import NUMERIC, Literal, convert, describe, is_scalar, type_of
 from sysmlc.ir.core import Builder, Op, Region, Value
-from sysmlc.ir.dialects.core import Constant
+from sysmlc.ir.dialects.core import Constant, Yield
 from sysmlc.ir.dialects.dml_scalar import Cast, RequireDefined, Undefined
+from sysmlc.ir.dialects.scf import If
 from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.source import Diagnostic, Note
-from sysmlc.ir.types import Matrix, Type, box, f64, i1, i64, list_, string
+from sysmlc.ir.types import Matrix, Type, box, f64, i1, i64, list_, matrix, string
 
 if TYPE_CHECKING:
     from sysmlc.frontends.dml.names import Unit
     from sysmlc.frontends.dml.session import Session
 
+_OPERATION: Final = re.compile(r"^'\w+\.(\w+)'")
+_MATRIX: Final = re.compile(r"matrix<([^>]*?)xf64[^>]*>")
 CONSTANTS: Final = {"Inf": math.inf, "NaN": math.nan, "pi": math.pi}
 
 
@@ -73,6 +77,8 @@ class Frame:
         """Whether the path being lowered has come to a stop()."""
         self.workdir = "."
         """Where setwd() has led to: relative paths start there."""
+        self.branches = 0
+        """How many branches around this place may not be taken."""
         self.predicate = ""
         """The statement whose condition is being lowered, if any."""
         self.carried: dict[ast.Node, dict[str, Type]] = {}
@@ -93,8 +99,38 @@ class Frame:
         if node is not self._node:
             builder.loc = node.loc
             self._node = node
-        op: Op = cls.new(*operands, loc=builder.loc, **attrs)
+        try:
+            op: Op = cls.new(*operands, loc=builder.loc, **attrs)
+        except Diagnostic as error:
+            if not self.branches:
+                raise _as_written(node, error) from None
+            op = self._unsized(node, cls, operands, attrs, error)
         return builder.insert(op)
+
+    def _unsized(
+        self, node: ast.Node, cls: Any, operands: Sequence[Any], attrs: dict[str, Any], error: Diagnostic
+    ) -> Op:
+        """The operation as if nothing were known of the sizes of its operands: in a branch that may be there to avoid
+        just this error, it is one only when it is reached."""
+        try:
+            made: Op = cls.new(*[self._hidden(node, value) for value in operands], loc=node.loc, **attrs)
+        except Diagnostic:
+            raise _as_written(node, error) from None
+        return made
+
+    def _hidden(self, node: ast.Node, value: Any) -> Any:
+        """The same value through a branch that is always taken, which has no size and is no constant."""
+        if isinstance(value, list | tuple):
+            return [self._hidden(node, one) for one in value]
+        if not isinstance(value, Value) or not (isinstance(value.type, Matrix) or value.type is i64):
+            return value
+        type = matrix() if isinstance(value.type, Matrix) else i64
+        regions = [Region(), Region()]
+        for region in regions:
+            with self.inside(region):
+                self.op(node, Yield, [value])
+        taken = self.constant(node, True)
+        return self.op(node, If, taken, types=[type], regions=regions).result
 
     def constant(self, node: ast.Node, value: Literal) -> Value:
         """A constant of the type that `value` has."""
@@ -250,6 +286,13 @@ class Frame:
             return self.scalar(node, i1, f"the condition of '{statement}'")
         finally:
             self.predicate = outer
+
+
+def _as_written(node: ast.Node, error: Diagnostic) -> Diagnostic:
+    """An error of an operation in the words of the script: its operator or function, and sizes instead of types."""
+    name = getattr(node, "op", None) or getattr(node, "name", None)
+    message = _OPERATION.sub(f"'{name}'" if isinstance(name, str) else r"'\1'", error.message)
+    return Diagnostic(_MATRIX.sub(r"\1", message), error.loc, hint=error.hint, notes=error.notes)
 
 
 def scalar_hint(source: Type, to: Type) -> str | None:

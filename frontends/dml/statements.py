@@ -86,12 +86,14 @@ def _if(frame: Frame, node: ast.If) -> None:
     condition = frame.attempt(node.cond, i1, lambda: frame.truth(node.cond, "if"))
     env, stopped = frame.env, frame.stopped
     branches: list[Branch] = []
+    frame.branches += 1
     for body in (node.body, node.orelse):
         region = Region()
         frame.env, frame.stopped = dict(env), stopped
         with frame.inside(region):
             frame.block(body)
         branches.append(Branch(region, frame.env, frame.stopped))
+    frame.branches -= 1
     frame.env, frame.stopped = env, stopped or (branches[0].stopped and branches[1].stopped)
     merged, flags = Merge(), Merge()
     after = frame.flow.after[node]

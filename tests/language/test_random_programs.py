@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from sysmlc.api import Program, Results, _type_of
+from sysmlc.api import Results, _type_of
 from sysmlc.codegen.cpu.compile import Options, compile_program
 from sysmlc.codegen.cpu.jit import engine
 from sysmlc.codegen.reference import ListValue, evaluate

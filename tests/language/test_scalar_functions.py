@@ -55,7 +55,7 @@ def check(expression: str, names: str, cases: list[dict[str, float]]) -> None:
     cells = f"r = as.scalar({expression})\n"
     of_scalars = sysmlc.compile(scalar, outputs=["r"])
     of_cells = sysmlc.compile(cells, outputs=["r"])
-    reference = compile_source(Source("s.dml", scalar), {}, inputs={n: f64 for n in names}, outputs=["r"])
+    reference = compile_source(Source("s.dml", scalar), {}, inputs=dict.fromkeys(names, f64), outputs=["r"])
     of_cells_reference = compile_source(
         Source("c.dml", cells), {}, inputs={n: matrix() for n in names}, outputs=["r"]
     )

@@ -238,7 +238,7 @@ ERRORS = [
     ("x = print(1)", "5: error: 'print' returns nothing"),
     ("sum(matrix(1,2,2))", "1: error: 'sum' has no effect as a statement"),
     ("x = as.frame(1)", "5: error: 'as.frame' works on frames, which this version does not have"),
-    ("x = as.scalar(matrix(1,2,2))", "5: error: 'dml.as_scalar' needs a 1x1 matrix"),
+    ("x = as.scalar(matrix(1,2,2))", "5: error: 'as.scalar' needs a 1x1 matrix"),
     ("x = as.double(matrix(1,2,2))", "15: error: 'as.double' needs a scalar, but this is a 2x2 matrix"),
     ("x = exists(1 + 2)", "12: error: 'exists' takes the name of a variable"),
     ("x = [1, 2]", "5: error: lists in brackets are arguments of the deep-learning operators"),
