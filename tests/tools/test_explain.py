@@ -183,3 +183,19 @@ def test_opt_explains_ir_and_scripts(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "colSums" in capsys.readouterr().out
     assert sysmlc_opt([str(script), "-O2", "--explain", "rewrites"]) == 0
     assert "before" in capsys.readouterr().out
+
+
+def test_row_regions_read_like_whole_matrices() -> None:
+    text = """\
+X = rand(rows=100000, cols=100, seed=1)
+v = rand(rows=100, cols=3, seed=2)
+P = rand(rows=100000, cols=3, seed=3)
+Q = P * (X %*% v)
+print(toString(t(X) %*% (Q - P * rowSums(Q))))
+"""
+    row = operator_of(plan_of(text), "t(X) %*%")
+    assert row.template == "row"
+    assert "rowSums(" in row.outputs[0].expression
+    assert row.unfused is not None
+    assert row.cost.bytes < row.unfused.bytes
+    assert "one scan" in row.how

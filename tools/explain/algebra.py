@@ -43,8 +43,10 @@ Names = Callable[[Value], "str | None"]
 class Writer:
     """Writes values as expressions. `names` gives the name of a value that is not to be taken apart, else None."""
 
-    def __init__(self, names: Names, longest: int = 40) -> None:
+    def __init__(self, names: Names, *, rowwise: bool = False, longest: int = 40) -> None:
         self.names = names
+        self.rowwise = rowwise
+        """Whether values stand for one row of a matrix: their aggregates are those of all rows."""
         self.left = longest
 
     def text(self, value: Value, level: int = OR) -> str:
@@ -87,7 +89,7 @@ class Writer:
         return (special(self, op) if special is not None else self._call(op)), ATOM
 
     def _call(self, op: Op) -> str:
-        fn, dir = op.fn, str(op.attrs.get("dir", "full"))
+        fn, dir = op.fn, "row" if self.rowwise else str(op.attrs.get("dir", "full"))
         if fn == "sumsq":
             name, inner = aggregate_name("sum", dir), self.text(op.operands[0], POWER + 1)
             return f"{name}({inner}^2)"

@@ -261,7 +261,7 @@ class _Reader:
         assert isinstance(outputs, tuple)
         texts = []
         for kind, value, result in zip(outputs, body.terminator.operands, op.results, strict=True):
-            writer = Writer(known.get)
+            writer = Writer(known.get, rowwise=op.name == "fused.row")
             if kind == "product":
                 texts.append(writer.text(value))
             elif kind == "right":
