@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 from sysmlc.ir.core import Builder, Op, Region, Value, walk_regions
 from sysmlc.ir.dialects.core import Module
-from sysmlc.ir.dialects.dml_matrix import Transpose
+from sysmlc.ir.dialects.dml_cell import Aggregate
+from sysmlc.ir.dialects.dml_matrix import AsScalar, MatMul, Transpose
 from sysmlc.ir.dialects.dml_scalar import Cast
 from sysmlc.ir.dialects.fused import OuterRegion
 from sysmlc.ir.passes import Pass, register_pass
@@ -57,7 +58,10 @@ class FuseOuter(Pass):
         made: dict[Value, Value] = {}
         for group, anchor, body in plans:
             self._build(group, anchor, body, made)
-        exits = [e.op for g in groups for e in g.exits]
+        for sums in cone.bare_sums:
+            if any(sums.operand in g.seeds for g in groups):
+                self._sum_factors(sums, cone.seeds[sums.operand])
+        exits: list[Op] = [e.op for g in groups for e in g.exits]
         dead = dict.fromkeys([*cone.ops.values(), *cone.companions.values(), *cone.seeds.values(), *exits])
         for op in sorted(dead, key=cone.places.__getitem__, reverse=True):
             _erase_unused(op)
@@ -69,14 +73,8 @@ class FuseOuter(Pass):
         factors: list[Value] = []
         products = []
         for seed in group.seeds:
-            op = group.cone.seeds[seed]
-            flags = ""
-            for value, letter in zip(op.operands, "lr", strict=True):
-                transposed = letter in str(op.attrs.get("transpose", ""))
-                if isinstance(value.op, Transpose):
-                    value, transposed = value.op.operand, not transposed
-                factors.append(value)
-                flags += letter if transposed else ""
+            sides, flags = _factors(group.cone.seeds[seed])
+            factors += sides
             products.append(flags)
         others = [known.get(v, v) for v in group.inputs]
         inputs = [
@@ -100,6 +98,30 @@ class FuseOuter(Pass):
             old.replace_by(known[old])
         self.count("outer regions")
         self.count("outputs", len(group.exits))
+
+    def _sum_factors(self, op: Aggregate, product: Op) -> None:
+        """sum(U %*% t(V)) = colSums(U) %*% t(colSums(V)), and the same for rows and columns."""
+        b = Builder.before(op)
+        (left, right), flags = _factors(product)
+        if op.dir != "row":
+            left = b(Aggregate, "sum", left, dir="row" if "l" in flags else "col")
+        if op.dir != "col":
+            right = b(Aggregate, "sum", right, dir="col" if "r" in flags else "row")
+        made = b(MatMul, left, right, transpose=flags)
+        op.replace_by([b(AsScalar, made) if op.dir == "full" else made])
+        self.count("sums of factors")
+
+
+def _factors(product: Op) -> tuple[list[Value], str]:
+    """The factors of a product as they are stored, and which of them it uses transposed."""
+    sides, flags = [], ""
+    for value, letter in zip(product.operands, "lr", strict=True):
+        transposed = letter in str(product.attrs.get("transpose", ""))
+        if isinstance(value.op, Transpose):
+            value, transposed = value.op.operand, not transposed
+        sides.append(value)
+        flags += letter if transposed else ""
+    return sides, flags
 
 
 def _oriented(b: Builder, factor: Value, exit: Exit) -> Value:

@@ -60,6 +60,8 @@ class Cone:
     """The cellwise operations on products by what they compute."""
     companions: dict[Value, Op] = field(default_factory=dict)
     """Cellwise operations on other matrices that nothing but the cone needs: `X != 0`."""
+    bare_sums: list[Aggregate] = field(default_factory=list)
+    """Sums of a product itself, which need sums of its factors only."""
     drivers: dict[Value, frozenset[Value]] = field(default_factory=dict)
     """For each value of the cone, the inputs whose zeros make it zero."""
 
@@ -145,6 +147,13 @@ class Cone:
                 made = self._closing(value, user) if worth else None
                 if made is not None:
                     closings += made
+                elif (
+                    value in self.seeds
+                    and isinstance(user, Aggregate)
+                    and user.fn == "sum"
+                    and user.parent is self.region
+                ):
+                    self.bare_sums.append(user)
                 elif not (len(user.results) == 1 and covered.get(user.results[0])):
                     open_uses = True
             if open_uses and driven and worth:

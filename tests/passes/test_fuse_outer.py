@@ -42,6 +42,8 @@ SCRIPTS = {
     "two sparse": "r = sum(X * Z * (U %*% t(V))) + sum(X * (U %*% t(V)))",
     "shared": "S = X * (U %*% t(V))\nr = S %*% B\nq = t(S) %*% A\np = sum(S^2)",
     "condition": "r = sum(X * (U %*% t(V) > 3))",
+    "sums of the product": "P = U %*% t(V)\nr = sum(P) - sum(X * log(P + 1))\nq = rowSums(P)\np = colSums(P)",
+    "sums of factors by columns": "P = t(L) %*% H\nr = sum(P) - sum(X * log(P + 1))\nq = rowSums(P)\np = colSums(P)",
     "same zeros": "W = X != 0\nr = (X - W * (U %*% t(V))) %*% B\nq = sum((W * (U %*% t(V)) - X)^2)\np = sum(W)",
     "choice": "r = sum(ifelse(X != 0, U %*% t(V), 0))",
 }
