@@ -153,7 +153,10 @@ def matrix(
         _check_text(node, data, rows, cols)
         return frame.emit(node, MatrixOfText, data, rows, cols)
     if data.type in NUMERIC:
-        return frame.emit(node, Fill, frame.cast(node.args[0].value, data, f64), rows, cols)
+        value = frame.cast(node.args[0].value, data, f64)
+        if constant(value) == 0:  # a matrix of -0.0 is one of 0.0
+            value = frame.constant(node, 0.0)
+        return frame.emit(node, Fill, value, rows, cols)
     raise Diagnostic(f"'matrix' cannot take its cells from {describe(data.type)}", node.loc)
 
 
