@@ -391,6 +391,8 @@ def _write_text(output: Path, text: str) -> None:
     try:
         temporary.write_text(text.rstrip("\n") + "\n")
         os.replace(temporary, output)
+    except OSError as error:
+        raise UsageError(f"cannot write {output}: {error.strerror}") from None
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -27,7 +27,8 @@ NAMES: Final = {
     "shiftl": "bitwShiftL", "shiftr": "bitwShiftR", "row_index_max": "rowIndexMax", "row_index_min": "rowIndexMin",
     "lower_tri": "lower.tri", "upper_tri": "upper.tri", "remove_empty": "removeEmpty", "read_matrix": "read",
     "read_scalar": "read", "write_matrix": "write", "write_scalar": "write", "matrix_to_string": "toString",
-    "list_to_string": "toString", "list_new": "list", "list_append": "append", "list_length": "length",
+    "list_to_string": "toString", "list_new": "list", "list_append": "append", "list_length": "length", "list_matrix": "as.matrix", "list_scalar": "as.scalar", "list_list": "as.list",
+    "list_remove": "remove",
     "grouped_aggregate": "aggregate", "matrix_of_text": "matrix", "inter_quantile": "interQuantile",
     "inter_quartile_mean": "interQuartileMean", "count_distinct": "countDistinct", "rowcumsum": "rowCumsum",
 }  # fmt: skip
@@ -177,6 +178,22 @@ def _outer(w: Writer, op: Op) -> str:
     return f'outer({w.text(u)}, {w.text(v)}, "{INFIX[fn][0] if fn in INFIX else fn}")'
 
 
+def _list_range(w: Writer, op: Op) -> str:
+    return f"{w.text(op.operands[0], ATOM)}[{w.span(op.operands[1], op.operands[2], None)}]"
+
+
+def _list_named(w: Writer, op: Op) -> str:
+    return f"{w.text(op.operands[0], ATOM)}[{w.text(op.operands[1])}]"
+
+
+def _list_set(w: Writer, op: Op) -> str:
+    return f"{_list_named(w, op)} <- {w.text(op.operands[2])}"
+
+
+def _function(w: Writer, op: Op) -> str:
+    return f"{op.attrs['callee']}({', '.join(w.text(v) for v in op.operands)})"
+
+
 def _named(w: Writer, op: Op) -> str:
     return f"${op.attrs['name_']}" if op.fn != "input" else str(op.attrs["name_"])
 
@@ -188,4 +205,6 @@ def _nothing(w: Writer, op: Op) -> str:
 _SPECIAL: Final[Mapping[str, Callable[[Writer, Op], str]]] = {
     "index": _index, "left_index": _left_index, "get_cell": _cell, "set_cell": _set_cell, "fill": _fill, "rand": _rand,
     "reshape": _fill, "tsmm": _tsmm, "outer": _outer, "arg": _named, "input": _named, "undefined": _nothing,
+    "call": _function, "list_range": _list_range, "list_named": _list_named, "list_set": _list_set,
+    "list_set_named": _list_set,
 }  # fmt: skip

@@ -15,6 +15,7 @@ from sysmlc.tools.explain.reasons import TEMPLATES
 from sysmlc.tools.explain.rewrites import Rewrite
 from sysmlc.tools.explain.text import (
     cost_text,
+    memory_text,
     notes,
     seconds_text,
     short_name,
@@ -86,7 +87,7 @@ def _header(plan: Plan, title: str) -> str:
         about += f", {sum(o.fused for o in fused)} operations fused into {len(fused)}"
     tilde = "<br>~ rests on sizes that are not known, taken as 1000" if total.assumed else ""
     return (
-        f"<header><div><h1>{title}</h1><p>{about}{tilde}</p></div>"
+        f"<header><div><h1>{title}</h1><p>{about}<br>{memory_text(plan)}{tilde}</p></div>"
         f'<div class="totals">{bars}</div><div class="legend">{legend}</div>'
         '<button class="theme" title="light or dark">◐</button></header>'
     )

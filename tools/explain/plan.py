@@ -20,7 +20,7 @@ from sysmlc.passes.fusion.groups import Group
 from sysmlc.passes.pipelines import lowering
 from sysmlc.passes.update_in_place import UpdateInPlace
 from sysmlc.tools.explain.algebra import Writer, aggregate_name
-from sysmlc.tools.explain.estimates import Estimate, estimate, parts, unfused
+from sysmlc.tools.explain.estimates import Estimate, estimate, parts, stored, unfused
 from sysmlc.tools.explain.reasons import Format, format_of, how_it_runs, template_of
 
 LOOPS: Final = ("scf.for", "scf.parfor", "scf.while")
@@ -40,7 +40,8 @@ class Output:
     size: str
     format: Format | None
     """None for a scalar."""
-    values: list[Value] = field(default_factory=list)
+    bytes: float = 0.0
+    """What it takes to store it."""
 
 
 @dataclass(eq=False)
@@ -92,6 +93,14 @@ class Plan:
     def operators(self) -> list[Operator]:
         return [i for i in self.items if isinstance(i, Operator)]
 
+    peak_bytes: int | None = None
+    """The most memory that matrices take at one time, None when some sizes are not known."""
+
+    @property
+    def materialised(self) -> list[Output]:
+        """The matrices that are written to memory."""
+        return [out for o in self.operators for out in o.outputs if out.format]
+
     @property
     def total(self) -> Estimate:
         """Everything, with loops as often as they run."""
@@ -114,9 +123,19 @@ def make_plan(
 ) -> Plan:
     """Run `passes` (those of `level`, say) over a logical module, choose physical operators, and read the plan."""
     loops = _loops_of(module)
-    choices = [*takewhile(lambda p: not p.name.startswith("lower-"), lowering(fusion)), UpdateInPlace()]
-    PassManager([*passes, *choices], instruments=instruments).run(module)  # type: ignore[arg-type]
-    return read_plan(module, name, level, loops)
+    rest = lowering(fusion)
+    choices = list(takewhile(lambda p: not p.name.startswith("lower-"), rest))
+    PassManager([*passes, *choices, UpdateInPlace()], instruments=instruments).run(module)  # type: ignore[arg-type]
+    made = read_plan(module, name, level, loops)
+    PassManager(rest[len(choices) :]).run(module)  # type: ignore[arg-type]
+    main = next((f for f in module.regions[0] if f.attrs.get("sym") == "main"), None)
+    if (
+        main is not None
+        and not main.attrs.get("unknown_sizes")
+        and isinstance(main.attrs.get("peak_bytes"), int)
+    ):
+        made.peak_bytes = int(main.attrs["peak_bytes"])  # type: ignore[arg-type]
+    return made
 
 
 def read_plan(module: Op, name: str, level: int, loops: dict[Location, Location] | None = None) -> Plan:
@@ -214,8 +233,11 @@ class _Reader:
         self.plan.items.append(made)
 
     def output(self, op: Op, result: Value, expression: str, cell: Group | None) -> Output:
-        format = format_of(op, result, cell, self.shown) if isinstance(result.type, Matrix) else None
-        return Output(self.names[result], expression, result.type.text, size_text(result), format, [result])
+        stored_here = isinstance(result.type, Matrix) and op.name != "core.call"
+        format = format_of(op, result, cell, self.shown) if stored_here else None
+        return Output(
+            self.names[result], expression, result.type.text, size_text(result), format, stored(result.type)
+        )
 
     # -- expressions ----------------------------------------------------------------------------------------------
 
@@ -238,7 +260,7 @@ class _Reader:
         """What each result of an operator is, in DML."""
         if op.dialect != "fused" or not op.regions:
             shown = Writer(self.name).expression(op)[0]
-            return [shown] * max(1, len(op.results))
+            return [shown, *(f"{shown}, result {i}" for i in range(2, len(op.results) + 1))]
         body = op.regions[0]
         known: dict[Value, str] = {}
         arguments = list(body.args)
@@ -305,7 +327,8 @@ def _dim(dim: Dim) -> str:
 
 
 def _is_work(op: Op) -> bool:
-    return op.dialect == "fused" or (op.dialect == "dml" and op.fn not in _FREE and _is_matrix_work(op))
+    known = op.dialect == "fused" or op.name == "core.call" or (op.dialect == "dml" and op.fn not in _FREE)
+    return known and _is_matrix_work(op)
 
 
 def _is_matrix_work(op: Op) -> bool:

@@ -18,6 +18,7 @@ Name = Callable[[Value], str]
 TEMPLATES: Final = {
     "cell": "cell by cell", "row": "row by row", "outer": "at the cells of a product", "product": "matrix product",
     "solver": "LAPACK", "index": "parts of matrices", "create": "new matrix", "file": "file", "library": "library",
+    "call": "function of the script",
 }  # fmt: skip
 """The kinds of operators, and what they do."""
 _KINDS: Final = {
@@ -44,7 +45,7 @@ def template_of(op: Op) -> str:
     """The kind of an operator."""
     if op.dialect == "fused":
         return op.fn if op.fn in TEMPLATES else "library"
-    return _KINDS.get(op.fn, "library")
+    return "call" if op.name == "core.call" else _KINDS.get(op.fn, "library")
 
 
 def how_it_runs(op: Op, cell: Group | None, name: Name) -> str:
@@ -61,10 +62,15 @@ def how_it_runs(op: Op, cell: Group | None, name: Name) -> str:
         sampled = f"only at the non-zeros of {sparse} where it is CSR, else " if sparse else ""
         return f"the product is never formed: computed {sampled}tile by tile"
     if op.fn in ("matmul", "tsmm"):
-        vector = op.fn == "matmul" and any(1 in (v.type.rows, v.type.cols) for v in op.operands)
+        vector = op.fn == "matmul" and any(
+            isinstance(v.type, Matrix) and 1 in (v.type.rows, v.type.cols) for v in op.operands
+        )
         dense = "own kernel, one pass" if vector else f"BLAS ({'dgemm' if op.fn == 'matmul' else 'dsyrk'})"
-        sparse = any(may_be_sparse(v) for v in op.operands)
-        return f"dense: {dense}; sparse: row by row over non-zeros" if sparse else f"dense: {dense}"
+        return (
+            f"dense: {dense}; sparse: row by row over non-zeros"
+            if any(map(may_be_sparse, op.operands))
+            else f"dense: {dense}"
+        )
     if template_of(op) == "solver":
         return "LAPACK, operands made dense"
     return ""

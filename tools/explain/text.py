@@ -25,8 +25,10 @@ def plan_text(plan: Plan) -> str:
             repeats = "" if item.text not in ("for", "parfor", "while") else f"   ({trips_text(item)})"
             named = item.text.startswith(("function", "else"))
             shown = item.text if named else source_line(item.loc)
+            if here == line and not named:  # all on one line, which has been shown
+                shown = item.text
             lines.append(_line_head(item.loc, plan.name, pad, shown) + repeats)
-            line = None if named else here
+            line = None if item.text.startswith("function") else here
             continue
         if here != line:
             lines.append(_line_head(item.loc, plan.name, pad, source_line(item.loc)))
@@ -42,13 +44,26 @@ def _summary(plan: Plan) -> list[str]:
     kinds = [f"{n} {kind}" for kind in TEMPLATES if (n := sum(o.template == kind for o in operators))]
     about = " (~: rests on sizes that are not known; they count as 1000" if total.assumed else " ("
     about += f"; loops of unknown length as {UNKNOWN_TRIPS} rounds)" if total.assumed else "estimates)"
+    if not operators:
+        return [f"plan of {plan.name} at -O{plan.level}: no operators on matrices"]
     shown = [f"plan of {plan.name} at -O{plan.level}: {len(operators)} operators ({', '.join(kinds)})"]
     if fused:
         shown.append(f"  fused: {sum(o.fused for o in fused)} operations in {len(fused)} passes over data")
+    shown.append(f"  {memory_text(plan)}")
     shown.append(f"  estimated: {cost_text(total)}{about}")
     if fused:
         shown.append(f"  without fusion: {cost_text(without)}")
     return shown
+
+
+def memory_text(plan: Plan) -> str:
+    """How much is materialised, and the peak."""
+    written = plan.materialised
+    mark = "~" if plan.total.assumed else ""
+    shown = f"materialised: {len(written)} matrices, {mark}{_scaled(sum(w.bytes for w in written), 'B')}"
+    return (
+        shown if plan.peak_bytes is None else f"{shown}; at most {_scaled(plan.peak_bytes, 'B')} at one time"
+    )
 
 
 def _line_head(loc: Location, main: str, pad: str, text: str) -> str:
@@ -65,6 +80,8 @@ def _operator(op: Operator) -> list[str]:
         stored = f" {output.format.name}: {output.format.why}" if output.format else ""
         if output.size != "scalar":
             lines.append(f"{'':21}{output.size}{stored}")
+    if op.template == "call":
+        return lines
     lines.append(f"{'':21}{cost_text(op.cost)}")
     if op.unfused is not None:
         lines[-1] += f" instead of {cost_text(op.unfused)} for {op.fused} operations one by one"
