@@ -384,6 +384,8 @@ def _default_output(command: Command) -> str:
 
 
 def _write_text(output: Path, text: str) -> None:
+    from sysmlc.ir.source import Diagnostic
+
     if str(output) in ("-", "/dev/stdout"):
         print(text)
         return
@@ -392,7 +394,7 @@ def _write_text(output: Path, text: str) -> None:
         temporary.write_text(text.rstrip("\n") + "\n")
         os.replace(temporary, output)
     except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror}") from None
+        raise Diagnostic(f"cannot write {output}: {error.strerror}") from None
     finally:
         temporary.unlink(missing_ok=True)
 
