@@ -18,7 +18,7 @@ double broadcast(const sm_matrix* m, int64_t i, int64_t j) { return cells(m) == 
 
 int64_t id(const char* op, double v) {
     if (!(v >= 1)) fail("%s: ids must be at least 1, got %s", op, to_text(v).c_str());
-    require(v < 9e15, "%s: the id %s is too large", op, to_text(v).c_str());
+    if (!(v < 9e15)) fail("%s: the id %s is too large", op, to_text(v).c_str());
     return static_cast<int64_t>(v);
 }
 
@@ -120,37 +120,35 @@ SM_API sm_matrix* sm_grouped_aggregate(sm_ctx* ctx, sm_matrix* X, sm_matrix* G, 
             fail("aggregate: unknown function '%s': it is sum, count, mean, variance, centralmoment, min or max", fn.c_str());
         require(fn != "centralmoment" || (order >= 2 && order <= 4), "aggregate: centralmoment needs order 2, 3 or 4, got %lld", (long long)order);
         double inf = std::numeric_limits<double>::infinity();
-        Matrix r = new_dense(ctx, groups, width);
-        std::vector<Moments> stats(static_cast<size_t>(groups));
-        std::vector<double> sums(static_cast<size_t>(groups)), low(static_cast<size_t>(groups)), high(static_cast<size_t>(groups));
-        for (int64_t c = 0; c < width; c++) {
-            std::fill(stats.begin(), stats.end(), Moments());
-            std::fill(sums.begin(), sums.end(), 0.0);
-            std::fill(low.begin(), low.end(), inf);
-            std::fill(high.begin(), high.end(), -inf);
-            for (int64_t i = 0; i < n; i++) {
-                int64_t g = id("aggregate", at(G, i)) - 1;
-                if (g >= groups) continue;
-                double x = row_target ? cell(X, 0, i) : cell(X, i, c), w = given(W) ? at(W, i) : 1.0;
-                size_t k = static_cast<size_t>(g);
-                stats[k].add(x, w);
-                sums[k] += x * w;
-                low[k] = x != x || low[k] != low[k] ? NAN : std::min(low[k], x);
-                high[k] = x != x || high[k] != high[k] ? NAN : std::max(high[k], x);
-            }
-            for (int64_t g = 0; g < groups; g++) {
-                const Moments& s = stats[static_cast<size_t>(g)];
-                double v = NAN;
-                if (fn == "sum") v = sums[static_cast<size_t>(g)];
-                if (fn == "count") v = s.n;
-                if (fn == "mean") v = s.n > 0 ? sums[static_cast<size_t>(g)] / s.n : NAN;
-                if (fn == "variance") v = s.n > 1 ? s.m2 / (s.n - 1) : s.n == 1 ? 0.0 : NAN;
-                if (fn == "centralmoment") v = (order == 2 ? s.m2 : order == 3 ? s.m3 : s.m4) / s.n;
-                if (fn == "min") v = low[static_cast<size_t>(g)];
-                if (fn == "max") v = high[static_cast<size_t>(g)];
-                row(r.get(), g)[c] = v;
+        bool sums = fn == "sum" || fn == "mean", least = fn == "min", most = fn == "max", moments = fn == "variance" || fn == "centralmoment";
+        Matrix r = new_dense_fill(ctx, groups, width, least ? inf : most ? -inf : 0.0);
+        std::vector<Moments> stats(static_cast<size_t>(moments ? groups * width : 0));
+        std::vector<double> weights(static_cast<size_t>(groups));
+        for (int64_t i = 0; i < n; i++) {
+            int64_t g = id("aggregate", at(G, i)) - 1;
+            if (g >= groups) continue;
+            double w = given(W) ? at(W, i) : 1.0;
+            weights[static_cast<size_t>(g)] += w;
+            double* out = row(r.get(), g);
+            for (int64_t c = 0; c < width; c++) {
+                double x = row_target ? cell(X, 0, i) : cell(X, i, c);
+                if (sums) out[c] += x * w;
+                else if (least) out[c] = x != x || out[c] != out[c] ? NAN : std::min(out[c], x);
+                else if (most) out[c] = x != x || out[c] != out[c] ? NAN : std::max(out[c], x);
+                else if (moments) stats[static_cast<size_t>(g * width + c)].add(x, w);
             }
         }
+        for (int64_t g = 0; g < groups; g++)
+            for (int64_t c = 0; c < width; c++) {
+                double &v = row(r.get(), g)[c], total = weights[static_cast<size_t>(g)];
+                if (fn == "count") v = total;
+                if (fn == "mean") v = total > 0 ? v / total : NAN;
+                if (!moments) continue;
+                const Moments& s = stats[static_cast<size_t>(g * width + c)];
+                if (fn == "variance") v = s.n > 1 ? s.m2 / (s.n - 1) : s.n == 1 ? 0.0 : NAN;
+                else v = (order == 2 ? s.m2 : order == 3 ? s.m3 : s.m4) / s.n;
+            }
+        r->nnz = -1;
         return r.take();
     });
 }
