@@ -146,7 +146,7 @@ def rand_matrix(
         return np.full((rows, cols), low)
     source = JavaRandom(time.time_ns() if seed == -1 else seed)
     seeds = Well1024a([source.integer() for _ in range(32)])
-    expected = int(sparsity * rows * cols)
+    expected = int(sparsity * (rows * cols))
     bytes_ = 8 * rows + 84 * min(rows, expected) + 12 * expected - 28  # as SystemDS estimates sparse rows
     sparse = cols > 1 and sparsity < 0.4 and bytes_ < 8 * rows * cols
     out = np.zeros((rows, cols))
