@@ -100,7 +100,11 @@ int64_t Task::gather_run() {
             limit += s.panel_cols;
             row = begin;
         }
-        s.prefetch_left(std::min(row + 6, d->rows - 1));
+        if (row + 6 < end) {  // what the rows to come need
+            s.prefetch_left(row + 6);
+            __builtin_prefetch(d->colidx + cursor[size_t(row + 6 - begin)]);
+            __builtin_prefetch(from + cursor[size_t(row + 6 - begin)]);
+        }
         int64_t q = cursor[size_t(row - begin)], stop = std::min({last, d->rowptr[row + 1], q + kRun - count});
         for (; q < stop && d->colidx[q] < limit; q++, count++) {
             rows[count] = int32_t(row);
