@@ -91,6 +91,10 @@ class Command:
     inputs: dict[str, str] = field(default_factory=dict)
     outputs: list[str] = field(default_factory=list)
 
+    @property
+    def has_script(self) -> bool:
+        return self.script is not None or self.text is not None
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status."""
@@ -184,13 +188,20 @@ def parse(argv: Sequence[str]) -> Command | None:
             _option(command, name, [value])
         else:
             _option(command, word, words)
-    if command.script is None and command.text is None:
+    if not command.has_script:
         raise UsageError("no script was given")
     return command
 
 
 def _set_script(command: Command, path: str) -> None:
-    if command.script is not None or command.text is not None:
+    if command.has_script:
+        if (
+            not command.run
+            and command.script
+            and command.script.isalpha()
+            and not Path(command.script).exists()
+        ):
+            raise UsageError(f"there is no command '{command.script}'; `sysmlc run {path}` runs a script")
         raise UsageError(f"more than one script: '{path}' comes too late; arguments follow -args or -nvargs")
     command.script = path
 
@@ -238,6 +249,8 @@ def _option(command: Command, option: str, words: list[str]) -> None:
 
         named = words[0].partition("=") if words else ("", "", "")
         command.explain = LEVELS.get(named[0], "runtime")
+        if words and named[0] not in LEVELS and not words[0].startswith("-") and command.has_script:
+            raise UsageError(f"-explain shows {', '.join(dict.fromkeys(LEVELS.values()))}, not '{words[0]}'")
         if named[0] in LEVELS:
             words.pop(0)
             command.page = named[2] or None

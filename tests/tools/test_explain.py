@@ -199,3 +199,30 @@ print(toString(t(X) %*% (Q - P * rowSums(Q))))
     assert row.unfused is not None
     assert row.cost.bytes < row.unfused.bytes
     assert "one scan" in row.how
+
+
+def test_unknown_levels_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sysmlc(["run", "a.dml", "-explain", "plann"]) == 2
+    assert "plan, rewrites" in capsys.readouterr().err
+    assert sysmlc(["runn", "a.dml"]) == 2
+    assert "`sysmlc run a.dml`" in capsys.readouterr().err
+
+
+def test_calls_and_lists_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = tmp_path / "a.dml"
+    script.write_text("""\
+f = function(matrix[double] A, int n) return (matrix[double] B) {
+  if (n > 0) { B = f(A * 2, n - 1) } else { B = A + 1 }
+}
+X = rand(rows=30, cols=40, sparsity=0.1)
+l = list(X, X)
+Y = f(as.matrix(l[1]), 3)
+print(sum(Y))
+""")
+    assert sysmlc(["run", str(script), "-explain", "plan"]) == 0
+    shown = capsys.readouterr().out
+    assert "function f" in shown
+    assert "Y = f(" in shown
+    assert "materialised:" in shown
+    assert sysmlc(["run", "-s", 'print("hi")', "-explain", "plan"]) == 0
+    assert "no operators on matrices" in capsys.readouterr().out
