@@ -8,16 +8,43 @@
 
 #include "context.h"
 #include "core.h"
+#include "simd.h"
 
 namespace sm {
 namespace {
 
 constexpr int64_t kBlock = 1000;  // the stream is defined over blocks of 1000 x 1000 cells
 
+typedef uint64_t u8 __attribute__((vector_size(64)));
+
+// n numbers min + range * u of the stream, eight at a time: a number takes two steps of the generator, so lane l starts
+// 2 l steps ahead, and all lanes advance by sixteen.
+SM_EXACT_CLONES void fill_uniform(JavaRandom& random, double min, double range, double* out, int64_t n) {
+    constexpr uint64_t kMask = JavaRandom::kMask;
+    uint64_t factor = 1, offset = 0;  // of k steps: state -> factor * state + offset
+    u8 first;
+    for (int k = 1; k <= 16; k++) {
+        factor *= JavaRandom::kMultiplier;
+        offset = offset * JavaRandom::kMultiplier + JavaRandom::kIncrement;
+        if (k % 2) first[k / 2] = (factor * random.state + offset) & kMask;
+    }
+    int64_t j = 0;
+    for (; j + 8 <= n; j += 8) {
+        u8 second = (first * JavaRandom::kMultiplier + JavaRandom::kIncrement) & kMask;
+        typedef int64_t i8 __attribute__((vector_size(64)));
+        i8 bits = reinterpret_cast<i8>((first >> 22 << 27) + (second >> 21));
+        store8(out + j, min + range * (__builtin_convertvector(bits, v8) * 0x1p-53));
+        first = (first * factor + offset) & kMask;
+        random.state = (random.state * factor + offset) & kMask;
+    }
+    for (; j < n; j++) out[j] = min + range * random.next_double();
+}
+
 struct Uniform {
     Uniform(int64_t seed, double min, double max) : random(seed), min(min), range(max - min) {}
     double raw() { return random.next_double(); }
     double next() { return min + range * random.next_double(); }
+    void fill(double* out, int64_t n) { fill_uniform(random, min, range, out, n); }
     JavaRandom random;
     double min, range;
 };
@@ -36,6 +63,9 @@ struct Normal {  // Box-Muller, both twins used
         has_twin = true;
         return v * std::cos(2 * M_PI * u2);
     }
+    void fill(double* out, int64_t n) {
+        for (int64_t j = 0; j < n; j++) out[j] = next();
+    }
     JavaRandom random;
     double twin = 0;
     bool has_twin = false;
@@ -48,6 +78,9 @@ struct Poisson {  // Knuth's product of uniforms (TAOCP vol. 2, 3.4.1), large me
         double rest = mean, total = 0;
         for (; rest >= 40; rest -= 39) total += small(39);
         return total + small(rest);
+    }
+    void fill(double* out, int64_t n) {
+        for (int64_t j = 0; j < n; j++) out[j] = next();
     }
     double small(double m) {
         double p = std::exp(-m), r = 1.0, n = 0;
@@ -80,7 +113,7 @@ void fill_dense(sm_matrix* r, const Block& b, double sparsity, G& values_of, Jav
     for (int64_t i = b.i0; i < b.i1; i++) {
         double* out = row(r, i);
         if (sparsity >= 1)
-            for (int64_t j = b.j0; j < b.j1; j++) out[j] = values_of.next();
+            values_of.fill(out + b.j0, b.j1 - b.j0);
         else
             for (int64_t j = b.j0; j < b.j1; j++) out[j] = nnz.next_double() <= sparsity ? values_of.next() : 0.0;
     }

@@ -12,7 +12,7 @@ public:
     explicit JavaRandom(int64_t seed) { set_seed(seed); }
     void set_seed(int64_t seed) { state = (static_cast<uint64_t>(seed) ^ kMultiplier) & kMask; }
     int32_t next(int bits) {
-        state = (state * kMultiplier + 0xB) & kMask;
+        state = (state * kMultiplier + kIncrement) & kMask;
         return static_cast<int32_t>(static_cast<int64_t>(state) >> (48 - bits));
     }
     int32_t next_int() { return next(32); }
@@ -32,8 +32,7 @@ public:
         return static_cast<double>(high + next(27)) * 0x1p-53;
     }
 
-private:
-    static constexpr uint64_t kMultiplier = 0x5DEECE66DULL, kMask = (1ULL << 48) - 1;
+    static constexpr uint64_t kMultiplier = 0x5DEECE66DULL, kIncrement = 0xB, kMask = (1ULL << 48) - 1;
     uint64_t state = 0;
 };
 

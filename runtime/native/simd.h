@@ -9,8 +9,11 @@
 // would compare exactly. Products and sums may contract to fused multiply-adds where the processor has these.
 #if defined(__x86_64__)
 #define SM_CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4"), optimize("O3", "fp-contract=fast")))
+// The same without contraction, for results that are defined to the bit.
+#define SM_EXACT_CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4"), optimize("O3")))
 #else
 #define SM_CLONES
+#define SM_EXACT_CLONES
 #endif
 
 namespace sm {
