@@ -144,3 +144,14 @@ NAMED = re.compile(
 def test_files_that_are_named_exist(page: str) -> None:
     for name in NAMED.findall((ROOT / page).read_text(encoding="utf-8")):
         assert list(ROOT.glob(name.rstrip("/"))), f"{page}: there is no {name}"
+
+
+def test_python_of_the_readme_runs() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        names: dict[str, object] = {}
+        exec(compile(block, "README.md", "exec"), names)
+        w = names["w"]
+        assert getattr(w, "shape", None) == (3, 1)
