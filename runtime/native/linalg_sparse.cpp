@@ -113,16 +113,20 @@ SM_CLONES void csr_rows_times_dense(const int64_t* rp, const int32_t* ci, const 
 }
 
 SM_CLONES void scatter_rows(const int64_t* rp, const int32_t* ci, const double* val, const double* b, int64_t n, double* out, int64_t r0, int64_t r1) {
-    for (int64_t i = r0; i < r1; i++)
+    if (n == 1) {
+        for (int64_t i = r0; i < r1; i++)
+            for (int64_t p = rp[i]; p < rp[i + 1]; p++) out[ci[p]] += val[p] * b[i];
+        return;
+    }
+    for (int64_t i = r0; i < r1; i++) {
+        const double* r = b + i * n;
         for (int64_t p = rp[i]; p < rp[i + 1]; p++) {
-            double x = val[p];
-            const double* r = b + i * n;
-            double* o = out + int64_t(ci[p]) * n;
-            if (n == 1)
-                o[0] += x * r[0];
-            else
-                for (int64_t j = 0; j < n; j++) o[j] += x * r[j];
+            double x = val[p], *o = out + int64_t(ci[p]) * n;
+            int64_t j = 0;
+            for (; j + 8 <= n; j += 8) store8(o + j, load8(o + j) + load8(r + j) * x);
+            for (; j < n; j++) o[j] += x * r[j];
         }
+    }
 }
 
 SM_CLONES void add_into(double* out, const double* x, int64_t n) {
