@@ -1,4 +1,4 @@
-"""Writes the reference of operations and of passes, docs/dialects.md and docs/passes.md, from their definitions.
+"""Writes the references of operations, passes and builtins (docs/dialects.md, passes.md, builtins.md) from their definitions.
 
 python -m sysmlc.tools.docgen [--check] [FOLDER]
 """
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import sysmlc.ir.dialects  # noqa: F401
+from sysmlc.frontends.dml.arguments import Builtin
+from sysmlc.frontends.dml.builtins import TABLE
 from sysmlc.ir.core import Op
 from sysmlc.ir.define import AttrField, Definition, definitions
 from sysmlc.ir.passes import Pass, pipeline_text
@@ -129,9 +131,35 @@ def _default(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
+def builtins_page() -> str:
+    """docs/builtins.md."""
+    lines = ["# Builtin functions of DML", "", _GENERATED]
+    lines += [
+        "Arguments can be named or given in order; those in brackets, and those with a default, can be left out.",
+        "",
+    ]
+    lines += [f"- `{_call(name, builtin)}`" for name, builtin in TABLE.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _call(name: str, builtin: Builtin) -> str:
+    shown = []
+    for part in builtin.signature.removeprefix("…").split(", "):
+        declaration, _, default = part.partition(" = ")
+        argument = declaration.partition(": ")[0]
+        if not default or ": " not in declaration:
+            shown.append(part if default else argument)
+        elif default in ("?", "none"):
+            shown.append(f"[{argument}]")
+        else:
+            shown.append(f"{argument} = {default}".replace("\n", "\\n"))
+    results = f"[{', '.join('abc'[: builtin.results])}] = " if builtin.results > 1 else ""
+    return f"{results}{name}({', '.join(shown)})"
+
+
 def pages() -> dict[str, str]:
     """The generated files by name."""
-    return {"dialects.md": dialects_page(), "passes.md": passes_page()}
+    return {"dialects.md": dialects_page(), "passes.md": passes_page(), "builtins.md": builtins_page()}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
