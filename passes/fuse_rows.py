@@ -38,10 +38,10 @@ class FuseRows(Pass):
                         while self._fuse(region):
                             pass
 
-    def _fuse(self, region: Region, rejected: frozenset[Value] = frozenset()) -> bool:
-        """Fuse the largest group of a region; whether there was one. No group scans what was `rejected`."""
-        mains = [v for v in candidates(region) if v not in rejected]
-        groups = [g for main in mains if is_worth_it(g := grow(region, main))]
+    def _fuse(self, region: Region, rejected: frozenset[tuple[Value, bool]] = frozenset()) -> bool:
+        """Fuse the largest group of a region; whether there was one. What was `rejected` before is not tried again."""
+        tries = [(v, single) for v in candidates(region) for single in (False, True)]
+        groups = [g for t in tries if t not in rejected and is_worth_it(g := grow(region, *t))]
         if not groups:
             return False
         best = max(groups, key=lambda g: (len(g.members), g.scans))
@@ -64,7 +64,7 @@ class FuseRows(Pass):
         reorder(region, places)
         if best.guards:
             # Where sizes do not allow this scan, parts of it may still be one.
-            while self._fuse(made.regions[1], rejected | {best.main}):
+            while self._fuse(made.regions[1], rejected | {(best.main, best.single), (best.main, True)}):
                 pass
         self.count("operations fused", len(best.members))
         self.count("scans saved", saved)

@@ -141,7 +141,8 @@ def _gather(p: KernelPrinter, op: Op) -> None:
 
 @_prints("kernel.prefetch")
 def _prefetch(p: KernelPrinter, op: Op) -> None:
-    p.invoke("void", "llvm.prefetch.p0", p.typed(op.operands[0]), "i32 0", "i32 3", "i32 1")
+    locality = "i32 2" if op.attrs.get("far") else "i32 3"
+    p.invoke("void", "llvm.prefetch.p0", p.typed(op.operands[0]), "i32 0", locality, "i32 1")
 
 
 @_prints("kernel.fence")

@@ -252,9 +252,10 @@ class StoreMasked(Op):
 
 @define("kernel.prefetch")
 class Prefetch(Op):
-    """Asks for the cache line at an address, which need not be valid."""
+    """Asks for the cache line at an address, which need not be valid: into all caches, or only the far ones."""
 
     address: Operand[Handle]
+    far: Attr[bool] = False  # type: ignore[assignment]
 
     def infer(self) -> Sequence[Type]:
         return ()

@@ -47,6 +47,9 @@ def _holds(guard: Guard, main: Value, b: Builder) -> Value:
     what, value = guard
     if what == "small":
         return b(Binary, "le", b(Length, value), b(Constant, value=MAX_SIDE))
+    if what.startswith("single"):
+        size = b(NRow if what == "single rows" else NCol, value)
+        return b(Binary, "eq", size, b(Constant, value=1))
     if what.startswith("narrow"):
         size = b(NRow if what == "narrow rows" else NCol, value)
         return b(Binary, "le", size, b(Constant, value=MAX_NARROW))
@@ -92,7 +95,7 @@ def _fused(group: RowGroup, outputs: list[Value], types: list[Type], b: Builder)
             kinds[result] = "product"
         elif isinstance(op, MatMul):
             if op.rhs not in sides:
-                sides[op.rhs] = operand(op.rhs, "side", op.rhs.type)
+                sides[op.rhs] = operand(op.rhs, "side", _side_type(group, op.rhs))
             known[result] = inner(MatMul, row(op.lhs), sides[op.rhs], transpose=op.transpose)
         elif isinstance(op, Aggregate) and op.dir != "row":
             cells = row(op.operand)
@@ -116,3 +119,12 @@ def _fused(group: RowGroup, outputs: list[Value], types: list[Type], b: Builder)
         regions=[region],
         types=types,
     )
+
+
+def _side_type(group: RowGroup, side: Value) -> Matrix:
+    """The type of a side inside the region: it knows what the conditions say."""
+    type = side.type
+    assert isinstance(type, Matrix)
+    rows = 1 if ("single rows", side) in group.guards else type.rows
+    cols = 1 if ("single", side) in group.guards else type.cols
+    return matrix(rows, cols)

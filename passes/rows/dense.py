@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sysmlc.ir.core import Value
+from sysmlc.ir.core import Op, Value
 from sysmlc.ir.dialects.dml_cell import Binary
 from sysmlc.ir.dialects.kernel import Integer, Load, Mask, Prefetch, Select, Store
 from sysmlc.ir.types import f64
@@ -16,9 +16,9 @@ from sysmlc.passes.rows.lengths import is_matmul
 from sysmlc.passes.rows.plan import reduction_of
 from sysmlc.passes.rows.wide import Actions, factors
 
-FETCH_BLOCK = 16384
-"""Cells of a block up to which the next block is fetched; longer rows are fetched along."""
-FETCH_ALONG = 512
+FETCH_BLOCK = 65536
+"""Cells of a block up to which the next block is fetched: beyond that it would be gone when its turn comes."""
+CACHE_LINE = 8
 
 Step = Callable[[Code, Value, Value | None, list[Value]], list[Value]]
 
@@ -120,16 +120,23 @@ class DenseLoops:
 
         return code.when(code.relation("ilt", main, cols), tail, lambda inner: done)
 
-    def fetch(self, code: Code, c: Value) -> None:
-        """Ask for a share of the next block."""
+    def fetch_from(self) -> Value:
+        """Where this loop's share of the next block begins."""
         turn, turns = self.share
-        stride = self.frame.strides[0]
-        block = code.mul(stride, code.integer(self.block.rows))
+        code, cols = self.block.code, self.frame.cols
+        block = code.mul(self.frame.strides[0], code.integer(self.block.rows))
         near = code.relation("ilt", block, code.integer(FETCH_BLOCK))
-        ahead = code(Select, near, block, code.integer(FETCH_ALONG))
-        place = code.at(self.block.addresses[0], code.add(c, ahead))
-        for j in range(turn, self.block.rows, turns):
-            code.op(Prefetch, code.at(place, code.mul(stride, code.integer(j))) if j else place)
+        ahead = code(Select, near, block, code.integer(0))
+        skip = code.mul(cols, code.integer(turn * -(-self.block.rows // turns)))
+        return code.at(self.block.addresses[0], code.add(ahead, skip))
+
+    def fetch(self, code: Code, place: Value, c: Value) -> None:
+        """Ask for a share of the next block: rows lie one after the other, so that lines are taken in order."""
+        lines = -(-self.block.rows // self.share[1])
+        at = code.at(place, code.mul(c, code.integer(lines)))
+        for n in range(lines):
+            for line in range(0, self.lanes, CACHE_LINE):
+                code.op(Prefetch, code.at(at, code.integer(n * self.lanes + line)), far=True)
 
     # -- the loop that most actions share --------------------------------------------------------------------------
 
@@ -160,11 +167,13 @@ class DenseLoops:
             for j in rows
         }
 
+        following = self.fetch_from()
+
         def body(inner: Code, c: Value, mask: Value | None, carried: list[Value]) -> list[Value]:
             known: dict[tuple[Value, int], Value] = {}
             parts, made = split(carried, states)[0], []
             if mask is None and block.rows > 1:
-                self.fetch(inner, c)
+                self.fetch(inner, following, c)
             for n, op in enumerate(actions.reductions):
                 side = (
                     load_vector(inner, inner.at(frame.inputs[op.operands[1].index], c), self.lanes, mask)
@@ -209,7 +218,7 @@ class DenseLoops:
             block.single[op.results[0]] = block.load(code, slot)
 
     def reduce(
-        self, code: Code, op: cell_body.Op, state: State, cell: Value, side: Value | None, mask: Value | None
+        self, code: Code, op: Op, state: State, cell: Value, side: Value | None, mask: Value | None
     ) -> State:
         if side is not None:
             if mask is not None and cell.op is not None and not isinstance(cell.op, Load):
@@ -220,7 +229,7 @@ class DenseLoops:
         cell = code(Binary, "mul", cell, cell) if square else cell
         return step(code, fn, state, neutral(code, cell_body.Output(0, "row", fn), cell, mask, self.lanes))
 
-    def total(self, code: Code, op: cell_body.Op, state: State) -> Value:
+    def total(self, code: Code, op: Op, state: State) -> Value:
         """The number of a row."""
         if is_matmul(op):
             return horizontal(code, state[0])

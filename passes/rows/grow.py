@@ -25,7 +25,7 @@ FULL_REDUCTIONS = frozenset({"sum", "sumsq", "min_of", "max_of"})
 COLUMN_REDUCTIONS = frozenset({"sum", "sumsq"})
 
 Guard = tuple[str, Value]
-"""A condition: `narrow` (at most MAX_NARROW columns), `narrow rows`, `small` (at most MAX_SIDE cells), `rows` or `cols` (as many
+"""A condition: `single` (one column), `narrow` (at most MAX_NARROW columns), `narrow rows`, `small` (at most MAX_SIDE cells), `rows` or `cols` (as many
 as the scanned matrix) of a value."""
 
 
@@ -34,6 +34,8 @@ class RowGroup:
     """Operations that one scan over the rows of `main` does, in program order."""
 
     main: Value
+    single: bool = False
+    """Whether sides of unknown width are taken to have one column."""
     members: dict[Op, None] = field(default_factory=dict)
     kind: dict[Value, str] = field(default_factory=dict)
     """Of row values: wide, narrow or single."""
@@ -89,9 +91,9 @@ def product_factors(op: Op) -> tuple[Value, Value] | None:
     return (made.operands[0], op.rhs) if made is not None and made.name == "dml.t" else None
 
 
-def grow(region: Region, main: Value) -> RowGroup:
+def grow(region: Region, main: Value, single: bool = False) -> RowGroup:
     """The largest group that scans `main` in this region, without what gains nothing from it."""
-    group = RowGroup(main)
+    group = RowGroup(main, single)
     group.kind[main] = "wide"
     group.level[main] = 0
     tainted: set[Value] = set()
@@ -174,7 +176,10 @@ class _Attempt:
             return None
         assert isinstance(side.type, Matrix)
         columns: Dim = side.type.rows if op.transpose else side.type.cols
-        if columns != 1:
+        if self.group.single and not isinstance(columns, int):
+            self.guards.append(("single rows" if op.transpose else "single", side))
+            columns = 1
+        elif columns != 1:
             if isinstance(columns, int) and columns > MAX_NARROW:
                 return None
             rows, cols = side.type.rows, side.type.cols
@@ -270,11 +275,22 @@ def _prune(group: RowGroup) -> None:
 
 
 def candidates(region: Region) -> list[Value]:
-    """Matrices that several operations may scan: left operands of products and operands of row aggregates, in program order."""
+    """Matrices that several operations may scan: left operands of products, operands of row aggregates, and what those
+    are made of cell by cell; in program order."""
     found: dict[Value, None] = {}
+
+    def add(value: Value) -> None:
+        type, op = value.type, value.op
+        if value in found or not isinstance(type, Matrix) or type.cols == 1 or type.elem is not f64:
+            return
+        found[value] = None
+        if op is not None and op.parent is region and isinstance(op, (Unary, Binary, IfElse)):
+            for operand in op.operands:
+                add(operand)
+
     for op in region:
         if isinstance(op, MatMul) and product_factors(op) is None:
-            found[op.lhs] = None
+            add(op.lhs)
         elif isinstance(op, Aggregate) and op.dir == "row":
-            found[op.operand] = None
-    return [v for v in found if isinstance(v.type, Matrix) and v.type.cols != 1 and v.type.elem is f64]
+            add(op.operand)
+    return list(found)

@@ -58,7 +58,12 @@ struct RowLaunch {
     int length_class(int i) const { return plan[2 * i + 1]; }
     const int32_t* slots() const { return plan + 2 * kernel->n_in; }
     const int32_t* outputs() const { return slots() + 1 + slots()[0]; }
-    bool wide(int k) const { return outputs()[3 * k + 2]; }
+    // Whether partial results are those of the wide loop: an input of the wide class may have one column only.
+    bool wide(int k) const {
+        for (int i = 0; i < kernel->n_in; i++)
+            if ((outputs()[3 * k] >> i & 1) && several[i]) return outputs()[3 * k + 2];
+        return false;
+    }
     sm_matrix* matrix(int i) const { return args[i].v.matrix; }
     int64_t chunks() const { return int64_t(starts.size()) - 1; }
 
@@ -102,7 +107,7 @@ void RowLaunch::find_lengths() {
         if (role(i) != kRow && inner != cols)
             fail("inner dimensions of the matrix product differ: %s %%*%% %s%s", shape(matrix(0)).c_str(), shape(matrix(i)).c_str(),
                  role(i) == kSideTransposed ? " transposed" : "");
-        several[i] = width(i) != 1;
+        several[i] = width(i) != 1 || (length_class(i) == 0 && cols == 1);
         if (!several[i]) continue;
         if (length_class(i) < 0) mismatch();
         int64_t& length = lengths[length_class(i)];

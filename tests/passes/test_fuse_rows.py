@@ -1,0 +1,205 @@
+"""Row regions: what is fused, and that it computes the same as the operations one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from sysmlc.codegen.reference import evaluate
+from sysmlc.ir.source import Diagnostic
+from sysmlc.ir.types import Type, matrix
+from sysmlc.runtime.bridge import NativeError
+from sysmlc.runtime.library import native
+
+from .row_programs import RowProgram, logical, row_regions
+
+RNG = np.random.default_rng(11)
+
+SCRIPTS = {
+    "mmchain": "R = t(X) %*% (X %*% v)",
+    "weighted mmchain": "R = t(X) %*% (w * (X %*% v))",
+    "residual": "R = t(X) %*% (X %*% v - w)",
+    "softmax": "E = exp(X - rowMaxs(X)); R = E / rowSums(E)",
+    "log softmax": "S = X - rowMaxs(X); R = S - log(rowSums(exp(S)))",
+    "mlr": "S = X %*% B; E = exp(S - rowMaxs(S)); P = E / rowSums(E); R = t(X) %*% (P - Y)",
+    "mlr loss": "S = X %*% B; S = S - rowMaxs(S); L = S - log(rowSums(exp(S))); R = t(X) %*% (exp(L) - Y); T = sum(Y * L)",
+    "mlr hessian": "Q = Y * (X %*% B); R = t(X) %*% (Q - Y * rowSums(Q))",
+    "l2svm": "s = max(1 - w * (X %*% v), 0); R = t(X) %*% (w * s); T = sum(s ^ 2)",
+    "glm": "p = 1 / (1 + exp(-(X %*% v))); R = t(X) %*% (p * (1 - p) * (X %*% u)); T = colSums(X * p)",
+    "kmeans": "D = rowSums(C ^ 2); P = X %*% t(C); P = (P >= rowMaxs(P)); P = P / rowSums(P); R = t(P) %*% X; T = colSums(P)",
+    "row vector": "Z = X * t(v); R = t(X) %*% rowSums(Z); T = rowSums(Z ^ 2)",
+    "several outputs": "p = X %*% v; q = X %*% u; R = t(X) %*% (p * q); T = p; U = q; V = sum(p); W = min(q)",
+    "scalars": "R = t(X) %*% (a * (X %*% v) + 2)",
+    "centered": "Z = X - rowMeans(X); R = t(Z) %*% (Z %*% v)",
+    "extremes": "Z = X / rowMaxs(abs(X)); R = rowSums(Z); T = rowMins(Z); U = max(Z); V = min(rowSums(Z))",
+    "squares": "Z = X - rowMaxs(X); R = rowSums(Z ^ 2); T = colSums(Z); U = sum(Z ^ 2)",
+    "left product": "p = X %*% v; R = t(p) %*% X; T = rowProds(X - p)",
+    "gate": "p = X %*% v; Z = X * (X > p); R = colSums(Z); T = rowSums(Z)",
+}
+
+
+def spots(rows: int, cols: int, density: float) -> Any:
+    return np.where(RNG.random((rows, cols)) < density, RNG.normal(size=(rows, cols)), 0.0)
+
+
+def special(rows: int, cols: int) -> Any:
+    cells = RNG.normal(size=(rows, cols))
+    picks = [np.nan, np.inf, -np.inf, 0.0, -0.0]
+    return np.where(RNG.random((rows, cols)) < 0.02, RNG.choice(picks, size=(rows, cols)), cells)
+
+
+MATRICES: dict[str, Any] = {
+    "dense": RNG.normal(size=(203, 37)),
+    "one block": RNG.normal(size=(8, 16)),
+    "few rows": RNG.normal(size=(5, 33)),
+    "one row": RNG.normal(size=(1, 19)),
+    "narrow": RNG.normal(size=(101, 3)),
+    "two columns": RNG.normal(size=(57, 2)),
+    "1x1": np.array([[0.7]]),
+    "many chunks": RNG.normal(size=(4003, 61)),
+    "long rows": RNG.normal(size=(20, 9001)),
+    "sparse": sparse.csr_matrix(spots(301, 47, 0.1)),
+    "very sparse": sparse.csr_matrix(spots(5000, 90, 0.01)),
+    "no entries": sparse.csr_matrix((40, 30)),
+    "special": special(150, 21),
+    "no rows": np.zeros((0, 4)),
+}
+
+
+def data(script: str, X: Any, classes: int) -> dict[str, Any]:
+    """Inputs of a script, by the names it uses."""
+    rows, cols = X.shape
+    rng = np.random.default_rng(rows + cols)
+    made = {
+        "X": X,
+        "v": rng.normal(size=(cols, 1)),
+        "u": rng.normal(size=(cols, 1)),
+        "w": rng.normal(size=(rows, 1)),
+        "B": rng.normal(size=(cols, classes)) / cols,
+        "Y": rng.random(size=(rows, classes)),
+        "C": rng.normal(size=(classes, cols)),
+        "a": 1.5,
+    }
+    words = set("".join(c if c.isalnum() else " " for c in script).split())
+    return {name: value for name, value in made.items() if name in words}
+
+
+def outputs(script: str) -> list[str]:
+    return [n for n in "RTUVW" if f"{n} = " in script]
+
+
+def types(inputs: dict[str, Any], known: bool) -> dict[str, Type]:
+    from sysmlc.ir.types import f64
+
+    return {
+        n: f64 if isinstance(v, float) else matrix(*v.shape) if known else matrix() for n, v in inputs.items()
+    }
+
+
+def dense(value: Any) -> Any:
+    return value.toarray() if sparse.issparse(value) else np.asarray(value, float)
+
+
+def check(script: str, inputs: dict[str, Any], known: bool) -> None:
+    names = outputs(script)
+    kinds = types(inputs, known)
+    plain = logical(script, kinds, names, False)
+    fused = logical(script, kinds, names, True)
+    try:
+        expected = evaluate(plain, inputs)
+    except Diagnostic:
+        with pytest.raises((NativeError, Diagnostic)):
+            RowProgram(script, names, True, kinds).run(inputs)
+        return
+    for found in (evaluate(fused, inputs), RowProgram(script, names, True, kinds).run(inputs)):
+        for name in names:
+            a, b = dense(found[name]), dense(expected[name])
+            assert a.shape == b.shape
+            assert np.array_equal(np.isnan(a), np.isnan(b)), f"{name}: NaN in other places"
+            size = np.max(np.abs(b[np.isfinite(b)]), initial=1e-30)
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11 * size, err_msg=name)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+@pytest.mark.parametrize("pattern", SCRIPTS)
+def test_against_reference(pattern: str, known: bool) -> None:
+    script = SCRIPTS[pattern]
+    for kind, X in MATRICES.items():
+        for classes in (1, 4) if set("BYC") & set(script) else (1,):
+            try:
+                check(script, data(script, X, classes), known)
+            except (AssertionError, NativeError) as error:
+                raise AssertionError(f"{kind}, {classes} classes: {error}") from None
+
+
+@pytest.mark.parametrize("pattern", SCRIPTS)
+def test_is_fused(pattern: str) -> None:
+    script = SCRIPTS[pattern]
+    inputs = data(script, np.zeros((1000, 50)), 4)
+    names = outputs(script)
+    (region,) = row_regions(logical(script, types(inputs, True), names, True))
+    assert region.roles[0] == "row"
+    # Sizes that are not known become a condition.
+    assert row_regions(logical(script, types(inputs, False), names, True))
+
+
+NOT_FUSED = {
+    "one product": "R = X %*% v",
+    "cellwise": "R = exp(X) * 2",
+    "one aggregate": "R = rowSums(X * 2)",
+    "unrelated": "R = X %*% v; T = t(Z) %*% w",
+    "wide side": "R = t(X) %*% (X %*% Z)",
+    "closed": "R = X %*% (t(X) %*% w)",
+    "self product": "R = t(X) %*% X",
+}
+
+
+@pytest.mark.parametrize("what", NOT_FUSED)
+def test_is_left_alone(what: str) -> None:
+    kinds = {"X": matrix(500, 60), "v": matrix(60, 1), "w": matrix(500, 1), "Z": matrix(60, 500)}
+    if what == "unrelated":
+        kinds["Z"] = matrix(500, 7)
+    script = NOT_FUSED[what]
+    words = set("".join(c if c.isalnum() else " " for c in script).split())
+    kinds = {n: t for n, t in kinds.items() if n in words}
+    assert not row_regions(logical(script, kinds, outputs(script), True))
+
+
+@pytest.fixture
+def threads() -> Iterator[Any]:
+    yield native().sm_set_threads
+    native().sm_set_threads(0)
+
+
+@pytest.mark.parametrize("pattern", ["weighted mmchain", "mlr loss", "several outputs", "squares"])
+def test_threads_do_not_matter(pattern: str, threads: Any) -> None:
+    script = SCRIPTS[pattern]
+    for X in (RNG.normal(size=(20011, 43)), sparse.csr_matrix(spots(20011, 43, 0.1))):
+        inputs = data(script, X, 4)
+        program = RowProgram(script, outputs(script), True)
+        results = []
+        for n in (1, 2, 3):
+            threads(n)
+            made = program.run(inputs)
+            results.append([dense(made[name]).tobytes() for name in outputs(script)])
+        assert results[0] == results[1] == results[2]
+
+
+def test_known_sizes_change_nothing() -> None:
+    script = SCRIPTS["mlr loss"]
+    inputs = data(script, RNG.normal(size=(999, 23)), 3)
+    made = [RowProgram(script, ["R", "T"], True, types(inputs, known)).run(inputs) for known in (True, False)]
+    assert all(dense(made[0][n]).tobytes() == dense(made[1][n]).tobytes() for n in "RT")
+
+
+def test_sums_are_compensated() -> None:
+    X = np.array([[1e16, 1.0, -1e16, 1.0]] * 9)
+    made = RowProgram(
+        "p = X %*% v; Z = X * (p > 5); R = rowSums(Z + 0 * rowSums(Z)); T = sum(p)", ["R", "T"], True
+    ).run({"X": X, "v": np.ones((4, 1)) * [[0], [1], [0], [9]]})
+    assert np.array_equal(made["R"], np.full((9, 1), 2.0))
+    assert made["T"] == 90.0
