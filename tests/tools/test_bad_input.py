@@ -162,7 +162,8 @@ COMPILE_TIME = [
     ("x = $missing", "missing"),
     ("X = read('nowhere.csv')\nprint(sum(X))", "nowhere.csv"),
     ("x = matrix('1 2 x', 1, 3)", "'x' is not a number"),
-    ("x = eval('f', 1)", "eval"),
+    ("x = eval('f', 1)", "'f'"),
+    ("f = 'sin'\nx = eval(f, 1)", "eval"),
 ]
 
 
