@@ -289,7 +289,11 @@ def scalar_of_matrix_of_scalar(op: AsScalar, b: Builder) -> Replacement:
 def matrix_of_scalar_of_matrix(op: AsMatrix, b: Builder) -> Replacement:
     inner = op.operand.op
     source = inner.operand.type if isinstance(inner, AsScalar) else None
-    return inner.operands[0] if inner and isinstance(source, Matrix) and (source.rows, source.cols) == (1, 1) else None
+    return (
+        inner.operands[0]
+        if inner and isinstance(source, Matrix) and (source.rows, source.cols) == (1, 1)
+        else None
+    )
 
 
 @rule(AsScalar)
