@@ -98,9 +98,10 @@ def main() -> None:
             fused, plain = (
                 Program(source, args=arguments, outputs=(), options=Options(fusion=f)) for f in (True, False)
             )
-            found = side_by_side(
-                {"fused": clocked(fused.run), "plain": clocked(plain.run)}, options.rounds, 1
-            )
+            with contextlib.redirect_stdout(io.StringIO()):
+                found = side_by_side(
+                    {"fused": clocked(fused.run), "plain": clocked(plain.run)}, options.rounds, 1
+                )
             ratios.append((median(found["plain"]) / median(found["fused"]), f"example {example}"))
     ratios.sort()
     print(machine())

@@ -132,10 +132,9 @@ def test_against_reference(expression: str, level: int) -> None:
         finite = np.abs(cells[np.isfinite(cells)])
         try:
             expected = evaluate(module, {"X": X})["R"]
-        except Diagnostic as error:
+        except Diagnostic:
             with pytest.raises((NativeError, Diagnostic)):
                 program.run({"X": X})
-            assert error.message
             continue
         try:
             same(program.run({"X": X})["R"], expected, float(np.max(finite, initial=1.0)))
