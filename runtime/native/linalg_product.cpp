@@ -212,6 +212,16 @@ Matrix product_dense(sm_ctx* ctx, const sm_matrix* a, bool ta, const sm_matrix* 
     return r;
 }
 
+// Copies the upper triangle to the lower one, by tiles that fit into the first cache.
+void mirror(sm_ctx* ctx, double* c, int64_t n) {
+    constexpr int64_t kTile = 32;
+    parallel_chunks(ctx, n, kTile, [&](int64_t i0, int64_t i1) {
+        for (int64_t j0 = 0; j0 < i1; j0 += kTile)
+            for (int64_t i = i0; i < i1; i++)
+                for (int64_t j = j0; j < std::min(j0 + kTile, i); j++) c[i * n + j] = c[j * n + i];
+    });
+}
+
 Matrix self_product_dense(sm_ctx* ctx, const sm_matrix* x) {
     int64_t n = x->cols, k = x->rows;
     if (n == 0 || k == 0) return new_dense_zero(ctx, n, n);
@@ -242,8 +252,7 @@ Matrix self_product_dense(sm_ctx* ctx, const sm_matrix* x) {
                           values(x) + j0, ld, 0.0, c + i0 * n + j0, ld);
         });
     }
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < i; j++) c[i * n + j] = c[j * n + i];
+    mirror(ctx, c, n);
     return r;
 }
 

@@ -22,6 +22,7 @@ Matrix product_csr_dense(sm_ctx* ctx, const sm_matrix* a, const sm_matrix* b);
 Matrix product_csr_transposed_dense(sm_ctx* ctx, sm_matrix* a, const sm_matrix* b);  // t(a) %*% b
 Matrix product_dense_csr(sm_ctx* ctx, const sm_matrix* a, const sm_matrix* b);
 Matrix product_csr_csr(sm_ctx* ctx, const sm_matrix* a, const sm_matrix* b);
+void mirror(sm_ctx* ctx, double* c, int64_t n);  // the upper triangle to the lower one
 Matrix self_product_dense(sm_ctx* ctx, const sm_matrix* x);  // t(x) %*% x
 Matrix self_product_csr(sm_ctx* ctx, sm_matrix* x);
 

@@ -332,9 +332,7 @@ Matrix self_product_csr(sm_ctx* ctx, sm_matrix* x) {
                 for (int64_t q = p; q < x->rowptr[i + 1]; q++) o[x->colidx[q]] += w * val[q];
             }
     });
-    double* c = values(r.get());
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < i; j++) c[i * n + j] = c[j * n + i];
+    mirror(ctx, values(r.get()), n);
     return finish(ctx, std::move(r));
 }
 
