@@ -154,6 +154,8 @@ class Context:
         elif kind == "i1":
             made = self._lib.sm_cast_i1_box(self._ctx, int(value))
         elif kind == "i64":
+            if not -(2**63) <= int(value) < 2**63:
+                raise OverflowError(f"the integer {value} does not fit into 64 bits")
             made = self._lib.sm_cast_i64_box(self._ctx, int(value))
         else:
             made = self._lib.sm_cast_f64_box(self._ctx, float(value))

@@ -10,18 +10,33 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sysmlc.api import MLContext, Program, compile, dml, run
-    from sysmlc.ir.source import Diagnostic
+    from sysmlc.api import MLContext, Program, compile, dml, dmlFromFile, run
+    from sysmlc.ir.source import Diagnostic, DiagnosticGroup
+    from sysmlc.runtime.bridge import NativeError
 
 __version__ = "0.1.0"
-__all__ = ["Diagnostic", "MLContext", "Program", "__version__", "compile", "dml", "run"]
+__all__ = [
+    "Diagnostic",
+    "DiagnosticGroup",
+    "MLContext",
+    "NativeError",
+    "Program",
+    "__version__",
+    "compile",
+    "dml",
+    "dmlFromFile",
+    "run",
+]
 
 _HOMES = {
     "Diagnostic": "sysmlc.ir.source",
+    "DiagnosticGroup": "sysmlc.ir.source",
     "MLContext": "sysmlc.api",
+    "NativeError": "sysmlc.runtime.bridge",
     "Program": "sysmlc.api",
     "compile": "sysmlc.api",
     "dml": "sysmlc.api",
+    "dmlFromFile": "sysmlc.api",
     "run": "sysmlc.api",
 }
 

@@ -156,10 +156,17 @@ class Program:
         *,
         configure: Callable[[Context], None] | None = None,
     ) -> Results:
-        """Run the program. `inputs` binds variables to values, `args` adds `$` arguments.
+        """Run the program. `inputs` binds variables to values, `args` adds `$` arguments, `outputs` replaces those to hand back.
 
-        Dense f64 arrays in C order are read in place and never written. Errors of the program raise `NativeError`, which
-        says where in the script it happened. Ctrl-C stops the program and raises KeyboardInterrupt.
+        Inputs may be bool, int, float and str (or NumPy's); lists and dicts of values, which are DML's lists without and with
+        names; and matrices: NumPy arrays of numbers with one dimension (a column) or two, pandas frames and series, SciPy
+        sparse matrices. Every matrix is one of f64. Dense f64 arrays in C order are read in place and never written;
+        others are converted. Outputs are bool, int, float, str, list, dict, f64 arrays of shape (rows, columns), and
+        `csr_matrix`; arrays look into the memory of the run.
+
+        Raises `NativeError` for errors of the running program and `Diagnostic` (several: `DiagnosticGroup`) for those found
+        while it is compiled; both say where in the script. TypeError: a value is nothing that DML has. Ctrl-C stops the
+        program and raises KeyboardInterrupt.
         """
         from sysmlc.codegen.cpu.jit import engine
         from sysmlc.runtime.bridge import Context, value_kind

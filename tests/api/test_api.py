@@ -138,3 +138,87 @@ def test_a_program_can_be_prepared() -> None:
     assert len(program._loaded) == 1
     with pytest.raises(sysmlc.Diagnostic, match="X"):
         sysmlc.compile("s = sum(X)\n", inputs={})
+
+
+def test_nothing_is_copied_in_or_out() -> None:
+    X = np.arange(4000.0).reshape(40, 100)
+    found = sysmlc.run("Y = X\nZ = X * 2\n", inputs={"X": X})
+    assert np.shares_memory(found["Y"], X)
+    Z = found["Z"]
+    assert Z is found["Z"]
+    assert np.shares_memory(Z, found["Z"])
+    assert Z.base is not None  # a view of what the program made
+    changed = sysmlc.run("X[1, 1] = 7\nY = X\n", inputs={"X": X})
+    assert changed["Y"][0, 0] == 7.0
+    assert X[0, 0] == 0.0
+    S = sysmlc.run("S = X * 3\n", inputs={"X": sp.random(300, 200, 0.02, format="csr", random_state=0)})["S"]
+    assert S.data.base is not None
+    assert S.indices.base is not None
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int8, np.int32, np.int64, np.uint16, np.bool_])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_every_number_type_and_layout(dtype: type, order: str) -> None:
+    X = np.array([[0, 1, 2], [3, 4, 5]], dtype=dtype, order=order)  # type: ignore[call-overload]
+    found = sysmlc.run("Y = X + 0.5\nr = nrow(X)\n", inputs={"X": X})
+    assert found["Y"].dtype == np.float64
+    assert found["r"] == 2
+    np.testing.assert_array_equal(found["Y"], X + 0.5)
+
+
+@pytest.mark.parametrize(
+    "value", [[1.0, 2.0], np.array([1.0, 2.0]), pd.Series([1, 2]), pd.Series([1.0, 2.0])]
+)
+def test_one_dimension_is_a_column(value: object) -> None:
+    array = np.array(value) if isinstance(value, list) else value
+    found = sysmlc.run("r = nrow(X)\nc = ncol(X)\ns = sum(X)\n", inputs={"X": array})
+    assert dict(found) == {"r": 2, "c": 1, "s": 3.0}
+
+
+@pytest.mark.parametrize(
+    "kind", [sp.csr_matrix, sp.csc_matrix, sp.coo_matrix, sp.lil_matrix, sp.csr_array, sp.bsr_matrix]
+)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
+def test_every_sparse_format(kind: type, dtype: type) -> None:
+    cells = np.zeros((30, 20), dtype)
+    cells[3, 4], cells[29, 0], cells[0, 19] = 1, 2, 3
+    found = sysmlc.run("Y = X * 2\nZ = t(X) %*% X\n", inputs={"X": kind(cells)})
+    np.testing.assert_array_equal(found["Y"].toarray(), cells * 2)
+    Z = found["Z"]
+    np.testing.assert_array_equal(Z.toarray() if sp.issparse(Z) else Z, cells.T @ cells)
+
+
+def test_frames_of_pandas() -> None:
+    frame = pd.DataFrame({"a": [1, 2], "b": [0.5, 1.5], "c": [True, False]})
+    np.testing.assert_array_equal(sysmlc.run("Y = X\n", inputs={"X": frame})["Y"], [[1, 0.5, 1], [2, 1.5, 0]])
+    with pytest.raises((TypeError, ValueError), match="x"):
+        sysmlc.run("Y = X\n", inputs={"X": pd.DataFrame({"a": ["x", "y"]})})
+
+
+def test_lists_and_strings_both_ways() -> None:
+    script = "K = L\nK['n'] = as.scalar(L['n']) + 1\nt = w + 'ß'\nm = length(L)\n"
+    found = sysmlc.run(script, inputs={"L": {"n": 1, "X": np.eye(2), "s": "é"}, "w": "größe"})
+    assert list(found["K"]) == ["n", "X", "s"]
+    assert found["K"]["n"] == 2
+    assert found["K"]["s"] == "é"
+    np.testing.assert_array_equal(found["K"]["X"], np.eye(2))
+    assert (found["t"], found["m"]) == ("größeß", 3)
+    nested = sysmlc.run("K = list(L, 2)\n", inputs={"L": [1, [2.5, "x"]]})["K"]
+    assert nested == [[1, [2.5, "x"]], 2]
+
+
+def test_wrong_inputs_say_what_is_wrong() -> None:
+    with pytest.raises(TypeError, match="object"):
+        sysmlc.run("y = x\n", inputs={"x": object()})
+    with pytest.raises(TypeError):
+        sysmlc.run("y = x\n", inputs={"x": None})
+    with pytest.raises(TypeError):
+        sysmlc.run("y = x\n", inputs={"x": np.array([["a"]])})
+    with pytest.raises(sysmlc.Diagnostic, match="'x' is not defined"):
+        sysmlc.run("y = x\n")
+    with pytest.raises(sysmlc.DiagnosticGroup):
+        sysmlc.run("y = a + 1\nz = b + 1\n")
+    with pytest.raises(sysmlc.Diagnostic, match="never assigned"):
+        sysmlc.run("y = 1\n", outputs=["z"])
+    with pytest.raises(OverflowError):
+        sysmlc.run("y = x\n", inputs={"x": 2**70})
