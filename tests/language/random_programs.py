@@ -261,7 +261,6 @@ class Writer:
     def matrix(self, shape: Shape, depth: int, exact: bool = True) -> Expr:
         """An expression of this shape, exact if need be."""
         rng = self.rng
-        rows, cols = shape
         here = [v for v in self.known("matrix", exact) if v.shape == shape]
         if depth <= 0 or rng.random() < 0.15:
             if here and rng.random() < 0.85:
@@ -509,7 +508,7 @@ class Writer:
         lists = self.known("list")
         if lists and rng.random() < 0.5:
             v = rng.choice(lists)
-            e, shape = self.some_matrix(1)
+            e, _ = self.some_matrix(1)
             if rng.random() < 0.5:
                 return [f"{v.name}[{rng.randrange(1, 3)}] = {e.text}"]
             name = self.fresh("M")
