@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from sysmlc.ir.core import Builder, Region, Value, walk_regions
 from sysmlc.ir.dialects.core import Module
+from sysmlc.ir.dialects.dml_matrix import MatMul
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.passes.fuse_cells import reorder
 from sysmlc.passes.lower_cells import MAX_INPUTS, MAX_OUTPUTS
@@ -73,7 +74,14 @@ class FuseRows(Pass):
 
 def is_worth_it(group: RowGroup) -> bool:
     """Whether the group saves a scan and one kernel can hold it."""
-    if group.scans < 2 or len(group.members) > MAX_MEMBERS or len(group.outputs()) > MAX_OUTPUTS:
+    # Writing a wide result costs more than reading, so that one scan less does not show.
+    writes = any(group.kind.get(v) == "wide" for v in group.outputs())
+    products = any(isinstance(op, MatMul) for op in group.members)
+    if (
+        group.scans < (3 if writes and not products else 2)
+        or len(group.members) > MAX_MEMBERS
+        or len(group.outputs()) > MAX_OUTPUTS
+    ):
         return False
     inputs = {v for op in group.members for v in op.operands if v.op not in group.members}
     return len(inputs) <= MAX_INPUTS
