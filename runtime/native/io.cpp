@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace sm::io {
@@ -113,8 +114,9 @@ void peek(const std::string& path, const char* text, sm_metadata* info) {
     if (!info->exists) return;
     bool known = options.rows >= 0 && options.cols >= 0;
     if (options.data_type != SM_DATA_MATRIX || (known && options.format >= 0)) return;
+    struct stat kind;
+    if (stat(path.c_str(), &kind) == 0 && !S_ISREG(kind.st_mode) && !S_ISDIR(kind.st_mode)) return;  // a pipe can be read only once
     Source source(path);
-    if (source.parts()[0].file.number() < 0) return;  // a pipe can be read only once
     if (options.format < 0) info->format = guess_format(source);
     if (known) return;
     if (info->format == SM_FILE_CSV) peek_csv(source, options, info);

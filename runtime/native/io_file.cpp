@@ -87,6 +87,10 @@ int File::close() {
 std::string read_file(const std::string& path, int64_t limit) {
     File file(path, O_RDONLY);
     if (!file) fail_errno("read", path, errno);
+    return read_rest(file, path, limit);
+}
+
+std::string read_rest(const File& file, const std::string& path, int64_t limit) {
     std::string text;
     int error = 0;
     for (ssize_t got = 1; got && !error;) {
@@ -131,12 +135,13 @@ void Source::add(const std::string& path, bool hold) {
     struct stat info;
     if (!file || fstat(file.number(), &info) != 0) fail_errno("read", path, errno);
     bool regular = S_ISREG(info.st_mode);
-    if (!regular || !hold) file.close();
-    parts_.push_back({path, info.st_size, std::move(file), {}});
-    if (!regular) {
-        parts_.back().content = read_file(path, INT64_MAX / 4);
-        parts_.back().size = static_cast<int64_t>(parts_.back().content.size());
+    std::string content;
+    if (!regular) {  // a pipe is opened once: whoever writes to it stops when its reader closes it
+        content = read_rest(file, path, INT64_MAX / 4);
+        info.st_size = static_cast<off_t>(content.size());
     }
+    if (!regular || !hold) file.close();
+    parts_.push_back({path, info.st_size, std::move(file), std::move(content)});
     bytes_ += parts_.back().size;
 }
 

@@ -168,6 +168,7 @@ void in_order(sm_ctx* ctx, int64_t n, F&& work) {
 [[noreturn]] void fail_errno(const char* action, const std::string& path, int error);
 bool file_exists(const std::string& path);
 std::string read_file(const std::string& path, int64_t limit);
+std::string read_rest(const File& file, const std::string& path, int64_t limit);
 bool valid_utf8(std::string_view text);
 // A piece of input for a message: quoted, shortened, unprintable bytes as \xNN.
 std::string quoted(std::string_view text);
