@@ -155,8 +155,10 @@ def matrix(
         return frame.emit(node, MatrixOfText, data, rows, cols)
     if data.type in NUMERIC:
         value = frame.cast(node.args[0].value, data, f64)
-        known = constant(value)
-        if isinstance(known, float) and known == 0 and math.copysign(1.0, known) < 0:  # -0.0 fills as 0.0
+        filling = constant(value)
+        if (
+            isinstance(filling, float) and filling == 0 and math.copysign(1.0, filling) < 0
+        ):  # -0.0 fills as 0.0
             value = frame.constant(node, 0.0)
         return frame.emit(node, Fill, value, rows, cols)
     raise Diagnostic(f"'matrix' cannot take its cells from {describe(data.type)}", node.loc)
