@@ -11,6 +11,7 @@ Operands that do not fit are errors of the user, reported with their place; all 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -60,6 +61,16 @@ class Infer(Pass):
             analysis.forget()
 
 
+def _as_written(op: Op, error: Diagnostic) -> Diagnostic:
+    """The error in the words of the script: what stands at its place instead of the operation, sizes instead of types."""
+    at, line = error.loc, error.loc.source.line(error.loc.line) or ""
+    text = line[at.col - 1 : at.end_col - 1] if at.end_col else ""
+    message = error.message
+    if 0 < len(text) <= 60 and op.name not in text:
+        message = re.sub(r"matrix<([^>]*?)xf64[^>]*>", r"\1", message.replace(f"'{op.name}'", f"'{text}'", 1))
+    return Diagnostic(message, error.loc, hint=error.hint, notes=error.notes)
+
+
 class _Function:
     """What is known of a function: its call sites and results."""
 
@@ -90,6 +101,8 @@ class _Analysis:
         self.turn = 0
         self.changed = False
         self.stopped = False
+        self.unsure = 0
+        """How many branches around this place are only taken perhaps."""
         called = {str(op.attrs["callee"]) for op in module.walk() if op.name == "core.call"}
         self.roots = ["main"] if "main" in self.functions else [n for n in self.functions if n not in called]
         self._reset(module)
@@ -132,9 +145,9 @@ class _Analysis:
         raise AssertionError("inference does not converge")
 
     def record(self, op: Op, error: Diagnostic) -> None:
-        """An error that will happen, unless the program has stopped before, with a message of its own."""
-        if not self.stopped:
-            self.errors[op] = error
+        """An error that will happen, unless the program has stopped before, with a message of its own, or never comes here."""
+        if not self.stopped and not self.unsure:
+            self.errors[op] = _as_written(op, error)
 
     # -- facts ----------------------------------------------------------------------------------------------------
 
@@ -232,9 +245,11 @@ class _Analysis:
         decided = constant(op.operands[0])
         if decided is None:
             before = self.stopped
+            self.unsure += 1
             first = self.region(op.regions[0])
             after, self.stopped = self.stopped, before
             second = self.region(op.regions[1])
+            self.unsure -= 1
             self.stopped &= after
             ends = [r.terminator.operands for r in op.regions]
             facts = [self.either(*e) for e in zip(*ends, first, second, strict=True)]

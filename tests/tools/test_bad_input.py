@@ -300,3 +300,12 @@ def test_closed_output(tmp_path: Path) -> None:
         )
         assert done.stdout == "1\n2\n"
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("level", ["-O0", "-O1", "-O2"])
+def test_errors_in_branches_the_data_decides(level: str, capfd: pytest.CaptureFixture[str]) -> None:
+    script = "n = $n\nX = matrix(1, n, n)\nif (sum(X) > 20) { print(as.scalar(X)) }\nprint('fine')\n"
+    assert main(["run", "-s", script, level, "-nvargs", "n=3"]) == 0
+    assert capfd.readouterr().out == "fine\n"
+    assert main(["run", "-s", script, level, "-nvargs", "n=5"]) == 1
+    assert layout(capfd.readouterr().err, script)[:2] == ("as.scalar needs a 1x1 matrix, got 5x5", 3)
