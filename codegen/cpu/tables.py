@@ -127,7 +127,8 @@ class Tables:
 
     def _line(self, loc: Location) -> str:
         line = loc.source.line(loc.line)
-        return "null" if line is None else self.text(line[:400])
+        # Far out on a line that a program writes, the caret would stand nowhere.
+        return "null" if line is None or loc.col > 400 else self.text(line[:400])
 
 
 def _byte_array(values: Sequence[int]) -> str:
