@@ -37,7 +37,7 @@ SCRIPTS = {
 
 def planned(script: str, level: int) -> tuple[int, bool]:
     module = compile_source(Source("case.dml", script), {})
-    PassManager([*pipeline(level), *lowering()]).run(module)
+    PassManager([*pipeline(level), *lowering(fusion=level > 0)]).run(module)
     (main,) = (op for op in module.regions[0] if op.attrs.get("sym") == "main")
     peak = main.attrs["peak_bytes"]
     assert isinstance(peak, int)
