@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from tests.filecheck import CheckError, filecheck, read_checks
 
 GENERATED = "CHECKS ARE GENERATED"

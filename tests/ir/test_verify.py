@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 import sysmlc.ir.dialects  # noqa: F401
 from sysmlc.ir.core import Builder, Op, Region
-from sysmlc.ir.dialects.core import Constant, Func, Module, Return
+from sysmlc.ir.dialects.core import Func, Module, Return
 from sysmlc.ir.dialects.dml_cell import Binary, Unary
 from sysmlc.ir.parser import parse
 from sysmlc.ir.source import Diagnostic
-from sysmlc.ir.types import f64, matrix
+from sysmlc.ir.types import matrix
 from sysmlc.ir.verify import verify
 
 
@@ -168,19 +166,3 @@ def test_wrong_owner():
     module, body, _ = small()
     body.args[0].index = 1
     broken(module, "region argument 0 does not belong to its region")
-
-
-def test_speed():
-    body, holder = Region([matrix(3, 4), f64]), Region()
-    holder.append(Func.new(sym="f", regions=[body]))
-    module = Module.new(regions=[holder])
-    b, x = Builder(body), body.args[0]
-    for _ in range(3000):
-        x = b(Binary, "add", b(Unary, "exp", x), b(Constant, value=1.0))
-    b.op(Return, [x])
-    times = []
-    for _ in range(3):
-        start = time.process_time()
-        verify(module)
-        times.append(time.process_time() - start)
-    assert min(times) / 9000 < 5 * 15e-6

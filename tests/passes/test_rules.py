@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from sysmlc.ir.algebra import Apply
@@ -49,10 +47,3 @@ def test_a_wrong_rule_is_caught(wrong: str) -> None:
             return True
 
     assert fails()
-
-
-def test_tables_compile_quickly() -> None:
-    start = time.process_time()
-    for name in table_names():
-        table.__wrapped__(name)
-    assert time.process_time() - start < 0.5

