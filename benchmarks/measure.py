@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,28 +27,35 @@ class Run:
     output: str
 
 
+# A process inherits the peak memory of the one that starts it, so a small one starts and times what is measured.
+LAUNCHER = """
+import os, sys, time
+begin = time.perf_counter()
+pid = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+with open(sys.argv[1], "w") as file:
+    file.write(f"{time.perf_counter() - begin} {usage.ru_maxrss} {os.waitstatus_to_exitcode(status)}")
+"""
+
+
 def run(
     command: Sequence[str], folder: Path | str | None = None, environment: Mapping[str, str] | None = None
 ) -> Run:
     """Run a command to its end; it must succeed."""
-    with tempfile.TemporaryFile("w+") as out:
-        begin = time.perf_counter()
-        process = subprocess.Popen(
-            command,
+    with tempfile.NamedTemporaryFile("r") as figures:
+        done = subprocess.run(
+            [sys.executable, "-S", "-E", "-c", LAUNCHER, figures.name, *command],
             cwd=folder,
             env=None if environment is None else dict(environment),
-            stdout=out,
-            stderr=out,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
+            text=True,
         )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - begin
-        process.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0)
-        text = out.read()
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{text}")
-    return Run(seconds, usage.ru_maxrss / 1024, text)
+        seconds, kilobytes, code = figures.read().split()
+    if int(code):
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}")
+    return Run(float(seconds), int(kilobytes) / 1024, done.stdout)
 
 
 def side_by_side(
