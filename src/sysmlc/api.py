@@ -367,12 +367,16 @@ def _interruptible(start: Callable[[], T], context: Context) -> T:
     if threading.current_thread() is not threading.main_thread():
         return start()
     outcome: list[Any] = [None, None]
+    # Not Thread.join(): interrupted, that of Python 3.11 takes a running thread for stopped.
+    finished = threading.Event()
 
     def body() -> None:
         try:
             outcome[0] = start()
         except BaseException as error:
             outcome[1] = error
+        finally:
+            finished.set()
 
     before = threading.stack_size(STACK_SIZE)
     try:
@@ -381,9 +385,9 @@ def _interruptible(start: Callable[[], T], context: Context) -> T:
     finally:
         threading.stack_size(before)
     interrupted = False
-    while thread.is_alive():
+    while not finished.is_set():
         try:
-            thread.join()
+            finished.wait()
         except KeyboardInterrupt:
             interrupted = True
             context.interrupt()
