@@ -7,13 +7,13 @@ operations back into an order in which everything is computed before it is used.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sysmlc.ir.core import Op, Region, Value, walk_regions
 from sysmlc.ir.dialects.core import Module
 from sysmlc.ir.passes import Pass, register_pass
-from sysmlc.passes.fusion.search import plan_region
+from sysmlc.passes.fusion.search import plan_region, reads
 
 
 @register_pass
@@ -61,7 +61,7 @@ def reorder(region: Region, places: Mapping[Op, int]) -> None:
     wakes: dict[Op, list[Op]] = {op: [] for op in ops}
     effect: Op | None = None
     for op in ops:
-        needed = {d for v in _reads(op) if (d := _definer(v, region)) is not None and d is not op}
+        needed = {d for v in reads(op) if (d := _definer(v, region)) is not None and d is not op}
         if "pure" not in op.traits and op is not terminators[0]:
             if effect is not None:
                 needed.add(effect)
@@ -83,13 +83,6 @@ def reorder(region: Region, places: Mapping[Op, int]) -> None:
     assert len(done) == len(ops) - 1, "fusion made a cycle"
     for op in [*done, terminators[0]]:
         region.append(op.detach())
-
-
-def _reads(op: Op) -> Iterable[Value]:
-    yield from op.operands
-    for region in op.regions:
-        for inner in region.walk():
-            yield from inner.operands
 
 
 def _definer(value: Value, region: Region) -> Op | None:

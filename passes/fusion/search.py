@@ -44,7 +44,7 @@ class Graph:
         effect: Op | None = None
         for i, op in enumerate(self.region):
             self.order[op] = i
-            self.needs[op] = {d for v in _reads(op) if (d := self._here(v)) is not None and d is not op}
+            self.needs[op] = {d for v in reads(op) if (d := self._here(v)) is not None and d is not op}
             if "pure" not in op.traits and "terminator" not in op.traits:
                 if effect is not None:  # effects stay in order, which is a dependence as well
                     self.needs[op].add(effect)
@@ -112,7 +112,8 @@ class Graph:
         return False
 
 
-def _reads(op: Op) -> Iterable[Value]:
+def reads(op: Op) -> Iterable[Value]:
+    """The values an operation uses, itself or anywhere inside."""
     yield from op.operands
     for region in op.regions:
         for inner in region.walk():
