@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -25,9 +26,10 @@ print(sysmlc.__file__)
 @pytest.mark.slow
 def test_wheel(tmp_path: Path) -> None:
     pip = ["-m", "pip", "--disable-pip-version-check", "--quiet"]
+    clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}  # which would find the sources
 
     def run(*command: str) -> str:
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=900)
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=900, env=clean)
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
