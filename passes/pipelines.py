@@ -17,9 +17,13 @@ LEVELS = (
 PROGRAM = "form-cells,fuse-cells,lower-cells,lower-outer,lower-rows,update-in-place,lower-program,manage-ownership,plan-memory"
 
 
-def lowering(fusion: bool = True) -> list[Pass]:
-    """From the logical level to a program of kernel launches and runtime calls that owns its values."""
-    return _chosen(PROGRAM, fusion)
+def lowering(fusion: bool = True, formats: str = "") -> list[Pass]:
+    """From the logical level to a program of kernel launches and runtime calls that owns its values.
+
+    With `formats`, every matrix is converted to that format, to search for defects.
+    """
+    forced = f"force-format{{format={formats}}},lower-cells"
+    return _chosen(PROGRAM.replace("lower-cells", forced) if formats else PROGRAM, fusion)
 
 
 def pipeline(level: int, fusion: bool = True) -> list[Pass]:

@@ -226,7 +226,7 @@ class Context:
                 colidx.itemsize,
             )
         )
-        better = self._made(self._lib.sm_compact(self._ctx, made))
+        better = self._made(self._lib.sm_to_smaller(self._ctx, made))
         self._lib.sm_release(self._ctx, made)
         return better
 

@@ -34,10 +34,12 @@ class Options:
     target: str = "native"
     fusion: bool = True
     """Whether operators are fused; never at level 0."""
+    formats: str = ""
+    """The format every matrix is converted to, to search for defects: see `passes/force_format.py`."""
 
     @property
     def key(self) -> str:
-        return f"{self.level};{self.target};{self.fuses}"
+        return f"{self.level};{self.target};{self.fuses};{self.formats}"
 
     @property
     def fuses(self) -> bool:
@@ -158,7 +160,7 @@ def lower_module(module: Module, options: Options) -> None:
     from sysmlc.ir.passes import PassManager
     from sysmlc.passes.pipelines import lowering, pipeline
 
-    PassManager([*pipeline(options.level, options.fuses), *lowering(options.fuses)]).run(module)
+    PassManager([*pipeline(options.level, options.fuses), *lowering(options.fuses, options.formats)]).run(module)
 
 
 def compile_program(module: Module, name: str, options: Options | None = None) -> Compiled:

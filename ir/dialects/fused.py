@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sysmlc.ir.core import Op
 from sysmlc.ir.define import Attr, Body, Operand, Operands, define
-from sysmlc.ir.types import Matrix, f64
+from sysmlc.ir.dialects.shapes import matrix_of
+from sysmlc.ir.types import Matrix, Type, f64, matrix
 
 OUTPUTS = ("map", "full", "row", "col")
 
@@ -39,12 +41,28 @@ class Cell(Op):
                 raise self.error(f"unknown output kind '{kind}'")
 
 
+FORMATS = ("dense", "csr", "smaller")
+
+
 @define("fused.convert", traits={"pure"})
 class Convert(Op):
-    """The same matrix in another format: `csr` or `dense`. The result type carries it."""
+    """The same matrix as `dense`, as `csr` (one column stays dense), or as the `smaller` of them, by counting non-zeros.
+
+    A matrix that already is in the format costs nothing. `why` is for people: what the compiler expects to gain.
+    """
 
     operand: Operand[Matrix]
     format: Attr[str]
+    why: Attr[str] = ""  # type: ignore[assignment]
+
+    def infer(self) -> Sequence[Type]:
+        source = matrix_of(self, self.operand)
+        format = "dense" if self.format == "dense" or source.cols == 1 else None
+        return (matrix(source.rows, source.cols, source.elem, source.nnz, format),)
+
+    def check(self) -> None:
+        if self.format not in FORMATS:
+            raise self.error(f"the format is {', '.join(FORMATS)}, not '{self.format}'")
 
 
 ROW_ROLES = ("row", "side", "scalar")

@@ -65,7 +65,7 @@ SM_API sm_matrix* sm_matrix_new(sm_ctx* ctx, int64_t rows, int64_t cols, const d
 }
 
 // Copies CSR arrays whose offsets and columns are 4 or 8 bytes wide. Columns must ascend within rows. The result
-// is CSR whatever its density; sm_compact picks the better format.
+// is CSR whatever its density; sm_to_smaller picks the better format.
 SM_API sm_matrix* sm_csr_new(sm_ctx* ctx, int64_t rows, int64_t cols, const double* data, const void* rowptr, int64_t rowptr_bytes,
                              const void* colidx, int64_t colidx_bytes) {
     return SM_ENTRY(ctx, {

@@ -244,14 +244,14 @@ std::string shape(const sm_matrix* m) { return std::to_string(m->rows) + "x" + s
 
 }  // namespace sm
 
-// Format changes that the compiler asks for.
+// Format changes that the compiler asks for. One column is always dense.
 SM_API sm_matrix* sm_to_dense(sm_ctx* ctx, sm_matrix* m) {
     return SM_ENTRY(ctx, { return sm::to_dense(ctx, m).take(); });
 }
 SM_API sm_matrix* sm_to_csr(sm_ctx* ctx, sm_matrix* m) {
-    return SM_ENTRY(ctx, { return sm::to_csr(ctx, m).take(); });
+    return SM_ENTRY(ctx, { return (m->cols == 1 ? sm::to_dense(ctx, m) : sm::to_csr(ctx, m)).take(); });
 }
-SM_API sm_matrix* sm_compact(sm_ctx* ctx, sm_matrix* m) {
+SM_API sm_matrix* sm_to_smaller(sm_ctx* ctx, sm_matrix* m) {
     return SM_ENTRY(ctx, { return sm::finish(ctx, sm::Matrix::borrow(m)).take(); });
 }
 SM_API int64_t sm_nnz(sm_ctx* ctx, sm_matrix* m) {
