@@ -43,13 +43,17 @@ class FuseOuter(Pass):
         if not cone.seeds:
             return
         groups: list[_Group] = []
-        for exit in cone.exits():
+        leaving = cone.exits()
+        results = {e.op.result for e in leaving}
+        for exit in leaving:
             alone = _Group(cone, [exit])
             if not alone.fits or not alone.possible:
                 continue
             for i, group in enumerate(groups):
                 joined = _Group(cone, [*group.exits, exit])
-                if joined.fits and group.shares(alone) and joined.possible:
+                # A result of this very region, or of one that comes after it, cannot go in.
+                closed = results.isdisjoint(joined.read)
+                if joined.fits and group.shares(alone) and closed and joined.possible:
                     groups[i] = joined
                     break
             else:
@@ -211,6 +215,12 @@ class _Group:
         return found
 
     @property
+    def read(self) -> list[Value]:
+        """What must be there before the region."""
+        factors = [v for s in self.seeds for v in self.cone.seeds[s].operands]
+        return [*factors, *self.inputs, *(e.factor for e in self.exits if e.factor is not None)]
+
+    @property
     def possible(self) -> bool:
         """Whether there is a place after everything the group reads and before everything that needs its results."""
         users = self._users()
@@ -218,6 +228,4 @@ class _Group:
             return False
         place = self.cone.places
         first = min(place[u] for u in users)
-        factors = [v for s in self.seeds for v in self.cone.seeds[s].operands]
-        read = [*factors, *self.inputs, *(e.factor for e in self.exits if e.factor is not None)]
-        return all(v.op is None or v.op not in place or place[v.op] < first for v in read)
+        return all(v.op is None or v.op not in place or place[v.op] < first for v in self.read)

@@ -45,6 +45,7 @@ SCRIPTS = {
     "sums of the product": "P = U %*% t(V)\nr = sum(P) - sum(X * log(P + 1))\nq = rowSums(P)\np = colSums(P)",
     "sums of factors by columns": "P = t(L) %*% H\nr = sum(P) - sum(X * log(P + 1))\nq = rowSums(P)\np = colSums(P)",
     "same zeros": "W = X != 0\nr = (X - W * (U %*% t(V))) %*% B\nq = sum((W * (U %*% t(V)) - X)^2)\np = sum(W)",
+    "one reads the other": "Q = X * (U %*% t(V))\nr = (Q - X * rowSums(Q)) %*% B\nq = sum(Q * X)",
     "choice": "r = sum(ifelse(X != 0, U %*% t(V), 0))",
 }
 M, N = 130, 97
