@@ -160,7 +160,9 @@ def lower_module(module: Module, options: Options) -> None:
     from sysmlc.ir.passes import PassManager
     from sysmlc.passes.pipelines import lowering, pipeline
 
-    PassManager([*pipeline(options.level, options.fuses), *lowering(options.fuses, options.formats)]).run(module)
+    PassManager([*pipeline(options.level, options.fuses), *lowering(options.fuses, options.formats)]).run(
+        module
+    )
 
 
 def compile_program(module: Module, name: str, options: Options | None = None) -> Compiled:
