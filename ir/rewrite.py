@@ -65,14 +65,14 @@ class Rule:
 
 
 def rule(
-    root: type[Op], *fns: str, depth: int = 2
+    root: type[Op], *fns: str, depth: int = 2, group: str = ""
 ) -> Callable[[Callable[[Any, Builder], Replacement]], Rule]:
     """Decorator: a function as a rule about operations of class `root` (only those called `fns`, if given)."""
 
     def decorate(function: Callable[[Any, Builder], Replacement]) -> Rule:
         roots = tuple(f"{root.dialect}.{fn}" for fn in fns) or root.names
         assert set(roots) <= set(root.names), f"{root.__name__} has no {set(roots) - set(root.names)}"
-        return Rule(function.__name__.replace("_", " "), roots, function, depth=depth)
+        return Rule(function.__name__.replace("_", " "), roots, function, depth=depth, group=group)
 
     return decorate
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from sysmlc.ir.passes import Pass
 from sysmlc.passes import parse_pipeline
 
@@ -26,9 +29,14 @@ def lowering(fusion: bool = True, formats: str = "") -> list[Pass]:
     return _chosen(PROGRAM.replace("lower-cells", forced) if formats else PROGRAM, fusion)
 
 
-def pipeline(level: int, fusion: bool = True) -> list[Pass]:
-    """The passes of optimisation level 0, 1 or 2."""
-    return _chosen(LEVELS[level], fusion)
+def pipeline(level: int, fusion: bool = True, strict_fp: bool = False) -> list[Pass]:
+    """The passes of optimisation level 0, 1 or 2; with `strict_fp` without what distributes over sums."""
+    passes = _chosen(LEVELS[level], fusion)
+    return [_strict(p) for p in passes] if strict_fp else passes
+
+
+def _strict(one: Any) -> Pass:
+    return replace(one, strict_fp=True) if hasattr(one, "strict_fp") else one
 
 
 def _chosen(passes: str, fusion: bool) -> list[Pass]:

@@ -68,6 +68,7 @@ def options() -> argparse.ArgumentParser:
     group = parser.add_argument_group("passes")
     add = group.add_argument
     add("-O", dest="level", choices=("0", "1", "2"), help="run the pipeline of this level (then that of -p)")
+    add("--strict-fp", action="store_true", help="with -O: passes neither multiply out nor factor sums")
     add("-p", "--pass-pipeline", default="", metavar="PASSES", help="run these passes: a,b{x=1,y=text},c")
     add(
         "--verify-each",
@@ -196,7 +197,7 @@ class _Run:
                 raise Diagnostic(
                     f"there is no pass '{name}'", hint=nearest(name, [p.name for p in all_passes()])
                 )
-        passes = pipeline(int(given.level)) if given.level else []
+        passes = pipeline(int(given.level), strict_fp=given.strict_fp) if given.level else []
         return passes + parse_pipeline(given.pass_pipeline)
 
     def read(self) -> str:

@@ -41,6 +41,7 @@ class Command:
     threads: int | None = None
     level: int | None = None
     fusion: bool = True
+    strict_fp: bool = False
     output: str | None = None
     emit: str = "exe"
     target: str = "native"
@@ -198,6 +199,8 @@ def _option(command: Command, option: str, words: list[str]) -> None:
         command.level = int(name[2])
     elif name == "-no-fusion":
         command.fusion = False
+    elif name == "-strict-fp":
+        command.strict_fp = True
     elif name == "-stats":
         command.stats = int(words.pop(0)) if words and words[0].isdigit() else 10
     elif name == "-explain":
@@ -263,9 +266,8 @@ def _program(command: Command, outputs: Sequence[str] = ()) -> Program:
         Source("<script>", command.text) if command.text is not None else read_source(str(command.script))
     )
     level = 2 if command.level is None else command.level
-    return Program(
-        source, args=command.args, outputs=outputs, options=Options(level, command.target, command.fusion)
-    )
+    options = Options(level, command.target, command.fusion, strict_fp=command.strict_fp)
+    return Program(source, args=command.args, outputs=outputs, options=options)
 
 
 def run_script(command: Command) -> int:

@@ -45,6 +45,7 @@ options of compiling
 both
   -O0 -O1 -O2         optimisation level (default 2)
   --no-fusion         run every operator on its own, to see what fusion does
+  --strict-fp         neither multiply out nor factor sums: roundings stay relative to the terms that are written
   --version, --help
 
 Environment: SYSMLC_CACHE_DIR (compiled code; default ~/.cache/sysmlc), SYSMLC_THREADS, SYSMLC_DEBUG=1 (tracebacks of bugs).

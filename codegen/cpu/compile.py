@@ -19,6 +19,7 @@ from sysmlc.codegen.cpu.target import Target, compile_object, make_target, parse
 if TYPE_CHECKING:
     from sysmlc.ir.core import Op
     from sysmlc.ir.dialects.core import Module
+    from sysmlc.ir.passes import Pass
 
 SMALL_PROGRAM = 150_000
 """LLVM text up to this many characters gets clang's -O2 pipeline; cleaning up is enough for what lies beyond."""
@@ -36,14 +37,22 @@ class Options:
     """Whether operators are fused; never at level 0."""
     formats: str = ""
     """The format every matrix is converted to, to search for defects: see `passes/force_format.py`."""
+    strict_fp: bool = False
+    """Whether sums stay as they are written: neither multiplied out nor factored."""
 
     @property
     def key(self) -> str:
-        return f"{self.level};{self.target};{self.fuses};{self.formats}"
+        return f"{self.level};{self.target};{self.fuses};{self.formats};{self.strict_fp}"
 
     @property
     def fuses(self) -> bool:
         return self.fusion and self.level > 0
+
+    def passes(self) -> list[Pass]:
+        """The optimisation passes."""
+        from sysmlc.passes.pipelines import pipeline
+
+        return pipeline(self.level, self.fuses, self.strict_fp)
 
 
 @dataclass
@@ -150,19 +159,16 @@ def llvm_version() -> str:
 def optimize_module(module: Module, options: Options) -> None:
     """Run the optimisation pipeline, in place."""
     from sysmlc.ir.passes import PassManager
-    from sysmlc.passes.pipelines import pipeline
 
-    PassManager(pipeline(options.level, options.fuses)).run(module)
+    PassManager(options.passes()).run(module)
 
 
 def lower_module(module: Module, options: Options) -> None:
     """Run the optimisation pipeline and the lowering to a program, in place."""
     from sysmlc.ir.passes import PassManager
-    from sysmlc.passes.pipelines import lowering, pipeline
+    from sysmlc.passes.pipelines import lowering
 
-    PassManager([*pipeline(options.level, options.fuses), *lowering(options.fuses, options.formats)]).run(
-        module
-    )
+    PassManager([*options.passes(), *lowering(options.fuses, options.formats)]).run(module)
 
 
 def compile_program(module: Module, name: str, options: Options | None = None) -> Compiled:

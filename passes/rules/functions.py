@@ -277,7 +277,7 @@ def sum_of_non_zeros(op: Aggregate, b: Builder) -> Replacement:
     return b(Cast, b(NNZ, inner.lhs), types=[f64])
 
 
-@rule(Aggregate, "sum")
+@rule(Aggregate, "sum", group="distribute")
 def sums_of_cumulative_sums(op: Aggregate, b: Builder) -> Replacement:
     """`colSums(cumsum(X))` weights each row by how often it is added: n, n-1, …, 1."""
     inner = op.operand.op

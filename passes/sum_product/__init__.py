@@ -31,7 +31,7 @@ class SumProduct(Pass):
 
     name = "sum-product"
     strict_fp: bool = False
-    """Never multiply out sums: results keep their accuracy where large terms cancel."""
+    """Neither multiply out nor factor sums: roundings stay relative to the terms that are written."""
 
     @cached_property
     def rewrites(self) -> list[Rewrite]:

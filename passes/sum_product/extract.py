@@ -4,7 +4,7 @@ Each expression has candidates: as it is written (over the best plans of its ope
 whole, multiplied out, and with common factors taken out. One set of candidates is chosen for all results together, so that
 what they share is paid once. Sums are not multiplied out lightly:
 
-* `strict_fp` never distributes over a sum.
+* `strict_fp` takes sums as they are written: it regroups products only, and aggregates of products.
 * Otherwise a distribution must save `_LINEAR` of the time, and where it would subtract sums instead of cells, `_SIGNED` times.
 * A product of sums, such as a squared difference, loses digits when the result is small against its terms: its error is
   relative to the sum of the terms' absolute values. It is multiplied out only where that is `_SQUARED` times cheaper, which
@@ -68,9 +68,15 @@ class Planner:
     def _atom(self, node: Node, inverse: bool = False) -> Polynomial:
         return p.atom(node.id, node.rows, node.cols, node.scalar, inverse)
 
+    def _part(self, node: Node, distribute: bool) -> Polynomial:
+        """An operand of something that changes no cells, such as a transpose."""
+        if self.strict and node.kind in ("add", "sub"):
+            return self._atom(self.best(node))
+        return self.form(node, distribute)
+
     def _operand(self, node: Node, distribute: bool) -> Polynomial:
         """An operand of something that distributes over sums."""
-        found = self.form(node, distribute)
+        found = self._part(node, distribute)
         if (not distribute and len(found.terms) > 1) or (found.squared and node.scalar):
             return self._atom(self.best(node))
         return found
@@ -84,16 +90,18 @@ class Planner:
             empty = kind == "leaf" and not scalar and node.value is not None and density(node.value.type) == 0
             return p.number(0.0, rows, cols, False) if empty else self._atom(node)
         if kind in ("add", "sub"):
+            if self.strict:
+                return self._atom(node)
             a, b = (self.form(x, distribute) for x in args)
             if any(f.squared and x.scalar for f, x in zip((a, b), args, strict=True)):
                 a, b = (self._operand(x, distribute) for x in args)
             return p.add(a.shaped(rows, cols, scalar), b, 1.0 if kind == "add" else -1.0)
         if kind == "neg":
-            return self.form(args[0], distribute).scaled(-1.0)
+            return self._part(args[0], distribute).scaled(-1.0)
         if kind == "t":
-            return p.transpose(self.form(args[0], distribute))
+            return p.transpose(self._part(args[0], distribute))
         if kind in ("as_scalar", "as_matrix", "fill"):
-            return self.form(args[0], distribute).shaped(rows, cols, scalar)
+            return self._part(args[0], distribute).shaped(rows, cols, scalar)
         a = self._operand(args[0], distribute)
         if kind == "mul":
             b = self._operand(args[1], distribute)
@@ -129,7 +137,7 @@ class Planner:
         return p.sums(a, str(node.attr), scalar)
 
     def _divided(self, a: Polynomial, divisor: Node, distribute: bool, node: Node) -> Polynomial:
-        form = self.form(divisor, distribute)
+        form = self._part(divisor, distribute)
         if form.constant == 0:
             return self._atom(node)
         inverse = p.inverse(form)
@@ -161,7 +169,7 @@ class Planner:
         shallow = self.form(node, False)
         plans = self.sums.plans(shallow.terms, node.rows, node.cols, node.scalar)
         found = [node, *plans]
-        if not plans or any(len(self.form(a, False).terms) > 1 for a in node.args):
+        if not plans or self.strict or any(len(self.form(a, False).terms) > 1 for a in node.args):
             # Else the operands are products, and contraction has found the best of all their orders.
             found.append(self._over(node, tuple(self.best(a) for a in node.args)))
         if not self.strict:

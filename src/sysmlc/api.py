@@ -38,17 +38,20 @@ def compile(
     inputs: Mapping[str, Any] | None = None,
     outputs: Sequence[str] | None = None,
     optimize: int = 2,
+    strict_fp: bool = False,
 ) -> Program:
     """A program of a DML script: the path of a file, or source text. Syntax errors are raised here.
 
     `args` are the script's `$` arguments, `outputs` the variables to hand back (by default every variable that the
-    script assigns outside of control flow), `optimize` the level 0, 1 or 2. Code is made when the program first runs with
+    script assigns outside of control flow), `optimize` the level 0, 1 or 2; with
+    `strict_fp` sums are neither multiplied out nor factored, so that roundings stay relative to the terms that are written. Code is made when the program first runs with
     arguments and kinds of inputs it has not seen; with `inputs` (values like those to come, or their kinds as texts like
     `matrix` and `f64`) it is made at once, and everything that is wrong with the script is raised here.
     """
     from sysmlc.codegen.cpu.compile import Options
 
-    program = Program(load_script(script), args=args, outputs=outputs, options=Options(level=optimize))
+    options = Options(level=optimize, strict_fp=strict_fp)
+    program = Program(load_script(script), args=args, outputs=outputs, options=options)
     if inputs is not None:
         program.prepare(inputs)
     return program

@@ -26,10 +26,8 @@ def explain(program: Program, level: str, *, runtime_args: bool = False) -> str:
 
     module: Any = program.module(runtime_args=runtime_args)
     if level in ("plan", "rewrites"):
-        from sysmlc.passes.pipelines import pipeline
-
         options = program.options
-        passes = pipeline(options.level, options.fuses)
+        passes = options.passes()
         return explain_module(module, program.source.name, options.level, level, passes, fusion=options.fuses)
     if level == "dml":
         return to_text(module)
@@ -63,11 +61,9 @@ def explain_module(
 
 def plan_page(program: Program) -> str:
     """The plan of a program as an HTML page."""
-    from sysmlc.passes.pipelines import pipeline
     from sysmlc.tools.explain import html, rewrites
 
     module: Any = program.module()
     name, options = program.source.name, program.options
-    passes = pipeline(options.level, options.fuses)
-    found, plan = rewrites.recorded_plan(module, name, options.level, passes, fusion=options.fuses)
+    found, plan = rewrites.recorded_plan(module, name, options.level, options.passes(), fusion=options.fuses)
     return html.page(plan, found)

@@ -124,11 +124,20 @@ def test_differences_are_kept_where_nothing_large_is_avoided(e):
     assert not ops(after, "dml.max")
 
 
-def test_strict_never_distributes():
-    for e in ("(X + Y) %*% K", "sum(X + Y)", "(U %*% t(V) - S) %*% V"):
-        after, rewrites = optimized([e], types_of(SHAPES), strict=True)
-        assert ops(after, "dml.add") + ops(after, "dml.sub")
-        assert "colSums" not in explain_rewrites(rewrites)
+@pytest.mark.parametrize(
+    "e", ["(X + Y) %*% K", "sum(X + Y)", "(U %*% t(V) - S) %*% V", "X * Y + X * Z", "X - Y * X"]
+)
+def test_strict_keeps_sums_as_they_are_written(e):
+    after, rewrites = optimized([e], types_of(SHAPES), strict=True)
+    assert len(ops(after, "dml.add") + ops(after, "dml.sub")) == 1
+    assert not rewrites
+    free, _ = optimized([e], types_of(SHAPES))
+    assert e == "sum(X + Y)" or to_text(free) != to_text(after)
+
+
+def test_strict_still_orders_the_products_inside_sums():
+    after, _ = optimized(["A %*% B %*% K + X %*% K"], types_of(SHAPES), strict=True)
+    assert all(op.results[0].type.cols == 1 for op in ops(after, "dml.matmul"))  # type: ignore[attr-defined]
 
 
 # -- what is known -------------------------------------------------------------------------------------------------------
