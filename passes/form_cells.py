@@ -3,8 +3,8 @@
     %z = dml.add %x, %y                        %z = fused.cell %x, %y {outputs = ["map"]} {
                                           →      (%a, %b) { %s = dml.add %a, %b; core.yield %s } }
 
-Relations give 0/1 cells. Means and variances become sums and scalar or vector arithmetic first. Scalars are inputs of the
-region, so that one kernel serves all of them; only the few constants that kernels profit from are part of the body.
+Relations give 0/1 cells. Scalars are inputs of the region, so that one kernel serves all of them; only the few constants that
+kernels profit from are part of the body. `decompose` has turned means and variances into sums before.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from sysmlc.ir.core import Builder, Op, Region, Value
 from sysmlc.ir.dialects.core import Constant, Module, Yield
 from sysmlc.ir.dialects.dml_cell import Aggregate, Binary, IfElse, Outer, Unary
-from sysmlc.ir.dialects.dml_matrix import Length, NCol, NRow
 from sysmlc.ir.dialects.dml_scalar import Cast
 from sysmlc.ir.dialects.fused import Cell
 from sysmlc.ir.dialects.shapes import constant
@@ -40,9 +39,6 @@ class FormCells(Pass):
         for func in list(module.body):
             if func.name != "core.func":
                 continue
-            for op in list(func.walk()):
-                if op.name == "dml.var" or op.name == "dml.sd" or op.name == "dml.mean":
-                    _decompose(op)
             for op in list(func.walk()):
                 if _is_cellwise(op) and not _is_row_by_row(op):
                     _form(op)
@@ -118,47 +114,3 @@ def make_cell(
         inputs.append(b(Cast, value, types=[f64]) if scalar else value)
     inner.op(Yield, body(inner, [cells[v] for v in operands]))
     return b.op(Cell, inputs, outputs=outputs, outer=outer, regions=[region], types=list(types))
-
-
-def _decompose(op: Op) -> None:
-    """mean, var and sd as sums: two passes over the data, as accurate as the compensated sums are."""
-    assert isinstance(op, Aggregate)
-    b = Builder.before(op)
-    x, dir = op.operand, op.dir
-    count = _count(b, x, dir)
-    mean = b(Binary, "div", b(Aggregate, "sum", x, dir=dir), count)
-    if op.fn == "mean":
-        op.replace_by([_typed(mean, op)])
-        return
-
-    def squared_distance(inner: Builder, cells: Sequence[Value]) -> list[Value]:
-        distance = inner(Binary, "sub", cells[0], cells[1])
-        return [inner(Binary, "mul", distance, distance)]
-
-    total = make_cell(b, [x, mean], (f"{dir}:sum",), [op.results[0].type], squared_distance).result
-    one = b(Constant, value=1.0)
-    # One value has variance 0, none has NaN: 0 / min(max(n - 1, 1), n).
-    degrees = b(Binary, "min", b(Binary, "max", b(Binary, "sub", count, one), one), count)
-    result = b(Binary, "div", total, degrees)
-    if op.fn == "sd":
-        result = b(Unary, "sqrt", result)
-    op.replace_by([_typed(result, op)])
-
-
-def _typed(value: Value, op: Op) -> Value:
-    value.type = op.results[0].type
-    return value
-
-
-def _count(b: Builder, x: Value, dir: str) -> Value:
-    """How many cells one result is made of, f64."""
-    assert isinstance(x.type, Matrix)
-    rows, cols = x.type.rows, x.type.cols
-    if dir == "full":
-        if isinstance(rows, int) and isinstance(cols, int):
-            return b(Constant, value=float(rows * cols))
-        return b(Cast, b(Length, x), types=[f64])
-    known, op = (cols, NCol) if dir == "row" else (rows, NRow)
-    if isinstance(known, int):
-        return b(Constant, value=float(known))
-    return b(Cast, b(op, x), types=[f64])

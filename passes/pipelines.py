@@ -9,7 +9,7 @@ from sysmlc.ir.passes import Pass
 from sysmlc.passes import parse_pipeline
 
 FACTS = "inline,cse,infer,canonicalize,cse,dce"
-ALGEBRA = "simplify,canonicalize,cse,hoist,simplify,sum-product,matmul-chain,cse,simplify{tables=products},canonicalize,cse,dce"
+ALGEBRA = "simplify,canonicalize,cse,hoist,simplify,sum-product,matmul-chain,cse,simplify{tables=products},decompose,canonicalize,cse,dce"
 
 LEVELS = (
     "",  # -O0
@@ -17,7 +17,7 @@ LEVELS = (
     f"{FACTS},inline,infer,{ALGEBRA},fuse-outer,fuse-rows",  # -O2
 )
 
-PROGRAM = "form-cells,fuse-cells,lower-cells,lower-outer,lower-rows,update-in-place,lower-program,manage-ownership,plan-memory"
+PROGRAM = "decompose,form-cells,fuse-cells,lower-cells,lower-outer,lower-rows,update-in-place,lower-program,manage-ownership,plan-memory"
 
 
 def lowering(fusion: bool = True, formats: str = "") -> list[Pass]:
@@ -36,7 +36,8 @@ def pipeline(level: int, fusion: bool = True, strict_fp: bool = False) -> list[P
 
 
 def _strict(one: Any) -> Pass:
-    return replace(one, strict_fp=True) if hasattr(one, "strict_fp") else one
+    made: Pass = replace(one, strict_fp=True) if hasattr(one, "strict_fp") else one
+    return made
 
 
 def _chosen(passes: str, fusion: bool) -> list[Pass]:

@@ -48,8 +48,8 @@ class TooBig(Exception):
 class Polynomial:
     """A sum of monomials with coefficients, and the shape of what it stands for.
 
-    `squared`: a product of two sums was multiplied out, where large terms may cancel. `vanished`: cells were subtracted from
-    themselves or multiplied by zero, which gives NaN where they are infinite.
+    `squared`: a product of two sums was multiplied out, where large terms may cancel. `vanished`: something was subtracted from
+    itself or multiplied by zero, which gives NaN where it is not finite.
     """
 
     __slots__ = ("cols", "rows", "scalar", "squared", "terms", "vanished")
@@ -85,12 +85,16 @@ class Polynomial:
     def scaled(self, factor: float) -> Polynomial:
         terms = {m: c * factor for m, c in self.terms.items()} if factor else {}
         made = Polynomial(terms, self.rows, self.cols, self.scalar, self.squared)
-        made.vanished = not factor and self.has_cells()
-        return made
+        return made.without(self)
 
-    def has_cells(self) -> bool:
-        """Whether there is a term that is no aggregate."""
-        return any(m.factors and not m.bound for m in self.terms)
+    def without(self, *sources: Polynomial) -> Polynomial:
+        """This, made of `sources`: vanished if something in them does not occur any more."""
+        self.vanished |= not set().union(*(s.nodes() for s in sources)) <= self.nodes()
+        return self
+
+    def nodes(self) -> set[int]:
+        """The ids of all factors."""
+        return {f.node for m in self.terms for f in m.factors if f.node != DELTA}
 
     def shaped(self, rows: Dim, cols: Dim, scalar: bool) -> Polynomial:
         """The same sum, broadcast to another shape."""
@@ -121,7 +125,7 @@ def add(a: Polynomial, b: Polynomial, sign: float = 1.0) -> Polynomial:
             del terms[m]
     made = Polynomial(terms, a.rows, a.cols, a.scalar, a.squared or b.squared)
     made.vanished = vanished
-    return made
+    return made.without(a, b)
 
 
 def multiply(
@@ -148,9 +152,7 @@ def multiply(
                 dims[99] = contract
             _accumulate(terms, factors, dims, c * d)
     both = len(a.terms) > 1 and len(b.terms) > 1
-    made = Polynomial(terms, rows, cols, scalar, a.squared or b.squared or both)
-    made.vanished = not terms and (a.has_cells() or b.has_cells())
-    return made
+    return Polynomial(terms, rows, cols, scalar, a.squared or b.squared or both).without(a, b)
 
 
 def inverse(a: Polynomial) -> Polynomial | None:
@@ -182,7 +184,7 @@ def sums(a: Polynomial, dir: str, scalar: bool) -> Polynomial:
         dims.update(over)
         _accumulate(terms, [_moved(f, row, col, 0) for f in m.factors], dims, c)
     rows, cols = (a.rows if dir == "row" else 1), (a.cols if dir == "col" else 1)
-    return Polynomial(terms, rows, cols, scalar, a.squared)
+    return Polynomial(terms, rows, cols, scalar, a.squared).without(a)
 
 
 def trace(a: Polynomial) -> Polynomial:
@@ -192,7 +194,7 @@ def trace(a: Polynomial) -> Polynomial:
         if a.rows != 1:
             dims[99] = a.rows
         _accumulate(terms, [_moved(f, 99, 99, 0) for f in m.factors], dims, c)
-    return Polynomial(terms, 1, 1, True, a.squared)
+    return Polynomial(terms, 1, 1, True, a.squared).without(a)
 
 
 def diagonal(a: Polynomial) -> Polynomial:
@@ -200,7 +202,7 @@ def diagonal(a: Polynomial) -> Polynomial:
     terms: dict[Monomial, float] = {}
     for m, c in a.terms.items():
         _accumulate(terms, [_moved(f, 0, 0, 0) for f in m.factors], dict(enumerate(m.bound, 2)), c)
-    return Polynomial(terms, a.rows, 1, False, a.squared)
+    return Polynomial(terms, a.rows, 1, False, a.squared).without(a)
 
 
 def diagonal_matrix(a: Polynomial) -> Polynomial:

@@ -13,6 +13,7 @@ from sysmlc.ir.dialects.core import Func
 from sysmlc.ir.dialects.dml_cell import Aggregate
 from sysmlc.ir.dialects.fused import Cell
 from sysmlc.ir.types import f64, matrix
+from sysmlc.passes.decompose import Decompose
 from sysmlc.passes.form_cells import FormCells
 
 RUNNER = Runner()
@@ -63,6 +64,7 @@ def _run(op: Op, values: list[Any]) -> Any:
 def test_moments(fn: str, dir: str, known: bool) -> None:
     x = np.random.default_rng(2).normal(1e6, 1, (7, 11))
     module = module_of(lambda b, x: b(Aggregate, fn, x, dir=dir), [matrix(7, 11) if known else matrix()])
+    Decompose().run(module)
     FormCells().run(module)
     func = module.body.first
     assert isinstance(func, Func)
@@ -74,6 +76,7 @@ def test_moments(fn: str, dir: str, known: bool) -> None:
 
 def test_one_value_has_no_variance() -> None:
     module = module_of(lambda b, x: b(Aggregate, "var", x), [matrix()])
+    Decompose().run(module)
     FormCells().run(module)
     func = module.body.first
     assert isinstance(func, Func)

@@ -17,7 +17,7 @@ from sysmlc.ir.dialects.core import Module
 from sysmlc.ir.explain import recording
 from sysmlc.ir.printer import to_text
 from sysmlc.ir.types import Matrix, f64, i64, matrix
-from sysmlc.passes.sum_product import SumProduct, explain_rewrites
+from sysmlc.passes.sum_product import SumProduct
 
 FACTORS = {"X": (10000, 5000, 500000), "U": (10000, 20), "V": (5000, 20), "s": None}
 LOSS = "sum((X {} U %*% t(V)) ^ 2)"
@@ -76,8 +76,17 @@ def test_what_is_needed_anyway_is_used():
 
 
 def test_equal_functions_of_equal_expressions_are_one():
-    after, _ = optimized(["sum(exp(X + Y) * X) - sum(X * exp(Y + X))"], types_of(SHAPES))
-    assert not ops(after, "dml.sum")
+    after, _ = optimized(["sum(exp(X + Y) * X) + sum(X * exp(Y + X))"], types_of(SHAPES))
+    assert len(ops(after, "dml.sum")) == 1
+
+
+@pytest.mark.parametrize("e", ["sum(X - Y) + sum(Y)", "sum(X * Y) - sum(Y * X)", "sum((X - colMeans(X)) / Y)", "0 * sum(X)",
+                               "sum((X - colSums(X) / 120) / colSums(Y ^ 2))"])  # fmt: skip
+def test_what_is_not_finite_stays_so(e):
+    values = random_values(SHAPES, 1)
+    values["Y"][0, 0] = values["X"][0, 0] = np.nan
+    after, _ = optimized([e], types_of(SHAPES))
+    assert np.isnan(results(after, values)[0])
 
 
 # -- safety ---------------------------------------------------------------------------------------------------------------
