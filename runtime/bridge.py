@@ -1,7 +1,7 @@
 """Values between Python and native programs, and the context a program runs in.
 
 Dense f64 arrays in C order go in without a copy (the program never writes to them) and come out as views of the program's
-memory; they keep it alive. SciPy sparse matrices are copied in and come out as views of values and columns.
+memory; they keep it alive. So do values and columns of SciPy's CSR matrices with 4-byte indices; other ones are converted.
 """
 
 from __future__ import annotations
@@ -210,6 +210,14 @@ class Context:
         import numpy as np
 
         csr = value.tocsr()
+        if csr.indices.dtype == np.int32:
+            found = self._csr_view(csr)
+            if not found:  # columns in any order, perhaps more than once
+                csr = csr.copy()
+                csr.has_canonical_format = csr.has_sorted_indices = False
+                csr.sum_duplicates()
+                found = self._csr_view(csr)
+            return self._made(found)
         if not csr.has_canonical_format:
             csr = csr.copy()
             csr.sum_duplicates()
@@ -229,6 +237,29 @@ class Context:
         better = self._made(self._lib.sm_to_smaller(self._ctx, made))
         self._lib.sm_release(self._ctx, made)
         return better
+
+    def _csr_view(self, csr: Any) -> int | None:
+        """A native matrix over the arrays of a SciPy matrix; None when columns do not ascend within its rows."""
+        import numpy as np
+
+        data = np.ascontiguousarray(csr.data, dtype=np.float64)
+        rowptr, colidx = np.ascontiguousarray(csr.indptr), np.ascontiguousarray(csr.indices)
+        number = next(_numbers)
+        _kept[number] = data, colidx
+        made: int | None = self._lib.sm_csr_from_external(
+            self._ctx,
+            *csr.shape,
+            data.ctypes.data,
+            rowptr.ctypes.data,
+            rowptr.itemsize,
+            colidx.ctypes.data,
+            ctypes.cast(_forget, ctypes.c_void_p),
+            number,
+        )
+        self._check()
+        if made:
+            self._borrowed.add(made)
+        return made
 
     # -- values out ------------------------------------------------------------------------------------------------
 
@@ -285,6 +316,8 @@ class Context:
             return csr_matrix((rows, cols))
         data = view.array(lib.sm_matrix_data(value), (nnz,), "<f8")
         colidx = view.array(lib.sm_matrix_colidx(value), (nnz,), "<i4")
+        if value in self._borrowed:
+            data.flags.writeable = colidx.flags.writeable = False
         # SciPy wants one integer type: the short array of offsets is copied, values and columns are not.
         rowptr = rowptr.astype(np.int32) if nnz < 2**31 else rowptr
         return csr_matrix((data, colidx, rowptr), shape=(rows, cols))

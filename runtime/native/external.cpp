@@ -1,7 +1,11 @@
 // Values that come from and go to an embedding host: NumPy arrays and SciPy matrices.
 #include "context.h"
+#include "simd.h"
 
 #include <string.h>
+
+#include <algorithm>
+#include <atomic>
 
 namespace sm {
 namespace {
@@ -23,6 +27,64 @@ Matrix import_csr(sm_ctx* ctx, int64_t rows, int64_t cols, const double* data, c
             }
         }
     });
+    return r;
+}
+
+// Of a stretch of entries: those whose column does not ascend to the next one, cells that are 0, and the largest column.
+struct Entries {
+    int32_t descents, zeros;
+    uint32_t largest;
+};
+
+SM_EXACT_CLONES Entries look_at(const double* v, const int32_t* c, int64_t n, bool more) {
+    int32_t descents = 0, zeros = 0;
+    uint32_t largest = 0;
+    for (int64_t p = 0; p < n - !more; p++) descents += c[p + 1] <= c[p];
+    for (int64_t p = 0; p < n; p++) {
+        zeros += v[p] == 0;
+        largest = std::max(largest, uint32_t(c[p]));
+    }
+    return {descents, zeros, largest};
+}
+
+// CSR over the host's values and columns; offsets are copied, because hosts have them in 4 bytes. Nothing when columns do
+// not ascend within the rows. One scan: columns may descend only where a row begins.
+template <class Ptr>
+Matrix wrap_csr(sm_ctx* ctx, int64_t rows, int64_t cols, double* data, const Ptr* rowptr, int32_t* colidx, bool& has_zeros) {
+    require(rows >= 0 && cols >= 0, "sparse input: negative size");
+    require(rowptr[0] == 0, "sparse input: row offsets must start at 0");
+    Matrix r = new_csr_empty(ctx, rows, cols);
+    int64_t nnz = int64_t(rowptr[rows]);
+    std::atomic<bool> ascends{true};
+    std::atomic<int64_t> starts{0}, descents{0}, zeros{0};
+    parallel_chunks(ctx, rows, kGrain, [&](int64_t b, int64_t e) {
+        int64_t found = 0;
+        for (int64_t i = b; i < e; i++) {
+            int64_t p = int64_t(rowptr[i]), next = int64_t(rowptr[i + 1]);
+            if (next < p || p < 0 || next > nnz) {
+                ascends = false;
+                return;
+            }
+            r->rowptr[i + 1] = next;
+            found += p > 0 && next > p && colidx[p] <= colidx[p - 1];
+        }
+        starts += found;
+    });
+    require(ascends.load(), "sparse input: row offsets must ascend");
+    parallel_chunks(ctx, nnz, 2 * kGrain, [&](int64_t b, int64_t e) {
+        Entries seen = look_at(data + b, colidx + b, e - b, e < nnz);
+        require(seen.largest < uint64_t(cols), "sparse input: columns must stay below %lld", (long long)cols);
+        descents += seen.descents;
+        zeros += seen.zeros;
+    });
+    if (descents.load() != starts.load()) return Matrix();
+    free_buffer(r->data, 0);
+    free_buffer(r->colidx, 0);
+    r->data = data;
+    r->colidx = colidx;
+    r->nnz = r->capacity = nnz;
+    r->flags = SM_READONLY;
+    has_zeros = zeros.load() > 0;
     return r;
 }
 
@@ -75,6 +137,28 @@ SM_API sm_matrix* sm_csr_new(sm_ctx* ctx, int64_t rows, int64_t cols, const doub
         Matrix m = rowptr_bytes == 8 ? (colidx_bytes == 8 ? sm::import_csr(ctx, rows, cols, data, p8, c8) : sm::import_csr(ctx, rows, cols, data, p8, c4))
                                      : (colidx_bytes == 8 ? sm::import_csr(ctx, rows, cols, data, p4, c8) : sm::import_csr(ctx, rows, cols, data, p4, c4));
         return m.take();
+    });
+}
+
+// A sparse matrix of the host in the better format: CSR over its arrays, without a copy of values and columns, or dense.
+// NULL when columns do not ascend within rows. `done(owner)` is called when the arrays are no longer needed.
+SM_API sm_matrix* sm_csr_from_external(sm_ctx* ctx, int64_t rows, int64_t cols, double* data, const void* rowptr, int64_t rowptr_bytes, int32_t* colidx,
+                                       void (*done)(void*), void* owner) {
+    return SM_ENTRY(ctx, {
+        Matrix m;
+        bool has_zeros = false;
+        try {
+            m = rowptr_bytes == 8 ? sm::wrap_csr(ctx, rows, cols, data, static_cast<const int64_t*>(rowptr), colidx, has_zeros)
+                                  : sm::wrap_csr(ctx, rows, cols, data, static_cast<const int32_t*>(rowptr), colidx, has_zeros);
+        } catch (...) {
+            done(owner);
+            throw;
+        }
+        if (!m) return done(owner), static_cast<sm_matrix*>(nullptr);
+        m->free_external = done;
+        m->external = owner;
+        if (has_zeros) return sm::finish(ctx, std::move(m)).take();
+        return (sm::better_csr(rows, cols, m->nnz) ? m : sm::to_dense(ctx, m.get())).take();
     });
 }
 

@@ -18,7 +18,10 @@ int64_t checked_cells(int64_t rows, int64_t cols) {
 }
 
 void free_matrix_buffers(sm_matrix* m) noexcept {
-    if (m->free_external) return m->free_external(m->external);
+    if (m->free_external) {  // offsets of CSR are the matrix's own all the same
+        if (m->format == SM_CSR) free_buffer(m->rowptr, (m->rows + 1) * 8);
+        return m->free_external(m->external);
+    }
     if (m->flags & SM_READONLY) return;  // wrapped without an owner
     free_buffer(m->data, m->capacity * 8);
     if (m->format == SM_CSR) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -222,3 +223,58 @@ def test_wrong_inputs_say_what_is_wrong() -> None:
         sysmlc.run("y = 1\n", outputs=["z"])
     with pytest.raises(OverflowError):
         sysmlc.run("y = x\n", inputs={"x": 2**70})
+
+
+def sparse_of(
+    data: list[float], columns: list[int], offsets: list[int], cols: int, wide: bool = False
+) -> Any:
+    """A CSR matrix of exactly these arrays; SciPy believes that they are in order."""
+    rows = len(offsets) - 1
+    made = sp.csr_matrix((rows, cols))
+    kind = np.int64 if wide else np.int32
+    made.data, made.indices = np.array(data, float), np.array(columns, kind)
+    made.indptr = np.array(offsets, kind)
+    made.has_sorted_indices = made.has_canonical_format = True
+    return made
+
+
+SPARSE_ARRAYS = {
+    "in order": ([1, 2, 3], [0, 2, 1], [0, 0, 2, 2, 3, 3]),
+    "out of order": ([1, 2, 3], [2, 0, 1], [0, 0, 2, 2, 3, 3]),
+    "twice the same": ([1, 2, 3], [1, 1, 1], [0, 0, 2, 2, 3, 3]),
+    "cells that are 0": ([1, 0, 3], [0, 2, 1], [0, 0, 2, 2, 3, 3]),
+    "one row": ([1, 2, 3], [0, 5, 49], [0, 3]),
+    "nothing": ([], [], [0, 0, 0]),
+}
+
+
+@pytest.mark.parametrize("arrays", SPARSE_ARRAYS.values(), ids=list(SPARSE_ARRAYS))
+def test_sparse_arrays_of_the_host(arrays: tuple[list[float], list[int], list[int]]) -> None:
+    program = sysmlc.compile("r = rowSums(X)\nS = X\nn = sum(X != 0)\n", outputs=["r", "S", "n"])
+    X = sparse_of(*arrays, 50)
+    before = [a.copy() for a in (X.data, X.indices, X.indptr)]
+    expected = np.zeros(X.shape)
+    for row in range(X.shape[0]):
+        for p in range(X.indptr[row], X.indptr[row + 1]):
+            expected[row, X.indices[p]] += X.data[p]
+    out = program.run({"X": X})
+    np.testing.assert_allclose(out["r"], expected.sum(1, keepdims=True))
+    result = out["S"].toarray() if sp.issparse(out["S"]) else out["S"]
+    np.testing.assert_array_equal(result, expected)
+    assert out["n"] == np.count_nonzero(expected)
+    for array, old in zip((X.data, X.indices, X.indptr), before, strict=True):
+        np.testing.assert_array_equal(array, old)
+
+
+@pytest.mark.parametrize("column", [50, -1, 2**31 - 1])
+@pytest.mark.parametrize("wide", [False, True])
+def test_columns_of_the_host_are_checked(column: int, wide: bool) -> None:
+    with pytest.raises(NativeError, match="sparse input: columns must"):
+        sysmlc.run("r = sum(X)\n", inputs={"X": sparse_of([1.0], [column], [0, 1], 50, wide)})
+
+
+def test_results_cannot_change_the_sparse_arrays_they_look_into() -> None:
+    X = sp.random(100, 80, 0.05, format="csr", random_state=3)
+    S = sysmlc.run("S = X\n", inputs={"X": X})["S"]
+    with pytest.raises(ValueError, match="read-only"):
+        S.data[0] = 7.0
