@@ -82,14 +82,13 @@ def stream_text(kind: str, lanes: int) -> str:
 
 
 def stream_function(runner: Runner, kind: str) -> Any:
-    import llvmlite.binding as llvm
-
     from sysmlc.codegen.cpu.target import compile_object
+    from sysmlc.runtime.code import Code
 
-    image = compile_object(stream_text(kind, runner.target.lanes), runner.target)
-    tracker = llvm.JITLibraryBuilder().add_object_img(image).export_symbol("stream").link(runner.jit, kind)
-    runner.trackers.append(tracker)
-    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64, ctypes.c_int64)(tracker["stream"])
+    code = Code(compile_object(stream_text(kind, runner.target.lanes), runner.target))
+    runner.codes.append(code)
+    prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64, ctypes.c_int64)
+    return prototype(code.address("stream"))
 
 
 def best(*runs: Callable[[], Any]) -> list[float]:

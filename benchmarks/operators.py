@@ -30,7 +30,8 @@ from capi import Runtime
 from kernels import stream_text
 from measure import clocked, machine, median, side_by_side
 
-from sysmlc.codegen.cpu.target import compile_object, make_target, target_machine
+from sysmlc.codegen.cpu.target import compile_object, make_target
+from sysmlc.runtime.code import Code
 from sysmlc.runtime.library import blas_library
 
 FMA_ROUNDS = 400_000
@@ -76,26 +77,19 @@ class Machine:
     """Plain loops on all threads: what the hardware gives just now."""
 
     def __init__(self, threads: int) -> None:
-        import llvmlite.binding as llvm
-
         self.target, self.threads = make_target("native"), threads
         self.pool = ThreadPoolExecutor(threads)
         self.data = np.full(1 << 25, 0.5)
         self.sink = np.zeros((threads, 256))
-        self.jit = llvm.create_lljit_compiler(target_machine(self.target))
-        self.keep: list[Any] = []
-        self.read_loop = self.function("read", stream_text("read", self.target.lanes))
-        self.fma_loop = self.function("fma", fma_text(self.target.lanes))
+        self.keep: list[Code] = []
+        self.read_loop = self.function(stream_text("read", self.target.lanes))
+        self.fma_loop = self.function(fma_text(self.target.lanes))
 
-    def function(self, name: str, text: str) -> Any:
-        import llvmlite.binding as llvm
-
-        builder = llvm.JITLibraryBuilder().add_object_img(compile_object(text, self.target))
-        tracker = builder.export_symbol("stream").link(self.jit, name)
-        self.keep.append(tracker)
-        return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64, ctypes.c_int64)(
-            tracker["stream"]
-        )
+    def function(self, text: str) -> Any:
+        code = Code(compile_object(text, self.target))
+        self.keep.append(code)
+        prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64, ctypes.c_int64)
+        return prototype(code.address("stream"))
 
     def read(self) -> None:
         part = self.data.size // self.threads // 64 * 64

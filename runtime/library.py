@@ -6,7 +6,6 @@ import ctypes
 import importlib.util
 import os
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,7 @@ def static_library() -> Path:
 
 def include_dir() -> Path:
     """The folder of the runtime's C headers."""
-    for folder in ("include", "native"):
-        header = _packaged(folder, "sysmlc.h")
+    for header in (*_packaged("include", "sysmlc.h"), *_packaged("native", "sysmlc.h")):
         if header.is_file():
             return header.parent
     raise FileNotFoundError("the header sysmlc.h is not in the installed package; reinstall sysmlc")
@@ -32,7 +30,9 @@ def include_dir() -> Path:
 
 def _find(name: str) -> Path:
     override = os.environ.get("SYSMLC_RUNTIME_DIR")
-    places = [Path(override) / name] if override else [_packaged(name), _packaged("lib", name), *_built(name)]
+    places = (
+        [Path(override) / name] if override else [*_packaged(name), *_packaged("lib", name), *_built(name)]
+    )
     present = [place for place in places if place.is_file()]
     if not present:
         looked = ", ".join(str(place.parent) for place in places)
@@ -43,13 +43,15 @@ def _find(name: str) -> Path:
     return max(present, key=lambda place: place.stat().st_mtime)
 
 
-def _packaged(*parts: str) -> Path:
-    # An editable install spreads the package over the checkout and site-packages; importlib.resources knows both.
-    return Path(str(files("sysmlc.runtime").joinpath(*parts)))
+def _packaged(*parts: str) -> list[Path]:
+    # An editable install spreads the package over the checkout and site-packages.
+    from sysmlc import runtime
+
+    return [Path(folder, *parts) for folder in runtime.__path__]
 
 
 def _built(name: str) -> list[Path]:
-    root = _packaged("library.py").resolve().parent.parent
+    root = Path(__file__).resolve().parent.parent
     if not (root / "pyproject.toml").is_file():
         return []
     return [root / "build" / "lib" / name, *sorted((root / "build").glob(f"*/lib/{name}"))]
@@ -58,8 +60,7 @@ def _built(name: str) -> list[Path]:
 @cache
 def native() -> ctypes.CDLL:
     """The runtime, loaded into this process once; its functions have their C signatures."""
-    # Global: code compiled in process finds the runtime's symbols as the dynamic linker would.
-    lib = ctypes.CDLL(str(native_library()), mode=ctypes.RTLD_GLOBAL)
+    lib = ctypes.CDLL(str(native_library()))
     for name, (result, *args) in _SIGNATURES.items():
         function = getattr(lib, name)
         function.restype, function.argtypes = result, args
@@ -110,6 +111,9 @@ _SIGNATURES: dict[str, tuple[type[ctypes._SimpleCData[Any]] | None, ...]] = {
     "sm_reset_peak": (None,),
     "sm_stats_enable": (None, _P, _I32),
     "sm_stats_report": (_S, _P, _I64),
+    "sm_code_load": (_P, _S, _I64, _P, _I64),
+    "sm_code_symbol": (_P, _P, _S),
+    "sm_code_free": (None, _P),
     "sm_blas_path": (None, _S),
     "sm_matrix_from_external": (_P, _P, _I64, _I64, _P, _P, _P),
     "sm_matrix_new": (_P, _P, _I64, _I64, _P),

@@ -48,5 +48,6 @@ both
   --strict-fp         neither multiply out nor factor sums: roundings stay relative to the terms that are written
   --version, --help
 
-Environment: SYSMLC_CACHE_DIR (compiled code; default ~/.cache/sysmlc), SYSMLC_THREADS, SYSMLC_DEBUG=1 (tracebacks of bugs).
+Environment: SYSMLC_CACHE_DIR (compiled code; default ~/.cache/sysmlc), SYSMLC_THREADS, SYSMLC_WORKERS (processes that compile;
+default: one for each processor; 0: none), SYSMLC_DEBUG=1 (tracebacks of bugs).
 """

@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 DEFAULT_LIMIT = 512 << 20
@@ -62,6 +62,8 @@ class Cache:
 
     def put(self, key: str, body: bytes) -> None:
         """Store an entry; nothing happens when that is not possible."""
+        import tempfile
+
         path = self._path(key)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,3 +103,27 @@ class Cache:
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / key[2:]
+
+
+@cache
+def object_cache() -> Cache:
+    """The cache every compilation of this process uses."""
+    return Cache()
+
+
+@cache
+def compiler_version() -> str:
+    """Changes whenever this compiler might make other code: the release, and in a checkout its files."""
+    from sysmlc import __version__
+
+    root = Path(__file__).resolve().parent.parent.parent
+    if not (root / "pyproject.toml").is_file():
+        return __version__
+    stamps = []
+    for folder in ("ir", "passes", "codegen", "frontends"):
+        for at, _, names in os.walk(root / folder):
+            for name in names:
+                if name.endswith((".py", ".rules")):
+                    stat = os.stat(os.path.join(at, name))
+                    stamps.append(f"{at}/{name}:{stat.st_mtime_ns}:{stat.st_size}")
+    return key_of(__version__, *sorted(stamps))

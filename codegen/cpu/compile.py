@@ -1,30 +1,20 @@
-"""From a logical module to code: the passes, the program's object, and kernels on demand.
+"""From a logical module to a program as LLVM text and its kernels: the passes, and what is printed after them.
 
-A program's object is the same for every way of running it. Kernels are found by name when they are first launched, or
-linked in. All objects come from the cache when they have been made before.
+It is the same for every way of running it. Kernels are found by name when they are first launched, or linked in.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sysmlc.codegen.cpu.cache import Cache, key_of
-from sysmlc.codegen.cpu.tables import Parameter
-from sysmlc.codegen.cpu.target import Target, compile_object, make_target, parse, target_machine
+from sysmlc.codegen.cpu.tables import Parameter, variant_table
+from sysmlc.codegen.cpu.target import Target, make_target
 
 if TYPE_CHECKING:
     from sysmlc.ir.core import Op
     from sysmlc.ir.dialects.core import Module
     from sysmlc.ir.passes import Pass
-
-SMALL_PROGRAM = 150_000
-"""LLVM text up to this many characters gets clang's -O2 pipeline; cleaning up is enough for what lies beyond."""
-BIG_PROGRAM = 700_000
-"""Beyond this, instructions are selected the fast way: such programs are long, not hot."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +47,14 @@ class Options:
 
 @dataclass
 class Compiled:
-    """A program as LLVM text or object, and the kernels it may launch."""
+    """A program as LLVM text, and the kernels it may launch."""
 
     name: str
     llvm: str
     kernels: str
     """The `kernel.cell` and `kernel.row` operations of the program as a module, in IR text."""
+    variants: dict[str, tuple[int, ...]]
+    """The kernels by name, with the keys of the variants to link."""
     parameters: list[Parameter] = field(default_factory=list)
     options: Options = field(default_factory=Options)
 
@@ -70,90 +62,20 @@ class Compiled:
     def target(self) -> Target:
         return make_target(self.options.target)
 
-    @cached_property
+    @property
     def kernel_ops(self) -> dict[str, Any]:
         """The kernels by name."""
-        import sysmlc.ir.dialects  # noqa: F401 (registers every operation)
-        from sysmlc.ir.parser import parse
+        from sysmlc.codegen.cpu.objects import parsed_kernels
 
-        module = parse(self.kernels)
-        return {str(op.attrs["sym"]): op for op in module.regions[0]}
-
-    def object(self) -> bytes:
-        """The program's object code, its kernels to be found at run time."""
-        return program_object(self.llvm, self.target, self.options.level)
+        return parsed_kernels(self.kernels)
 
     def linked_llvm(self) -> str:
         """The program with its kernels as symbols to link with."""
         text = self.llvm
-        for kernel in self.kernel_ops.values():
-            text = link_variants(text, kernel)
+        for name, keys in self.variants.items():
+            empty, linked = (variant_table(name, keys, filled) for filled in (False, True))
+            text = text.replace(empty, linked, 1)
         return text
-
-
-@cache
-def object_cache() -> Cache:
-    """The cache every compilation of this process uses."""
-    return Cache()
-
-
-@cache
-def compiler_version() -> str:
-    """Changes whenever this compiler might make other code: the release, and in a checkout its files."""
-    from sysmlc import __version__
-
-    root = Path(__file__).resolve().parent.parent.parent
-    if not (root / "pyproject.toml").is_file():
-        return __version__
-    stamps = []
-    for folder in ("ir", "passes", "codegen", "frontends"):
-        for at, _, names in os.walk(root / folder):
-            for name in names:
-                if name.endswith((".py", ".rules")):
-                    stat = os.stat(os.path.join(at, name))
-                    stamps.append(f"{at}/{name}:{stat.st_mtime_ns}:{stat.st_size}")
-    return key_of(__version__, *sorted(stamps))
-
-
-def program_module(text: str, target: Target, level: int) -> Any:
-    """A program's LLVM module, optimised: as clang -O2 does when it is small, cleaned up when it is big."""
-    import llvmlite.binding as llvm
-
-    module = parse(text)
-    if level == 0:
-        return module
-    if len(text) > SMALL_PROGRAM:
-        level = 1
-    builder = llvm.create_pass_builder(
-        target_machine(target), llvm.create_pipeline_tuning_options(speed_level=level)
-    )
-    if level > 1:
-        builder.getModulePassManager().run(module, builder)
-    else:
-        passes = llvm.create_new_module_pass_manager()
-        passes.add_instruction_combine_pass()
-        passes.add_simplify_cfg_pass()
-        passes.run(module, builder)
-    return module
-
-
-def program_object(text: str, target: Target, level: int) -> bytes:
-    """The object code of a program, from the cache when possible."""
-    key = key_of("program", text, str(level), target.key, llvm_version())
-    found = object_cache().get(key)
-    if found is None:
-        machine = target_machine(target, 0 if len(text) > BIG_PROGRAM else 2)
-        found = bytes(machine.emit_object(program_module(text, target, level)))
-        object_cache().put(key, found)
-    return found
-
-
-@cache
-def llvm_version() -> str:
-    """The version of llvmlite, which stands for that of LLVM, without loading it."""
-    from llvmlite import __version__
-
-    return str(__version__)
 
 
 def optimize_module(module: Module, options: Options) -> None:
@@ -185,7 +107,9 @@ def emit_compiled(module: Module, name: str, parameters: list[Parameter], option
     from sysmlc.ir.printer import to_text
 
     text = emit_program(module, name=name, parameters=parameters, version=_release())
-    return Compiled(name, text, to_text(_kernels_of(module)), parameters, options)
+    kernels = _kernels_of(module)
+    variants = {str(kernel.attrs["sym"]): tuple(kernel.variants) for kernel in kernels.regions[0]}  # type: ignore[attr-defined]
+    return Compiled(name, text, to_text(kernels), variants, parameters, options)
 
 
 def _release() -> str:
@@ -227,29 +151,3 @@ def script_parameters(module: Module) -> list[Parameter]:
 
 def _shown(value: object) -> str:
     return str(value).upper() if isinstance(value, bool) else str(value)
-
-
-def link_variants(text: str, kernel: Any) -> str:
-    """Fill a kernel's table of variants with symbols."""
-    from sysmlc.codegen.cpu.tables import variant_table
-
-    empty, linked = (variant_table(kernel.sym, kernel.variants, filled) for filled in (False, True))
-    return text.replace(empty, linked, 1)
-
-
-def kernel_object(compiled: Compiled, name: str, keys: tuple[int, ...], target: Target) -> bytes:
-    """The object code of variants of a program's kernel. Kernels are named by content: the name is key enough."""
-    key = key_of("kernel", name, str(keys), target.key, llvm_version(), compiler_version())
-    found = object_cache().get(key)
-    if found is None:
-        found = compile_object(kernel_llvm(compiled.kernel_ops[name], keys, target), target)
-        object_cache().put(key, found)
-    return found
-
-
-def kernel_llvm(kernel: Any, keys: tuple[int, ...], target: Target) -> str:
-    """The LLVM text of variants of a kernel."""
-    from sysmlc.codegen.cpu.llvm import emit_kernel_llvm
-    from sysmlc.passes.vectorize_cells import vectorize
-
-    return emit_kernel_llvm([vectorize(kernel, key, target.lanes) for key in keys], target)

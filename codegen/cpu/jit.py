@@ -1,7 +1,7 @@
-"""Code that runs in this process: one LLJIT, one library for each program and for each kernel variant.
+"""Code that runs in this process: one piece for each program and for each kernel variant.
 
-The runtime's symbols come from `libsysmlc_rt.so`. Kernels are compiled (or taken from the cache) when a program first
-launches them: the runtime asks through the context's `resolve`.
+Kernels are compiled (or taken from the cache) when a program first launches them: the runtime asks through the context's
+`resolve`. What is there already takes no LLVM: objects are loaded by the runtime, which has the symbols they need.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import ctypes
 import threading
 import traceback
 from functools import cache
-from typing import Any
 
-from sysmlc.codegen.cpu.compile import Compiled, kernel_object
+from sysmlc.codegen.cpu.compile import Compiled
+from sysmlc.codegen.cpu.objects import Wanted, kernel_object, objects, program_object
 from sysmlc.codegen.cpu.tables import variant_symbol
-from sysmlc.codegen.cpu.target import Target, make_target, target_machine
-from sysmlc.runtime.library import native
+from sysmlc.codegen.cpu.target import Target, make_target
+from sysmlc.runtime.code import Code, DamagedCodeError
 
 RESOLVER = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32)
 
@@ -38,37 +38,32 @@ class _ProgramHeader(ctypes.Structure):
 class LoadedProgram:
     """A program in memory; it stays there as long as this object lives."""
 
-    def __init__(self, tracker: Any) -> None:
-        self._tracker = tracker
-        header = _ProgramHeader.from_address(tracker["sm_program"])
+    def __init__(self, code: Code) -> None:
+        self._code = code
+        header = _ProgramHeader.from_address(code.address("sm_program"))
         self.entry: int = header.entry
         self.locations: int | None = header.locations
         self.n_locations: int = header.n_locations
 
 
 class Engine:
-    """The JIT of this process."""
+    """All code of this process."""
 
     def __init__(self) -> None:
-        native()
-        import llvmlite.binding as llvm
-
         self.target: Target = make_target()
-        self._llvm = llvm
-        self._jit = llvm.create_lljit_compiler(target_machine(self.target))
         self._lock = threading.RLock()
-        self._count = 0
         self._sources: dict[str, Compiled] = {}
-        self._variants: dict[tuple[str, int], tuple[int, Any]] = {}
+        self._variants: dict[tuple[str, int], tuple[int, Code]] = {}
         self.failure: str | None = None
         self.resolver = RESOLVER(self._resolve)
 
     def load(self, compiled: Compiled) -> LoadedProgram:
         """Load a program, so that it can be run."""
         with self._lock:
-            for name in _kernel_names(compiled):
+            for name in compiled.variants:
                 self._sources.setdefault(name, compiled)
-            return LoadedProgram(self._link(compiled.object(), "sm_program"))
+            wanted = program_object(compiled.llvm, compiled.target, compiled.options.level)
+            return LoadedProgram(_code(wanted, "sm_program"))
 
     def variant(self, kernel: str, key: int) -> int:
         """The address of a variant of a kernel; compiles it when it is new."""
@@ -76,15 +71,9 @@ class Engine:
             found = self._variants.get((kernel, key))
             if found is None:
                 symbol = variant_symbol(kernel, key)
-                code = kernel_object(self._sources[kernel], kernel, (key,), self.target)
-                tracker = self._link(code, symbol)
-                found = self._variants[kernel, key] = (tracker[symbol], tracker)
+                code = _code(kernel_object(self._sources[kernel], kernel, (key,), self.target), symbol)
+                found = self._variants[kernel, key] = (code.address(symbol), code)
             return found[0]
-
-    def _link(self, object_code: bytes, symbol: str) -> Any:
-        self._count += 1
-        builder = self._llvm.JITLibraryBuilder().add_object_img(object_code).add_current_process()
-        return builder.export_symbol(symbol).link(self._jit, f"sysmlc.{self._count}")
 
     def _resolve(self, ctx: int, kernel: int, key: int) -> int | None:
         try:
@@ -95,11 +84,17 @@ class Engine:
             return None
 
 
-def _kernel_names(compiled: Compiled) -> list[str]:
-    # The names without parsing: a warm start should not pay for kernels it finds in the cache.
-    marker = '@"kernel.'
-    lines = compiled.llvm.split("\n")
-    return [line[len(marker) : line.index('" = ')] for line in lines if line.startswith(marker)]
+def _code(wanted: Wanted, symbol: str) -> Code:
+    """An object in memory. One that the cache has and that is of no use is made again."""
+    for again in (False, True):
+        try:
+            code = Code(objects([wanted], again=again)[0])
+            code.address(symbol)
+            return code
+        except DamagedCodeError:
+            if again:
+                raise
+    raise AssertionError
 
 
 @cache

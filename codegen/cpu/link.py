@@ -13,16 +13,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sysmlc.codegen.cpu.compile import Compiled, kernel_llvm, kernel_object, program_module, program_object
+from sysmlc.codegen.cpu.compile import Compiled
+from sysmlc.codegen.cpu.objects import kernel_llvm, kernel_object, objects, program_object, text_object
 from sysmlc.codegen.cpu.tables import TYPES, c_bytes
-from sysmlc.codegen.cpu.target import compile_object, optimize, parse, target_machine
+from sysmlc.codegen.cpu.target import optimize, parse, program_module, target_machine
 from sysmlc.ir.source import Diagnostic
 from sysmlc.runtime.library import blas_library, include_dir, static_library
 
@@ -102,41 +101,15 @@ def find_linker() -> tuple[str, ...]:
     )
 
 
-def program_objects(compiled: Compiled) -> list[bytes]:
-    """The program and every kernel variant it may launch."""
-    kernels = [kernel for kernel in compiled.kernel_ops.values() if kernel.variants]
-
-    def compile_part(part: int, parts: int) -> list[bytes]:
-        return [kernel_object(compiled, k.sym, k.variants, compiled.target) for k in kernels[part::parts]]
-
-    with _helpers(compile_part, len(kernels)):
-        program = program_object(compiled.linked_llvm(), compiled.target, compiled.options.level)
-    return [program, *compile_part(0, 1)]
-
-
-@contextmanager
-def _helpers(compile_part: Callable[[int, int], object], count: int) -> Iterator[None]:
-    """Compile kernels on all processors: LLVM allows one thread a process, so others fill the object cache.
-
-    Only where this process has no other threads, which would not survive a fork. What a child fails to do is done again here.
-    """
-    parts = min(len(os.sched_getaffinity(0)), count // 4)
-    if parts < 2 or threading.active_count() > 1:
-        yield
-        return
-    children = []
-    for part in range(1, parts):
-        child = os.fork()
-        if child == 0:
-            try:
-                compile_part(part, parts)
-            finally:
-                os._exit(0)
-        children.append(child)
-    yield
-    compile_part(0, parts)
-    for child in children:
-        os.waitpid(child, 0)
+def all_objects(compiled: Compiled, entry: str) -> list[bytes]:
+    """What a result consists of: where it is entered (LLVM text), the program, and every kernel variant it may launch."""
+    target = compiled.target
+    kernels = sorted(compiled.variants, key=lambda name: not name.startswith("row_"))  # the longest first
+    return objects([
+        program_object(compiled.linked_llvm(), target, compiled.options.level),
+        *(kernel_object(compiled, name, compiled.variants[name], target) for name in kernels if compiled.variants[name]),
+        *([text_object(entry, target)] if entry else []),
+    ])  # fmt: skip
 
 
 def linked_module(compiled: Compiled) -> Any:
@@ -159,10 +132,10 @@ def link_executable(compiled: Compiled, output: Path) -> None:
     """Make the executable `output`."""
     blas = blas_library()
     size, path = c_bytes(str(blas or ""))
-    main = compile_object(_MAIN.format(size=size, path=path), compiled.target)
+    parts = all_objects(compiled, _MAIN.format(size=size, path=path))
     with _workplace(output) as folder:
         made = folder / output.name
-        uses_blas = _link([*program_objects(compiled), main], made, folder, ["-pie"])
+        uses_blas = _link(parts, made, folder, ["-pie"])
         _carry_blas(uses_blas, output)
         os.replace(made, output)
 
@@ -170,13 +143,13 @@ def link_executable(compiled: Compiled, output: Path) -> None:
 def link_library(compiled: Compiled, output: Path) -> None:
     """Make the shared library `output` and its C header beside it."""
     name = c_name(output.stem)
-    entry = compile_object(TYPES + _LIBRARY.format(name=name), compiled.target)
+    parts = all_objects(compiled, TYPES + _LIBRARY.format(name=name))
     with _workplace(output) as folder:
         made = folder / output.name
         # Callers may use whatever the headers declare, so those parts of the archive go in.
         wanted = [f"-Wl,-u,{symbol}" for symbol in re.findall(r"^SM_API .*?(sm_\w+)\(", _interface(), re.M)]
         flags = ["-shared", "-Wl,-Bsymbolic", f"-Wl,-soname,{output.name}", *wanted]
-        uses_blas = _link([*program_objects(compiled), entry], made, folder, flags)
+        uses_blas = _link(parts, made, folder, flags)
         header = folder / "header"
         header.write_text(library_header(name))
         _carry_blas(uses_blas, output)
@@ -188,7 +161,7 @@ def link_object(compiled: Compiled, output: Path) -> None:
     """Make one relocatable object of the program and its kernels; its entry is `sm_program`."""
     with _workplace(output) as folder:
         made = folder / output.name
-        files = _write_objects(program_objects(compiled), folder)
+        files = _write_objects(all_objects(compiled, ""), folder)
         _run_linker([*find_linker(), "-r", "-nostdlib", "-o", str(made), *files])
         os.replace(made, output)
 

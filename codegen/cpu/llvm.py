@@ -15,11 +15,11 @@ from sysmlc.ir.types import Type, Vector, i1, ptr
 from sysmlc.passes.vectorize_cells import vectorize
 
 
-def emit_kernel_llvm(kernels: Op | Sequence[Op], target: Target) -> str:
-    """The LLVM module of kernel functions (`kernel.func`), with the mathematics they need."""
+def emit_kernel_llvm(kernels: Op | Sequence[Op], target: Target, suffix: str = "") -> str:
+    """The LLVM module of kernel functions (`kernel.func`), with the mathematics they need; `suffix` ends their names."""
     functions = [kernels] if isinstance(kernels, Op) else kernels
     library = MathLibrary(target)
-    bodies = [KernelPrinter(target, library).function(f) for f in functions]
+    bodies = [KernelPrinter(target, library).function(f, suffix) for f in functions]
     return "\n".join([*bodies, library.text(), "!0 = !{}", "!1 = !{i32 1}", ""])
 
 
@@ -41,7 +41,7 @@ class KernelPrinter:
         self.next = 0
         self.block = "entry"
 
-    def function(self, func: Op) -> str:
+    def function(self, func: Op, suffix: str = "") -> str:
         region = func.regions[0]
         params = []
         for arg in region.args:
@@ -51,7 +51,9 @@ class KernelPrinter:
         self.region(region)
         self.emit("ret void")
         body = "\n".join(self.lines)
-        return f"define void @{func.attrs['sym']}({', '.join(params)}) nounwind {{\nentry:\n{body}\n}}\n"
+        return (
+            f"define void @{func.attrs['sym']}{suffix}({', '.join(params)}) nounwind {{\nentry:\n{body}\n}}\n"
+        )
 
     # -- text ------------------------------------------------------------------------------------------------------
 

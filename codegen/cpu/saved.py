@@ -21,19 +21,23 @@ def pack(made: Compiled, sourced: Sequence[Source]) -> bytes:
         "sourced": [[s.name, key_of(s.text)] for s in sourced],
         "llvm": made.llvm,
         "kernels": made.kernels,
+        "variants": made.variants,
     }
     return json.dumps(head).encode()
 
 
-def unpack(data: bytes, options: Options) -> Compiled | None:
-    """The program, None when a file it sourced is not what it was."""
+def is_current(data: bytes) -> bool:
+    """Whether the files it sourced are what they were."""
+    texts = ((_sourced_text(name), digest) for name, digest in json.loads(data)["sourced"])
+    return all(text is not None and key_of(text) == digest for text, digest in texts)
+
+
+def unpack(data: bytes, options: Options) -> Compiled:
+    """The program."""
     head = json.loads(data)
-    for name, digest in head["sourced"]:
-        text = _sourced_text(name)
-        if text is None or key_of(text) != digest:
-            return None
     parameters = [Parameter(*p) for p in head["parameters"]]
-    return Compiled(head["name"], head["llvm"], head["kernels"], parameters, options)
+    variants = {name: tuple(keys) for name, keys in head["variants"].items()}
+    return Compiled(head["name"], head["llvm"], head["kernels"], variants, parameters, options)
 
 
 def _sourced_text(name: str) -> str | None:

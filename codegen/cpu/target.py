@@ -8,6 +8,10 @@ from typing import Any
 
 LEVELS = ("native", "x86-64-v2", "x86-64-v3", "x86-64-v4")
 TRIPLE = "x86_64-unknown-linux-gnu"
+SMALL_PROGRAM = 150_000
+"""LLVM text up to this many characters gets clang's -O2 pipeline; cleaning up is enough for what lies beyond."""
+BIG_PROGRAM = 700_000
+"""Beyond this, instructions are selected the fast way: such programs are long, not hot."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,12 @@ def make_target(level: str = "native") -> Target:
     cpu, features = level, ""
     portable = level
     if level == "native":
-        import llvmlite.binding as llvm
+        from sysmlc.codegen.cpu.host import host_processor
 
-        host = llvm.get_host_cpu_features()
-        portable = level_of(host)
         # The features decide; the name of the CPU only tunes, and virtual machines often give a wrong one.
-        cpu, features = llvm.get_host_cpu_name(), host.flatten(sort=True)
+        cpu, host = host_processor()
+        portable = level_of(host)
+        features = ",".join(("+" if there else "-") + name for name, there in sorted(host.items()))
     lanes = {"x86-64-v2": 2, "x86-64-v3": 4, "x86-64-v4": 8}[portable]
     return Target(level, cpu, features, lanes, fma=lanes >= 4)
 
@@ -94,6 +98,28 @@ def optimize(module: Any, target: Target) -> None:
     passes.add_instruction_combine_pass()
     passes.add_simplify_cfg_pass()
     passes.run(module, builder)
+
+
+def program_module(text: str, target: Target, level: int) -> Any:
+    """A program's LLVM module, optimised: as clang -O2 does when it is small, cleaned up when it is big."""
+    import llvmlite.binding as llvm
+
+    module = parse(text)
+    if level == 0:
+        return module
+    if len(text) > SMALL_PROGRAM:
+        level = 1
+    builder = llvm.create_pass_builder(
+        target_machine(target), llvm.create_pipeline_tuning_options(speed_level=level)
+    )
+    if level > 1:
+        builder.getModulePassManager().run(module, builder)
+    else:
+        passes = llvm.create_new_module_pass_manager()
+        passes.add_instruction_combine_pass()
+        passes.add_simplify_cfg_pass()
+        passes.run(module, builder)
+    return module
 
 
 def parse(text: str) -> Any:

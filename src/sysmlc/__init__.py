@@ -10,8 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sysmlc.api import MLContext, Program, compile, dml, dmlFromFile, run
+    from sysmlc.api import Program, compile, run
     from sysmlc.ir.source import Diagnostic, DiagnosticGroup
+    from sysmlc.mlcontext import MLContext, dml, dmlFromFile
     from sysmlc.runtime.bridge import NativeError
 
 __version__ = "0.1.0"
@@ -31,12 +32,12 @@ __all__ = [
 _HOMES = {
     "Diagnostic": "sysmlc.ir.source",
     "DiagnosticGroup": "sysmlc.ir.source",
-    "MLContext": "sysmlc.api",
+    "MLContext": "sysmlc.mlcontext",
     "NativeError": "sysmlc.runtime.bridge",
     "Program": "sysmlc.api",
     "compile": "sysmlc.api",
-    "dml": "sysmlc.api",
-    "dmlFromFile": "sysmlc.api",
+    "dml": "sysmlc.mlcontext",
+    "dmlFromFile": "sysmlc.mlcontext",
     "run": "sysmlc.api",
 }
 

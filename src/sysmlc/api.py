@@ -1,4 +1,4 @@
-"""The Python interface: compile scripts, run them on NumPy, SciPy and pandas values, and SystemML's MLContext.
+"""The Python interface: compile scripts, and run them on NumPy, SciPy and pandas values.
 
 program = sysmlc.compile("gradient.dml")                     # a path, or the text of a script
 results = program.run(inputs={"X": X, "y": y}, args={"lambda": 0.1}, outputs=["w"])
@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from sysmlc.ir.source import Diagnostic, Source
 
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
     from sysmlc.ir.core import Op
     from sysmlc.runtime.bridge import Context
 
-T = TypeVar("T")
-STACK_SIZE = 32 << 20
 SPECIALISED = 4
 """Combinations of input sizes that get code of their own, in which sizes and numbers of non-zeros are known."""
 
@@ -173,6 +169,7 @@ class Program:
         """
         from sysmlc.codegen.cpu.jit import engine
         from sysmlc.runtime.bridge import Context, value_kind
+        from sysmlc.runtime.running import interruptible, print_to_python
 
         inputs = inputs or {}
         kinds = {name: value_kind(value) for name, value in inputs.items()}
@@ -183,7 +180,7 @@ class Program:
         context = Context()
         for name, value in inputs.items():
             context.set_input(name, value)
-        _print_to_python(context)
+        print_to_python(context)
         if configure is not None:
             configure(context)
         engine().failure = None
@@ -192,7 +189,7 @@ class Program:
             context.run(loaded.entry, loaded.locations, loaded.n_locations, engine().resolver)
 
         try:
-            _interruptible(start, context)
+            interruptible(start, context)
         except Exception:
             if engine().failure:
                 raise AssertionError(f"compiling a kernel failed:\n{engine().failure}") from None
@@ -209,8 +206,8 @@ class Program:
     ) -> Compiled:
         """Code for inputs of these kinds and these arguments, from the cache when nothing it was made of has changed."""
         from sysmlc.codegen.cpu import saved
-        from sysmlc.codegen.cpu.cache import key_of
-        from sysmlc.codegen.cpu.compile import compiler_version, object_cache
+        from sysmlc.codegen.cpu.cache import compiler_version, key_of, object_cache
+        from sysmlc.codegen.cpu.workers import workers
 
         parts = [sorted(kinds.items()), sorted(args.items()), list(outputs), runtime_args]
         key = key_of(
@@ -222,11 +219,12 @@ class Program:
             compiler_version(),
         )
         found = object_cache().get(key)
-        made = saved.unpack(found, self.options) if found is not None else None
-        if made is None:
-            made, sourced = self._compile(kinds, args, outputs, runtime_args)
-            object_cache().put(key, saved.pack(made, sourced))
-        return made
+        if found is None or not saved.is_current(found):
+            found = workers().call(
+                compile_script, self.source, dict(kinds), dict(args), tuple(outputs), self.options, runtime_args
+            )
+            object_cache().put(key, found)
+        return saved.unpack(found, self.options)
 
     def module(
         self,
@@ -243,24 +241,33 @@ class Program:
         texts = self.args if args is None else args
         return compile_source(self.source, texts, inputs=types, outputs=outputs, runtime_args=runtime_args)
 
-    def _compile(
-        self, kinds: Mapping[str, str], args: Mapping[str, str], outputs: Sequence[str], runtime_args: bool
-    ) -> tuple[Compiled, list[Source]]:
-        import gc
 
-        from sysmlc.codegen.cpu.compile import compile_program
+def compile_script(
+    source: Source,
+    kinds: Mapping[str, str],
+    args: Mapping[str, str],
+    outputs: Sequence[str],
+    options: Options,
+    runtime_args: bool,
+) -> bytes:
+    """Compile a script, as workers do; the result is what `saved` stores."""
+    import gc
 
-        collecting = gc.isenabled()
-        gc.disable()
-        try:
-            module: Any = self.module(kinds, args, outputs, runtime_args=runtime_args)
-            sourced = {op.loc.source.name: op.loc.source for op in module.walk() if op.loc.line > 0}
-            sourced.pop(self.source.name, None)
-            name = os.path.basename(self.source.name)
-            return compile_program(module, name, self.options), list(sourced.values())
-        finally:
-            if collecting:
-                gc.enable()
+    from sysmlc.codegen.cpu import saved
+    from sysmlc.codegen.cpu.compile import compile_program
+
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        program = Program(source, outputs=outputs, options=options)
+        module: Any = program.module(kinds, args, outputs, runtime_args=runtime_args)
+        sourced = {op.loc.source.name: op.loc.source for op in module.walk() if op.loc.line > 0}
+        sourced.pop(source.name, None)
+        made = compile_program(module, os.path.basename(source.name), options)
+        return saved.pack(made, list(sourced.values()))
+    finally:
+        if collecting:
+            gc.enable()
 
 
 class Results(Mapping[str, Any]):
@@ -291,115 +298,6 @@ class Results(Mapping[str, Any]):
         """One value, or a tuple of several: `w, b = results.get("w", "b")`."""
         found = tuple(self[name] for name in names)
         return found[0] if len(found) == 1 else found
-
-
-class Script:
-    """A script with its inputs, arguments and outputs, for `MLContext.execute`."""
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.inputs: dict[str, Any] = {}
-        self.args: dict[str, Any] = {}
-        self.outputs: list[str] = []
-
-    def input(self, *pairs: Any, **values: Any) -> Script:
-        """Bind variables, `input("X", X)` or `input(X=X)`; names with `$` are arguments of the script."""
-        if len(pairs) % 2:
-            raise TypeError("input takes name, value pairs")
-        for name, value in [*zip(pairs[::2], pairs[1::2], strict=True), *values.items()]:
-            if name.startswith("$"):
-                self.args[name[1:]] = value
-            else:
-                self.inputs[name] = value
-        return self
-
-    def output(self, *names: str) -> Script:
-        """Name variables to hand back."""
-        self.outputs += names
-        return self
-
-
-class MLContext:
-    """SystemML's entry point: `MLContext().execute(dml(text).input(X=X).output("w"))`."""
-
-    def __init__(self, *_: Any) -> None:
-        self._statistics: int | None = None
-
-    def setStatistics(self, on: bool, top: int = 10) -> MLContext:
-        """Print statistics after each script."""
-        self._statistics = top if on else None
-        return self
-
-    def execute(self, script: Script) -> Results:
-        """Compile and run a script."""
-        program = Program(script.source, args=script.args, outputs=script.outputs)
-        top = self._statistics
-        configure = None if top is None else (lambda context: context.enable_statistics())
-        results = program.run(script.inputs, configure=configure)
-        if top is not None:
-            print(results.context.statistics(top), file=sys.stderr)
-        return results
-
-
-def dml(text: str) -> Script:
-    """A script given as text."""
-    return Script(Source("<script>", text))
-
-
-def dmlFromFile(path: PathLike) -> Script:
-    """A script in a file."""
-    return Script(read_source(os.fspath(path)))
-
-
-# -- running ---------------------------------------------------------------------------------------------------------
-
-
-def _print_to_python(context: Context) -> None:
-    """Programs print to the process's output themselves unless `sys.stdout` is something else."""
-    try:
-        direct = sys.stdout.fileno() == 1
-        sys.stdout.flush()
-    except (OSError, ValueError, AttributeError):
-        direct = False
-    if not direct:
-        context.print_to(sys.stdout.write)
-
-
-def _interruptible(start: Callable[[], T], context: Context) -> T:
-    """Run on another thread while this one, the main thread, waits for signals."""
-    if threading.current_thread() is not threading.main_thread():
-        return start()
-    outcome: list[Any] = [None, None]
-    # Not Thread.join(): interrupted, that of Python 3.11 takes a running thread for stopped.
-    finished = threading.Event()
-
-    def body() -> None:
-        try:
-            outcome[0] = start()
-        except BaseException as error:
-            outcome[1] = error
-        finally:
-            finished.set()
-
-    before = threading.stack_size(STACK_SIZE)
-    try:
-        thread = threading.Thread(target=body, name="sysmlc", daemon=True)
-        thread.start()
-    finally:
-        threading.stack_size(before)
-    interrupted = False
-    while not finished.is_set():
-        try:
-            finished.wait()
-        except KeyboardInterrupt:
-            interrupted = True
-            context.interrupt()
-    if interrupted:
-        raise KeyboardInterrupt
-    if outcome[1] is not None:
-        raise outcome[1]
-    result: T = outcome[0]
-    return result
 
 
 def _assigned(source: Source) -> list[str]:

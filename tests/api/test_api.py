@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse as sp
 
 import sysmlc
-from sysmlc.api import dmlFromFile
+from sysmlc.mlcontext import dmlFromFile
 from sysmlc.runtime.bridge import NativeError
 
 

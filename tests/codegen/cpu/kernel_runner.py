@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 
 from sysmlc.codegen.cpu.llvm import emit_variant
-from sysmlc.codegen.cpu.target import Target, compile_object, make_target, target_machine
+from sysmlc.codegen.cpu.target import Target, compile_object, make_target
 from sysmlc.ir.core import Builder, Region, Value
 from sysmlc.ir.dialects.core import Func, Module, Return
 from sysmlc.ir.dialects.kernel import FORM_UNION, CellKernel, csr_form
@@ -20,6 +18,7 @@ from sysmlc.ir.types import Type
 from sysmlc.passes.form_cells import FormCells
 from sysmlc.passes.lower_cells import LowerCells
 from sysmlc.passes.vectorize_cells import variant_name
+from sysmlc.runtime.code import Code
 
 IDENTITY = {"sum": 0.0, "prod": 1.0, "min": np.inf, "max": -np.inf}
 
@@ -68,22 +67,17 @@ class Runner:
 
     target: Target = field(default_factory=make_target)
     loaded: dict[tuple[str, int], Any] = field(default_factory=dict)
-    serial: Any = field(default_factory=itertools.count)
-
-    def __post_init__(self) -> None:
-        self.jit = llvm.create_lljit_compiler(target_machine(self.target))
-        self.trackers: list[Any] = []
+    codes: list[Code] = field(default_factory=list)
 
     def function(self, kernel: CellKernel, key: int) -> Any:
         found = self.loaded.get((kernel.sym, key))
         if found is None:
             name = variant_name(kernel, key)
             image = compile_object(emit_variant(kernel, key, self.target), self.target)
-            library = llvm.JITLibraryBuilder().add_object_img(image).add_current_process().export_symbol(name)
-            tracker = library.link(self.jit, f"{name}_{next(self.serial)}")
-            self.trackers.append(tracker)
+            code = Code(image)
+            self.codes.append(code)
             prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 4)
-            found = prototype(tracker[name])
+            found = prototype(code.address(name))
             self.loaded[kernel.sym, key] = found
         return found
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 
 import sysmlc
+from sysmlc.codegen.cpu.cache import object_cache
 from sysmlc.codegen.cpu.jit import engine
+from sysmlc.codegen.cpu.objects import kernel_object, program_object
 from sysmlc.runtime.library import native
 
 
@@ -63,3 +68,36 @@ def test_programs_run_side_by_side() -> None:
     for thread in threads:
         thread.join()
     assert found == {n: n * (n + 1) // 2 for n in range(1000, 1008)}
+
+
+def test_damaged_objects_in_the_cache_are_made_again() -> None:
+    program = sysmlc.compile("s = sum(X * 12345.5 + 1)\n", outputs=["s"])
+    compiled = program.compiled({"X": "matrix"}, {}, ("s",))
+    ((name, keys),) = compiled.variants.items()
+    wanted = [
+        program_object(compiled.llvm, compiled.target, 2),
+        *(kernel_object(compiled, name, (key,), compiled.target) for key in keys),
+    ]
+    for one in wanted:
+        object_cache().put(one.key, b"\x7fELF" + bytes(300))
+    program.prepare({"X": "matrix"})
+    assert program.run({"X": np.ones((2, 2))})["s"] == 4 * 12346.5
+    assert len(object_cache().get(wanted[0].key) or b"") > 304
+
+
+WARM = """
+import sys
+from sysmlc.tools.sysmlc import main
+status = main(["run", sys.argv[1], "-nvargs", "n=3"])
+print(status, *sorted({"llvmlite.binding", "numpy", "scipy", "sysmlc.passes", "sysmlc.ir.core"} & sys.modules.keys()))
+"""
+
+
+def test_running_loads_neither_the_compiler_nor_numpy(tmp_path: Path) -> None:
+    script = tmp_path / "script.dml"
+    script.write_text("X = seq(1, $n) %*% t(seq(1, $n))\nprint(sum(X * 2) + sum(X[, 1]))\n")
+    for _ in ("cold", "warm"):
+        done = subprocess.run(
+            [sys.executable, "-c", WARM, script], capture_output=True, text=True, check=True
+        )
+        assert done.stdout == "78.0\n0\n"

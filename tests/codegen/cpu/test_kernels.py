@@ -11,6 +11,7 @@ import pytest
 import scipy.sparse as sp
 from tests.codegen.cpu.kernel_runner import Runner, kernel_of
 
+from sysmlc.codegen.cpu.host import host_processor
 from sysmlc.codegen.cpu.target import level_of, make_target
 from sysmlc.ir.core import Builder, Value
 from sysmlc.ir.dialects.core import Constant
@@ -96,10 +97,9 @@ def runner(level: str = "native") -> Runner:
 
 @pytest.fixture(params=LEVELS)
 def level(request: pytest.FixtureRequest) -> str:
-    import llvmlite.binding as llvm
 
     name = str(request.param)
-    if name != "native" and name > level_of(llvm.get_host_cpu_features()):
+    if name != "native" and name > level_of(host_processor()[1]):
         pytest.skip(f"this machine is not {name}")
     return name
 

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 import pytest
 from tests.codegen.cpu.kernel_runner import Runner, kernel_of
 
+from sysmlc.codegen.cpu.host import host_processor
 from sysmlc.codegen.cpu.target import compile_object, level_of, make_target
 from sysmlc.codegen.cpu.vecmath import MathLibrary
 from sysmlc.ir.dialects.dml_cell import Binary, Unary
 from sysmlc.ir.types import matrix
+from sysmlc.runtime.code import Code
 
 Array = np.ndarray[Any, Any]
 Draw = Callable[[np.random.Generator], Array]
@@ -81,9 +82,8 @@ def runner(level: str) -> Runner:
 
 
 def require(level: str) -> None:
-    import llvmlite.binding as llvm
 
-    if level != "native" and level > level_of(llvm.get_host_cpu_features()):
+    if level != "native" and level > level_of(host_processor()[1]):
         pytest.skip(f"this machine is not {level}")
 
 
@@ -203,9 +203,8 @@ define void @run(ptr %x, ptr %y) {{
 }}
 """
     image = compile_object(text + library.text(), target)
-    one = Runner(target)
-    tracker = llvm.JITLibraryBuilder().add_object_img(image).export_symbol("run").link(one.jit, "erf")
-    run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(tracker["run"])
+    code = Code(image)
+    run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(code.address("run"))
     rng = np.random.default_rng(9)
     x = np.concatenate([rng.uniform(-7, 7, 1 << 14), magnitudes(-12, 0.3)(rng)[: 1 << 14]])
     got = np.empty_like(x)

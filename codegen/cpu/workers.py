@@ -1,0 +1,258 @@
+"""Compiling in processes of its own: LLVM is large, and allows one thread a process.
+
+So a process that runs programs stays small, and several kernels are compiled at once. Workers are started when the cache
+does not have something, and end when they have had nothing to do for a while, or with the process they belong to. They
+are asked for calls of functions, by name, with arguments that can be pickled. Where no process can be started, the
+functions are called here; SYSMLC_WORKERS=0 asks for that.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import importlib
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Callable, Collection, Sequence
+from functools import cache
+from typing import Any, BinaryIO
+
+IDLE_SECONDS = 10.0
+_START = "import sys; sys.path[:] = {path!r}; from sysmlc.codegen.cpu.workers import serve; serve()"
+
+Task = tuple[Callable[..., Any], tuple[Any, ...]]
+"""A function of a module, and what to call it with."""
+
+
+class WorkerDiedError(RuntimeError):
+    """A worker was killed, or crashed, while it compiled."""
+
+
+class _Worker:
+    """One process, and the pipes to and from it."""
+
+    def __init__(self) -> None:
+        if not sys.executable:
+            raise OSError("this process does not know its interpreter")
+        theirs_in, ours_out = os.pipe()
+        ours_in, theirs_out = os.pipe()
+        self.tasks = os.fdopen(ours_out, "wb")
+        self.replies = os.fdopen(ours_in, "rb")
+        actions = [(os.POSIX_SPAWN_DUP2, theirs_in, 0), (os.POSIX_SPAWN_DUP2, theirs_out, 1)]
+        command = [sys.executable, "-c", _START.format(path=sys.path)]
+        try:
+            # The process at the terminal decides what an interrupt means: this one does not see it.
+            self.pid = os.posix_spawn(
+                sys.executable, command, os.environ, file_actions=actions, setsigmask=[signal.SIGINT]
+            )
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            os.close(theirs_in)
+            os.close(theirs_out)
+
+    def alive(self) -> bool:
+        """Whether it has not ended."""
+        with contextlib.suppress(ChildProcessError):
+            return os.waitpid(self.pid, os.WNOHANG)[0] == 0
+        return False
+
+    def ask(self, task: Task) -> None:
+        """Send a task; `answer` gets what comes of it."""
+        import pickle
+
+        with contextlib.suppress(BrokenPipeError):
+            pickle.dump((_folder(), *task), self.tasks)
+            self.tasks.flush()
+
+    def answer(self) -> tuple[bool, Any]:
+        """True and the result of the task, or False and what it raised. EOFError: the worker ended without an answer."""
+        import pickle
+
+        good, value = pickle.load(self.replies)
+        return bool(good), value
+
+    def fileno(self) -> int:
+        """What to wait for."""
+        return self.replies.fileno()
+
+    def bury(self) -> None:
+        """After it has ended; an error when it did not end by itself."""
+        self.close()
+        with contextlib.suppress(ChildProcessError):
+            _, status = os.waitpid(self.pid, 0)
+            if os.WIFSIGNALED(status):
+                name = signal.Signals(os.WTERMSIG(status)).name
+                raise WorkerDiedError(f"the process that compiles was ended by {name}")
+
+    def close(self) -> None:
+        """Let it end."""
+        for pipe in (self.tasks, self.replies):
+            with contextlib.suppress(OSError):  # what was left to write has no reader any more
+                pipe.close()
+
+
+class Workers:
+    """The workers of this process, as many as it may use processors."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._workers: list[_Worker] = []
+        given = os.environ.get("SYSMLC_WORKERS", "")
+        self._most = int(given) if given.isdecimal() else len(os.sched_getaffinity(0))
+
+    def start(self) -> None:
+        """Start all workers ahead of use: they load the compiler while they wait."""
+        with self._lock:
+            busy: dict[_Worker, int] = {}
+            while (worker := self._free(busy)) is not None:
+                busy[worker] = 0
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What a function gives, called by a worker."""
+        return self.each([(function, arguments)])[0]
+
+    def each(self, tasks: Sequence[Task]) -> list[Any]:
+        """What functions give, called by all workers at once; the results in the order of the tasks."""
+        with self._lock:
+            try:
+                return self._each(tasks)
+            except (KeyboardInterrupt, WorkerDiedError):
+                self.close()  # answers may be on their way that nobody waits for
+                raise
+
+    def _each(self, tasks: Sequence[Task]) -> list[Any]:
+        results: list[Any] = [None] * len(tasks)
+        waiting = list(reversed(range(len(tasks))))
+        busy: dict[_Worker, int] = {}
+        failure: Exception | None = None
+        while (waiting and not failure) or busy:
+            worker = self._free(busy) if waiting and not failure else None
+            if worker is not None:
+                busy[worker] = waiting.pop()
+                worker.ask(tasks[busy[worker]])
+                continue
+            here = [] if busy else [waiting.pop()]
+            for worker in _answering(busy):
+                number = busy.pop(worker)
+                try:
+                    good, results[number] = worker.answer()
+                except EOFError:
+                    self._workers.remove(worker)
+                    worker.bury()
+                    here.append(number)
+                else:
+                    failure = failure if good else results[number]
+            for number in here:
+                function, arguments = tasks[number]
+                results[number] = function(*arguments)
+        if failure is not None:
+            raise failure
+        return results
+
+    def _free(self, busy: dict[_Worker, int]) -> _Worker | None:
+        """A worker with nothing to do, perhaps a new one."""
+        for worker in list(self._workers):
+            if worker not in busy:
+                if worker.alive():
+                    return worker
+                worker.close()
+                self._workers.remove(worker)
+        if len(self._workers) < self._most:
+            try:
+                self._workers.append(_Worker())
+            except OSError:
+                self._most = len(self._workers)
+            else:
+                return self._workers[-1]
+        return None
+
+    def close(self) -> None:
+        """Let all workers end."""
+        for worker in self._workers:
+            worker.close()
+        self._workers.clear()
+
+
+@cache
+def workers() -> Workers:
+    """The workers of this process; a forked process has its own."""
+    made = Workers()
+    os.register_at_fork(after_in_child=_forget)
+    atexit.register(made.close)
+    return made
+
+
+def _forget() -> None:
+    workers().close()
+    workers.cache_clear()
+
+
+def _answering(busy: Collection[_Worker]) -> list[_Worker]:
+    """Those with something to read; waits for one, if there are any."""
+    poll = select.poll()
+    for worker in busy:
+        poll.register(worker, select.POLLIN)
+    ready = {number for number, _ in poll.poll()} if busy else set()
+    return [worker for worker in busy if worker.fileno() in ready]
+
+
+def _folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it is gone; names of files will be absolute
+        return "/"
+
+
+# -- in the worker -----------------------------------------------------------------------------------------------------
+
+
+def serve() -> None:
+    """Do tasks until nobody can send any more, or has sent none for a while."""
+    import pickle
+
+    tasks, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what is printed must not get between the answers
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.environ["SYSMLC_WORKERS"] = "0"
+    if not _readable(tasks, 0):
+        _load_compiler()
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        while _readable(tasks, IDLE_SECONDS):
+            folder, function, arguments = pickle.load(tasks)
+            with contextlib.suppress(OSError):
+                os.chdir(folder)
+            pickle.dump(_outcome(function, arguments), replies)
+            replies.flush()
+    os._exit(0)
+
+
+def _readable(file: BinaryIO, seconds: float) -> bool:
+    return bool(select.select([file], [], [], seconds)[0])
+
+
+def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[bool, Any]:
+    import pickle
+
+    try:
+        return True, function(*arguments)
+    except Exception as error:
+        if os.environ.get("SYSMLC_DEBUG"):
+            import traceback
+
+            error.add_note(traceback.format_exc())
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            return False, RuntimeError(f"{type(error).__name__}: {error}")
+        return False, error
+
+
+def _load_compiler() -> None:
+    """Import what every task on kernels needs."""
+    for name in ("llvmlite.binding", "sysmlc.ir.dialects", "sysmlc.ir.parser", "sysmlc.codegen.cpu.llvm"):
+        importlib.import_module(name)

@@ -1,0 +1,95 @@
+"""Processes that compile: results and errors come back, and nothing is lost when one ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from sysmlc.codegen.cpu.workers import WorkerDiedError, Workers, workers
+from sysmlc.ir.source import Diagnostic, Source
+
+
+def double(value: int) -> int:
+    return 2 * value
+
+
+def complain(text: str) -> None:
+    source = Source("a.dml", text)
+    raise Diagnostic("this is wrong", source.location(2, 5), hint="try something else")
+
+
+def kill_itself() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def folder() -> str:
+    print("this does not get between the answers")
+    return os.getcwd()
+
+
+@pytest.fixture
+def some() -> object:
+    made = Workers()
+    yield made
+    made.close()
+
+
+def test_results_come_in_order(some: Workers) -> None:
+    assert some.each([(double, (i,)) for i in range(20)]) == [2 * i for i in range(20)]
+    assert some.call(os.getpid) != os.getpid()
+
+
+def test_errors_are_those_of_the_task(some: Workers) -> None:
+    first = some.call(os.getpid)
+    with pytest.raises(Diagnostic) as caught:
+        some.call(complain, "x = 1\n")
+    assert (
+        str(caught.value) == "a.dml:1:3: error: this is wrong\n  x = 1\n    ^~~\n  hint: try something else"
+    )
+    with pytest.raises(Diagnostic):
+        some.each([(double, (1,)), (complain, ("x = 1\n",)), (double, (2,))])
+    assert some.call(os.getpid) == first
+
+
+def test_a_crash_is_an_error_and_the_next_task_works(some: Workers) -> None:
+    with pytest.raises(WorkerDiedError, match="SIGSEGV"):
+        some.call(kill_itself)
+    assert some.call(double, 4) == 8
+
+
+def test_a_worker_that_has_ended_is_replaced(some: Workers) -> None:
+    first = some.call(os.getpid)
+    os.kill(first, signal.SIGTERM)
+    while os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT) is None:
+        time.sleep(0.01)
+    assert some.call(os.getpid) not in (first, os.getpid())
+
+
+def test_they_work_where_this_process_is(
+    some: Workers, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some.call(folder)
+    monkeypatch.chdir(str(tmp_path))
+    assert some.call(folder) == os.getcwd()
+
+
+def test_without_workers_this_process_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYSMLC_WORKERS", "0")
+    assert Workers().call(os.getpid) == os.getpid()
+
+
+def test_a_forked_process_has_its_own() -> None:
+    ours = workers().call(os.getpid)
+    ours_in, theirs_out = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(theirs_out, str(workers().call(os.getpid)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert int(os.read(ours_in, 100)) not in (ours, child, os.getpid())
+    os.close(ours_in)
+    os.close(theirs_out)
+    assert workers().call(os.getpid) == ours
