@@ -81,6 +81,12 @@ class Cost:
 
 
 FREE: Final = Cost(0.0, 0.0)
+SPARSE: Final = 0.4
+"""Matrices with a smaller share of non-zeros are stored as CSR, where that is smaller."""
+SPARSE_BY_DENSE: Final = 7.0
+"""How much longer a multiplication takes than in BLAS when one operand is CSR …"""
+SPARSE_BY_SPARSE: Final = 25.0
+"""… and when both are."""
 
 
 def cells(type: Type) -> float | None:
@@ -106,15 +112,29 @@ def size_bytes(type: Type) -> float | None:
     if total is None or not isinstance(type, Matrix):
         return None if total is None else 8.0
     share = density(type)
-    if share < 0.4 and type.cols != 1 and isinstance(type.rows, int):
+    if share < SPARSE and type.cols != 1 and isinstance(type.rows, int):
         return min(total * 8, total * share * 12 + type.rows * 8)
     return total * 8
 
 
-def product_cost(m: float, k: float, n: float, left: float = 1.0, right: float = 1.0) -> Cost:
-    """An m×k by k×n product of operands with these densities."""
+def product_cost(
+    m: float, k: float, n: float, left: float = 1.0, right: float = 1.0, products: float | None = None
+) -> Cost:
+    """An m×k by k×n product of operands with these densities, whose non-zeros meet in `products` multiplications.
+
+    Sparse arithmetic is slower than that of BLAS: it counts as so much more, up to where dense operands are better.
+    """
     read = 8 * (m * k * min(1.0, 1.5 * left) + k * n * min(1.0, 1.5 * right))
-    return Cost(read + 8 * m * n * min(1.0, k * left * right), 2 * m * k * n * left * right)
+    met = m * k * n * left * right if products is None else products
+    written = 8 * min(m * n, met)
+    slower = (
+        SPARSE_BY_SPARSE
+        if max(left, right) < SPARSE
+        else SPARSE_BY_DENSE
+        if min(left, right) < SPARSE
+        else 1.0
+    )
+    return Cost(read + written, 2 * min(met * slower, m * k * n))
 
 
 def product_density(k: float, left: float, right: float) -> float:

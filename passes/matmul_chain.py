@@ -15,7 +15,8 @@ from sysmlc.ir.dialects.core import Module
 from sysmlc.ir.dialects.dml_matrix import MatMul, Transpose
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import Dim, Matrix, compatible, meet, same_dim
-from sysmlc.passes.estimate import FREE, Cost, density, product_cost, product_density
+from sysmlc.passes.estimate import FREE, Cost, product_cost
+from sysmlc.passes.sparsity import Expectations, Sketch
 
 _TYPICAL = 1000
 """What an unknown size is taken to be, where all that is known is that others are 1."""
@@ -31,13 +32,14 @@ class MatMulChain(Pass):
     name = "matmul-chain"
 
     def run(self, module: Module) -> None:
+        expected = Expectations()
         for func in module.body:
             for region in func.regions:
                 for op in list(region.walk()):
                     if _is_product(op) and op.parent is not None and not _is_link(op):
-                        self._chain(op)
+                        self._chain(op, expected)
 
-    def _chain(self, root: Op) -> None:
+    def _chain(self, root: Op, expected: Expectations) -> None:
         factors: list[tuple[Value, bool]] = []
         links: list[Op] = []
         _collect(root, False, factors, links)
@@ -46,7 +48,9 @@ class MatMulChain(Pass):
         sizes = _sizes(factors)
         if sizes is None:
             return
-        plan = _Plan(sizes, [density(v.type) for v, _ in factors])
+        plan = _Plan(
+            sizes, [_sketch(expected, v, turned, sizes[i : i + 2]) for i, (v, turned) in enumerate(factors)]
+        )
         before, after = plan.cost_of(root, factors), plan.cost
         if not after.seconds < before.seconds * 0.99:
             return
@@ -121,14 +125,26 @@ def _sizes(factors: list[tuple[Value, bool]]) -> list[int] | None:
     return None
 
 
-class _Plan:
-    """The cheapest order of a chain with dimensions `sizes` and factors of these densities."""
+def _sketch(expected: Expectations, value: Value, transposed: bool, sizes: list[int]) -> Sketch:
+    """What is expected of a factor, in sizes to compare by."""
+    found = expected.sketch(value)
+    found = found.t() if transposed else found
+    rows, cols = sizes
+    return (
+        found
+        if (found.rows, found.cols) == (rows, cols)
+        else Sketch.spread(rows, cols, found.density * rows * cols)
+    )
 
-    def __init__(self, sizes: list[int], densities: list[float]) -> None:
-        n = len(densities)
+
+class _Plan:
+    """The cheapest order of a chain with dimensions `sizes` and factors with these sketches."""
+
+    def __init__(self, sizes: list[int], sketches: list[Sketch]) -> None:
+        n = len(sketches)
         self.sizes = sizes
         self.best: dict[tuple[int, int], Cost] = {(i, i): FREE for i in range(n)}
-        self.density: dict[tuple[int, int], float] = {(i, i): d for i, d in enumerate(densities)}
+        self.sketch: dict[tuple[int, int], Sketch] = {(i, i): s for i, s in enumerate(sketches)}
         self.split: dict[tuple[int, int], int] = {}
         for length in range(1, n):
             for i in range(n - length):
@@ -136,14 +152,18 @@ class _Plan:
                 options = [(self.together(i, k, j), k) for k in range(i, j)]
                 cost, k = min(options, key=lambda o: o[0].seconds)
                 self.best[i, j], self.split[i, j] = cost, k
-                self.density[i, j] = product_density(sizes[k + 1], self.density[i, k], self.density[k + 1, j])
+                self.sketch[i, j] = self.sketch[i, k].matmul(self.sketch[k + 1, j])
         self.cost = self.best[0, n - 1]
 
     def together(self, i: int, k: int, j: int) -> Cost:
         """The cost of factors i … k times k+1 … j, each at its best."""
-        left, right = self.density[i, k], self.density[k + 1, j]
-        product = product_cost(self.sizes[i], self.sizes[k + 1], self.sizes[j + 1], left, right)
-        return self.best[i, k] + self.best[k + 1, j] + product
+        return self.best[i, k] + self.best[k + 1, j] + self.product(i, k, j)
+
+    def product(self, i: int, k: int, j: int) -> Cost:
+        """The cost of the last product alone."""
+        left, right = self.sketch[i, k], self.sketch[k + 1, j]
+        met = left.products(right)
+        return product_cost(left.rows, left.cols, right.cols, left.density, right.density, met)
 
     def cost_of(self, root: Op, factors: list[tuple[Value, bool]]) -> Cost:
         """The cost of the chain in the order it is written in."""
@@ -169,14 +189,9 @@ class _Plan:
                     spans.append((at, at, FREE))
                     at += 1
             (i, k, left), (_, j, right) = spans
-            product = product_cost(
-                self.sizes[i],
-                self.sizes[k + 1],
-                self.sizes[j + 1],
-                self.density[i, k],
-                self.density[k + 1, j],
-            )
-            return i, j, left + right + product
+            if (i, j) not in self.sketch:
+                self.sketch[i, j] = self.sketch[i, k].matmul(self.sketch[k + 1, j])
+            return i, j, left + right + self.product(i, k, j)
 
         return walk(root, False)[2]
 

@@ -14,6 +14,7 @@ from sysmlc.ir.dialects.core import Module
 from sysmlc.ir.explain import current_recording
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import Matrix, compatible, meet
+from sysmlc.passes.sparsity import Expectations
 from sysmlc.passes.sum_product.cost import Model
 from sysmlc.passes.sum_product.emit import Emitter
 from sysmlc.passes.sum_product.explain import Rewrite, explain_rewrites, text
@@ -39,15 +40,15 @@ class SumProduct(Pass):
         return []
 
     def run(self, module: Module) -> None:
+        expected = Expectations()
         for region in list(walk_regions([module])):
             if not isinstance(region.parent, Module):
                 for island in islands(region):
-                    self._optimize(region, island)
+                    self._optimize(region, island, Model(expected=expected))
 
-    def _optimize(self, region: Region, island: Island) -> None:
+    def _optimize(self, region: Region, island: Island, model: Model) -> None:
         if len(island.ops) < 2 and not _worth_alone(island.ops):
             return
-        model = Model()
         planner = Planner(island.graph, model, self.strict_fp)
         nodes = island.build(lambda node: planner.form(node, True).key())
         roots = [nodes[v] for v in island.results]

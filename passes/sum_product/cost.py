@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from sysmlc.ir.core import Value
-from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.types import Dim
-from sysmlc.passes.estimate import density, product_cost, product_density
+from sysmlc.passes.estimate import product_cost, product_density
+from sysmlc.passes.sparsity import Expectations
 from sysmlc.passes.sum_product.nodes import AGGREGATES, CELL, Node
 
 UNKNOWN_SIZE: Final = 1000.0
@@ -25,20 +24,14 @@ _BANDWIDTH: Final = 10e9
 _FLOPS: Final = 50e9
 
 
-def _expected(value: Value) -> float:
-    """The share of non-zeros to expect of a generated matrix, which is no bound."""
-    op = value.op
-    if op is None or op.name != "dml.rand":
-        return 1.0
-    known = constant(op.operands[4])
-    return min(1.0, max(0.0, float(known))) if isinstance(known, (int, float)) else 1.0
-
-
 class Model:
     """Costs under an assumption of what named sizes are."""
 
-    def __init__(self, sizes: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self, sizes: Mapping[str, float] | None = None, expected: Expectations | None = None
+    ) -> None:
         self.sizes = sizes or {}
+        self.expected = expected or Expectations()
         self._density: dict[Node, float] = {}
         self._bytes: dict[Node, float] = {}
         self._single: dict[tuple[Node, tuple[bool, ...]], float] = {}
@@ -74,7 +67,7 @@ class Model:
     def _estimate(self, node: Node) -> float:
         kind, args = node.kind, node.args
         if kind == "leaf":
-            return 1.0 if node.value is None else min(density(node.value.type), _expected(node.value))
+            return 1.0 if node.value is None else self.expected.density(node.value)
         if kind in ("neg", "t", "max"):
             return self.density(args[0])
         if kind == "pow":
