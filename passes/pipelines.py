@@ -14,7 +14,7 @@ ALGEBRA = "simplify,canonicalize,cse,hoist,simplify,sum-product,matmul-chain,cse
 LEVELS = (
     "",  # -O0
     FACTS,  # -O1
-    f"{FACTS},inline,infer,{ALGEBRA},fuse-outer,fuse-rows",  # -O2
+    f"{FACTS},vectorize-loops,inline,infer,{ALGEBRA},fuse-outer,fuse-rows",  # -O2
 )
 
 PROGRAM = "decompose,form-cells,fuse-cells,lower-cells,lower-outer,lower-rows,update-in-place,lower-program,manage-ownership,plan-memory"

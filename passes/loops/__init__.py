@@ -1,0 +1,1 @@
+"""What vectorising loops needs: index arithmetic, dependences, operations on all rounds at once."""

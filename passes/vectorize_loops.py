@@ -1,0 +1,263 @@
+"""Loops over cells, rows and columns become operations on whole matrices.
+
+    for (i in 1:nrow(X)) R[i, ] = X[i, ] * w        →   R = X * w
+    for (i in 1:n) s = s + sum(X[i, ] * Y[i, ])     →   s = s + sum(rowSums(X * Y))
+
+A nest is taken apart from the inside. Rounds may depend on each other through sums, products and extremes only; what a
+round reads from a matrix that the loop writes must be its own, or not yet written. What is not certain to run without an
+error (empty ranges that count down, indexes beyond a matrix, sizes that differ) is asked at run time, and the loop is kept
+for it: errors and what happens before them stay what they were.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sysmlc.ir.core import Builder, Op, Region, Value, clone_region
+from sysmlc.ir.dialects.core import Module, Yield
+from sysmlc.ir.dialects.dml_cell import Binary
+from sysmlc.ir.dialects.scf import If
+from sysmlc.ir.dialects.shapes import constant, constant_int
+from sysmlc.ir.passes import Pass, register_pass
+from sysmlc.ir.source import Diagnostic
+from sysmlc.ir.types import i64, meet, refines
+from sysmlc.passes.loops import carried
+from sysmlc.passes.loops.accesses import Rounds, Stuck
+from sysmlc.passes.loops.affine import Affine, Integers, at_most
+from sysmlc.passes.loops.lift import Fixed, Lift
+from sysmlc.passes.loops.operations import lift_op
+from sysmlc.passes.splice import take_place
+
+_COUNTING = frozenset({"scf.for", "scf.parfor"})
+
+
+@register_pass
+@dataclass(frozen=True)
+class VectorizeLoops(Pass):
+    """Turn loops over cells, rows and columns into matrix operations."""
+
+    name = "vectorize-loops"
+
+    def run(self, module: Module) -> None:
+        for func in module.body:
+            for region in func.regions:
+                self._region(region)
+
+    def _region(self, region: Region) -> None:
+        for op in region:
+            if op.name in _COUNTING and self._loop(op):
+                continue
+            for nested in op.regions:
+                self._region(nested)
+
+    def _loop(self, loop: Op) -> bool:
+        """From the outside in: a nest that cannot go as a whole may have loops inside that can."""
+        made = Region()
+        b = Builder(made, loc=loop.loc)
+        nest = _Nest(loop, Integers(), b, _around(loop))
+        try:
+            values = nest.values()
+            if not nest.lift.stacks:
+                raise Stuck("no matrix is read or written round by round")
+            guard = _guard(nest, Builder.before(loop))
+        except (Stuck, Diagnostic) as why:  # a diagnostic: what is certain to fail is left to fail
+            self.count(f"loops kept: {why if isinstance(why, Stuck) else 'a round is certain to fail'}")
+            for op in made:
+                op.drop_uses()
+            return False
+        finally:
+            nest.forget()
+        _replace(loop, made, values, guard)
+        self.count("loops vectorised")
+        return True
+
+
+def _guard(nest: _Nest, b: Builder) -> Value | None:
+    """Whether the rounds are certain to run without an error."""
+    holds: Value | None = None
+    asked: list[Affine] = []
+    for small, large in nest.lift.conditions:
+        gap = large - small
+        if gap in asked:
+            continue
+        asked.append(gap)
+        # What is subtracted goes to the other side, so that nothing can overflow.
+        sides = [
+            Affine(0, {a: abs(k) for a, k in gap.terms.items() if (k > 0) == more}) for more in (False, True)
+        ]
+        less, more = (
+            nest.integers.emit(side, b, nest.is_outside)
+            for side in (sides[0] + max(-gap.const, 0), sides[1] + max(gap.const, 0))
+        )
+        if less is None or more is None:
+            raise Stuck("a bound is only known inside the loop")
+        test = b(Binary, "le", less, more)
+        holds = test if holds is None else b(Binary, "and", holds, test)
+    return holds
+
+
+def _replace(loop: Op, made: Region, values: list[Value], guard: Value | None) -> None:
+    at = loop.parent
+    assert at is not None
+    if guard is None:
+        for op in made:
+            at.insert_before(loop, op.detach())
+        take_place(loop, values)
+        return
+    for old, new in zip(loop.results, values, strict=True):
+        if not refines(new.type, old.type):
+            new.type = meet(new.type, old.type)
+    Builder(made, loc=loop.loc).op(Yield, values)
+    kept = Region()
+    choice = Builder.before(loop).op(If, guard, types=[r.type for r in loop.results], regions=[made, kept])
+    for old, result in zip(loop.results, choice.results, strict=True):
+        result.name = old.name
+        old.replace_by(result)
+    kept.append(loop.detach())
+    Builder(kept, loc=loop.loc).op(Yield, loop.results)
+
+
+class _Nest:
+    """One loop and all in it, written for all rounds at once by `b`."""
+
+    def __init__(self, loop: Op, integers: Integers, b: Builder, around: set[Region]) -> None:
+        self.loop, self.integers, self.b, self.around = loop, integers, b, around
+        self.body = clone_region(loop.regions[0], {})
+        """A copy to take apart; the loop itself stays as it is."""
+
+    def forget(self) -> None:
+        for op in self.body:
+            op.drop_uses()
+
+    def is_outside(self, value: Value) -> bool:
+        """Whether a value can be seen where the loop is."""
+        return value.region in self.around
+
+    def values(self) -> list[Value]:
+        """What the loop's results are. Fails with `Stuck`."""
+        body, loop = self.body, self.loop
+        rounds, order = self._rounds()
+        assert loop.parent is not None
+        nested = loop.parent.parent is None  # in the copy of the body of another loop
+        self.lift = lift = Lift(rounds, self.integers, set(body.args), self.is_outside, self.b, nested)
+        inner: list[tuple[Affine, Affine]] = []
+        for op in body:
+            if op.name in _COUNTING:
+                inner += self._inner(op)
+            elif op.regions or ("pure" not in op.traits and "terminator" not in op.traits):
+                raise Stuck(f"{op.name} in the loop")
+        for op in body.reversed():  # loops inside may have left operands behind that nobody needs
+            if "pure" in op.traits and not any(r.uses for r in op.results):
+                op.erase()
+        lift.local.update(r for op in body for r in op.results)
+        if order is not None:
+            lift.conditions.append(order)
+        for small, large in inner:
+            lift.require(small, large)
+        return self._carried(loop.operands[3:], body.terminator.operands)
+
+    def _rounds(self) -> tuple[Rounds, tuple[Affine, Affine] | None]:
+        """How the loop counts, and what must hold for that (first at most second)."""
+        start, stop, step = self.loop.operands[:3]
+        first, last = self.integers.of(start), self.integers.of(stop)
+        known = constant_int(step)
+        if known is None and _counts_towards_its_end(self.loop):
+            known = -1 if last.known() is not None and first.known() is None else 1  # `nrow(X):1` goes down
+        if known not in (1, -1):
+            raise Stuck("the step is not 1 or -1")
+        order = (first, last) if known > 0 else (last, first)
+        holds = at_most(*order)
+        if holds is False:
+            raise Stuck("there are no rounds")
+        return Rounds(self.body.args[0], first, last, known), None if holds else order
+
+    def _inner(self, loop: Op) -> list[tuple[Affine, Affine]]:
+        """Write a loop inside this one for all of its rounds; gives what that needs."""
+        nest = _Nest(loop, self.integers, Builder.before(loop), {*self.around, self.body})
+        try:
+            values = nest.values()
+        finally:
+            nest.forget()
+        self.lift.stacks += nest.lift.stacks
+        loop.replace_by(values)
+        return nest.lift.conditions
+
+    def _carried(self, inits: list[Value], lasts: list[Value]) -> list[Value]:
+        """Sort out what is carried, write the body, and close it."""
+        lift, body = self.lift, self.body
+        arrays: dict[Value, carried.Array] = {}
+        sums: dict[int, carried.Reduction] = {}
+        found: list[carried.Array | None] = []
+        done: set[Op] = set()
+        for i, (arg, init, last) in enumerate(zip(body.args[1:], inits, lasts, strict=True)):
+            array = carried.array(arg, init, last, lift) if last is not arg else None
+            found.append(array)
+            if last is arg:
+                lift.kinds[arg] = Fixed(init)
+            elif array is not None:
+                done.update(array.writes)
+                start = carried.accumulator(array, lift)
+                if start is not None and (
+                    chain := carried.reduction(start, array.writes[0].operands[1], body)
+                ):
+                    sums[i] = chain
+                    done.update(op for op, _ in chain.steps)
+                    assert start.op is not None
+                    done.add(start.op)
+                else:
+                    carried.check_writes(array, lift)
+                arrays.update(dict.fromkeys(array.versions, array))
+            elif (chain := carried.reduction(arg, last, body)) is not None:
+                sums[i] = chain
+                done.update(op for op, _ in chain.steps)
+        for op in body:
+            if op in done or op is body.last:
+                continue
+            array = arrays.get(op.operands[0]) if op.operands else None
+            if array is None:
+                lift_op(lift, op)
+            elif op.name in ("dml.index", "dml.get_cell"):
+                lift.kinds[op.results[0]] = carried.read(array, op, lift)
+            else:
+                lift.kinds[op.results[0]] = Fixed(lift.number(self.integers.of(op.results[0])))
+        results = []
+        for i, (init, last) in enumerate(zip(inits, lasts, strict=True)):
+            array = found[i]
+            if i in sums and array is not None:
+                results.append(carried.close_cell(array, sums[i], lift))
+            elif i in sums:
+                results.append(carried.reduced(sums[i], init, lift))
+            elif array is not None:
+                results.append(carried.write_all(array, lift))
+            else:
+                results.append(carried.last_value(last, lift))
+        return results
+
+
+def _around(op: Op) -> set[Region]:
+    """The regions that an operation is in."""
+    found: set[Region] = set()
+    at: Op | None = op
+    while at is not None and at.parent is not None:
+        found.add(at.parent)
+        at = at.parent_op
+    return found
+
+
+def _counts_towards_its_end(loop: Op) -> bool:
+    """Whether the step is 1, or -1 where the start is greater than the end."""
+    start, stop, step = loop.operands[:3]
+    op = step.op
+    if op is None or op.name != "dml.ifelse" or [constant(v) for v in op.operands[1:]] != [-1, 1]:
+        return False
+    test = op.operands[0].op
+    return (
+        test is not None
+        and test.name == "dml.gt"
+        and _same(test.operands[0], start)
+        and _same(test.operands[1], stop)
+    )
+
+
+def _same(a: Value, b: Value) -> bool:
+    return a is b or (a.type is b.type is i64 and constant(a) is not None and constant(a) == constant(b))

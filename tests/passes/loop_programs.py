@@ -1,0 +1,148 @@
+"""Random scripts of loops over cells, rows and columns: some can be vectorised, some must not, some fail."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+
+
+class LoopWriter:
+    """Writes a script with loops and makes its inputs: X, Y n×m, C m×m, v n×1, r 1×m, and a number k."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        n, m = rng.choice(((5, 3), (4, 4), (1, 3), (3, 1), (6, 2), (1, 1)))
+        make = np.random.default_rng(rng.randrange(10**6))
+        self.inputs: dict[str, Any] = {
+            name: make.integers(-4, 5, shape).astype(float)
+            for name, shape in {"X": (n, m), "Y": (n, m), "C": (m, m), "v": (n, 1), "r": (1, m)}.items()
+        }
+        self.inputs["k"] = rng.randrange(0, 5)
+        self.by_rows = True
+        lines = [
+            "R = X + 0",
+            "D = Y * 2",
+            "s = 1.5",
+            "p = 1.0",
+            "h = 0",
+            "q = r",
+            "c = v",
+            "G = C",
+            "last = 0.0",
+        ]
+        for _ in range(rng.randrange(1, 3)):
+            self.by_rows = rng.random() < 0.7
+            lines += self.loop()
+        self.outputs = ["R", "D", "s", "p", "h", "q", "c", "G", "last"]
+        self.text = "\n".join(lines) + "\n"
+
+    def span(self, extent: str) -> str:
+        """A range of indexes: mostly a whole dimension."""
+        rng = self.rng
+        return rng.choice(
+            [f"1:{extent}"] * 6
+            + [f"2:{extent}", f"{extent}:1", f"1:({extent} - 1)", "1:k", "2:3", f"seq({extent}, 1, -1)", f"seq(1, {extent}, 2)", f"seq(1, {extent})", "1:0", "3:k"]
+        )  # fmt: skip
+
+    def loop(self) -> list[str]:
+        rng = self.rng
+        extent = "nrow(X)" if self.by_rows else "ncol(X)"
+        lines = [f"for (i in {self.span(extent)}) {{"]
+        for _ in range(rng.randrange(1, 4)):
+            lines += self.statement()
+        return [*lines, "}"] + (["last = last + i"] if rng.random() < 0.3 else [])
+
+    def at(self) -> str:
+        return self.rng.choice(["i"] * 5 + ["i - 1", "i + 1", "1", "k"])
+
+    def line(self, name: str, at: str) -> str:
+        """A row or a column of a matrix."""
+        return f"{name}[{at}, ]" if self.by_rows else f"{name}[, {at}]"
+
+    def vector(self, depth: int) -> str:
+        """A row (or column) as long as those of X."""
+        rng = self.rng
+        kind = rng.randrange(3) if depth == 0 else rng.randrange(10)
+        if kind < 2:
+            return self.line(rng.choice("XYXYRD"), self.at())
+        if kind == 2:
+            return "r" if self.by_rows else "v"
+        if kind == 3:
+            return f"{rng.choice(('abs', 'tanh', 'sign'))}({self.vector(depth - 1)})"
+        if kind == 4:
+            return f"({self.vector(depth - 1)} {rng.choice('+-*')} {self.scalar(depth - 1)})"
+        if kind == 5:
+            return f"({self.scalar(depth - 1)} {rng.choice(('+', '-', '*', '>', '<='))} {self.vector(depth - 1)})"
+        if kind == 6 and self.by_rows:
+            return f"({self.vector(depth - 1)} %*% C)"
+        if kind == 7:
+            a, b, c = (self.vector(depth - 1) for _ in range(3))
+            return f"ifelse({a} > {rng.choice(('0', b))}, {b}, {c})"
+        if kind == 8:
+            return f"t(t({self.vector(depth - 1)}))"
+        return (
+            f"({self.vector(depth - 1)} {rng.choice(('+', '-', '*', '>=', '=='))} {self.vector(depth - 1)})"
+        )
+
+    def scalar(self, depth: int) -> str:
+        rng = self.rng
+        kind = rng.randrange(6) if depth == 0 else rng.randrange(10)
+        if kind < 2:
+            return rng.choice(["i", "2.5", "k", "(i * 2)", "(i %% 2)", "nrow(X)", "ncol(R)"])
+        if kind < 4:
+            place = f"{self.at()}, 1" if self.by_rows else f"1, {self.at()}"
+            return f"as.scalar({rng.choice('XYRD')}[{place}])"
+        if kind < 6:
+            return "as.scalar(v[i, 1])" if self.by_rows else "as.scalar(r[1, i])"
+        if kind < 8:
+            return f"{rng.choice(('sum', 'max', 'min', 'mean'))}({self.vector(depth - 1)})"
+        return f"({self.scalar(depth - 1)} {rng.choice('+-*')} {self.scalar(depth - 1)})"
+
+    def statement(self) -> list[str]:
+        rng = self.rng
+        kind = rng.randrange(12)
+        target = rng.choice("RD")
+        if kind < 3:
+            return [f"  {self.line(target, self.at())} = {self.vector(2)}"]
+        if kind == 3:
+            place = f"{self.at()}, 1" if self.by_rows else f"1, {self.at()}"
+            return [f"  {target}[{place}] = {self.scalar(2)}"]
+        if kind == 4:
+            return [f"  s = s {rng.choice('+-')} {self.scalar(2)}"]
+        if kind == 5:
+            return [f"  p = {rng.choice(('min', 'max'))}(p, {self.scalar(2)})"]
+        if kind == 6:
+            name = "q" if self.by_rows else "c"
+            return [f"  {name} = {name} {rng.choice('+-')} {self.vector(1)}"]
+        if kind == 7:
+            a, b = self.vector(1), self.vector(1)
+            return [f"  G = G + t({a}) %*% {b}"] if self.by_rows else [f"  s = s + as.scalar(t({a}) %*% {b})"]
+        if kind == 8:
+            return [f"  last = {self.scalar(2)}"]
+        if kind == 9:
+            return ["  h = h + " + rng.choice(("1", "i", "k"))]
+        return self.nest(target)
+
+    def nest(self, target: str) -> list[str]:
+        rng = self.rng
+        extent = "ncol(X)" if self.by_rows else "nrow(X)"
+        place = "[i, j]" if self.by_rows else "[j, i]"
+        if rng.random() < 0.3:
+            left, right = (f"as.scalar({n}{place})" for n in "XY")
+            body = f"s = s + {left} * {right}"
+        elif rng.random() < 0.3 and self.by_rows:
+            return [
+                f"  for (j in 1:{extent}) {{",
+                f"    for (l in 1:{extent}) {{",
+                f"      {target}[i, j] = as.scalar({target}[i, j]) + as.scalar(X[i, l]) * as.scalar(C[l, j])",
+                "    }",
+                "  }",
+            ]
+        else:
+            cell = rng.choice(
+                (f"{target}{place}", f"X{place} + j", f"Y{place} * i", f"abs(X{place}) - Y{place}")
+            )
+            body = f"{target}{place} = {cell} * {rng.choice(('2', 'k', 'i', 'j', f'X{place}'))}"
+        return [f"  for (j in {self.span(extent)}) {{", f"    {body}", "  }"]

@@ -1,0 +1,87 @@
+"""Loops that become matrix operations compute what the loops do, and fail where the loops fail.
+
+By hand, for a long time: `python -m tests.passes.test_vectorize_loops 5000`.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+
+import numpy as np
+import pytest
+from tests.passes.loop_programs import LoopWriter
+
+from sysmlc.api import _type_of, matrix_facts
+from sysmlc.codegen.reference import evaluate
+from sysmlc.frontends.dml.lower import compile_source
+from sysmlc.ir.core import Op
+from sysmlc.ir.passes import PassManager
+from sysmlc.ir.source import Diagnostic, DiagnosticGroup, Source
+from sysmlc.ir.verify import verify
+from sysmlc.passes import parse_pipeline
+from sysmlc.passes.pipelines import FACTS
+
+BEFORE = f"{FACTS},inline,infer"
+AFTER = "infer,canonicalize,cse,dce"
+Outcome = dict[str, object] | str
+
+
+def module_of(made: LoopWriter, sized: bool) -> Op:
+    types = {
+        name: "i64" if isinstance(v, int) else _type_of(matrix_facts(v) if sized else "matrix")
+        for name, v in made.inputs.items()
+    }
+    types = {n: _type_of(t) if isinstance(t, str) else t for n, t in types.items()}
+    return compile_source(Source("loops.dml", made.text), {}, inputs=types, outputs=made.outputs)
+
+
+def outcome(module: Op, made: LoopWriter) -> Outcome:
+    """What the outputs are, or the error with its place."""
+    try:
+        with np.errstate(all="ignore"):
+            return evaluate(module, inputs=made.inputs, output=lambda line: None)
+    except Diagnostic as error:
+        return str(error)
+
+
+def check(number: int) -> int:
+    """Compare one script before and after the pass; gives how many loops were vectorised."""
+    made = LoopWriter(random.Random(number))
+    module = module_of(made, sized=number % 2 == 0)
+    try:
+        PassManager(parse_pipeline(BEFORE)).run(module)
+    except (Diagnostic, DiagnosticGroup):  # sizes that do not fit are known before the program runs
+        return 0
+    expected = outcome(module, made)
+    manager = PassManager(parse_pipeline("vectorize-loops"))
+    manager.run(module)
+    done = manager.statistics["vectorize-loops", "loops vectorised"]
+    verify(module)
+    compare(outcome(module, made), expected, made, number)
+    PassManager(parse_pipeline(AFTER)).run(module)
+    if not isinstance(expected, str):  # else what nobody needs may be gone, with its error
+        compare(outcome(module, made), expected, made, number)
+    return done
+
+
+def compare(found: Outcome, expected: Outcome, made: LoopWriter, number: int) -> None:
+    where = f"in\n{made.text}\n{made.inputs}"
+    if isinstance(expected, str) or isinstance(found, str):
+        assert found == expected, f"{number}: {found!r} instead of {expected!r} {where}"
+        return
+    for name in made.outputs:
+        a, b = np.asarray(found[name]), np.asarray(expected[name])
+        same = a.shape == b.shape and np.allclose(a, b, rtol=1e-9, atol=1e-9, equal_nan=True)
+        assert same, f"{number}: {name} is\n{a}\ninstead of\n{b} {where}"
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_random_loops(block: int) -> None:
+    done = sum(check(number) for number in range(block * 25, block * 25 + 25))
+    assert done >= 5, "hardly any of the loops are vectorised"
+
+
+if __name__ == "__main__":
+    total = sum(check(number) for number in range(int(sys.argv[1])))
+    print(f"{total} loops vectorised")
