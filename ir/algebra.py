@@ -52,6 +52,14 @@ class Apply:
 
 Expr = Number | Variable | Apply
 
+
+def variables(e: Expr) -> list[str]:
+    """The names of the variables of an expression, each once, in order."""
+    if isinstance(e, Variable):
+        return [e.name]
+    return list(dict.fromkeys(v for a in e.args for v in variables(a))) if isinstance(e, Apply) else []
+
+
 _LEVELS: Final[tuple[frozenset[str], ...]] = (
     frozenset({"or"}),
     frozenset({"and"}),

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sysmlc.ir.algebra import Apply, Expr, ExpressionParser, Number, Variable
+from sysmlc.ir.algebra import Apply, Expr, ExpressionParser, Number, Variable, variables
 from sysmlc.ir.core import AttrValue, Builder, Op, Value
 from sysmlc.ir.define import definitions, registry
 from sysmlc.ir.guards import compile_guard
@@ -302,7 +302,10 @@ def resolve(e: Apply, vocabulary: Vocabulary, loc: Any) -> tuple[str, dict[str, 
 
 
 class _Right:
-    """Compiles a right side to a function that builds it. Parts that the left side has are taken from there."""
+    """Compiles a right side to a function that builds it. Parts that the left side has are taken from there.
+
+    What is built is located where the part of the left side stands that it replaces, so that errors point to what was written.
+    """
 
     def __init__(self, rule: TableRule, slots: _Slots, loc: Any) -> None:
         self.rule = rule
@@ -324,6 +327,19 @@ class _Right:
         args = [self.emitter(a) for a in e.args]
         cls = registry[name]
         first: tuple[Any, ...] = (name.partition(".")[2],) if len(cls.names) > 1 else ()
-        if definitions[cls].variadic:
-            return lambda b, bindings: b(cls, *first, [a(b, bindings) for a in args], **attrs)
-        return lambda b, bindings: b(cls, *first, *[a(b, bindings) for a in args], **attrs)
+        variadic, replaced = definitions[cls].variadic, self._replaced(e, name)
+
+        def emit(b: Builder, bindings: Bindings) -> Value:
+            values = [a(b, bindings) for a in args]
+            b.loc = bindings[replaced].op.loc
+            return b(cls, *first, values, **attrs) if variadic else b(cls, *first, *values, **attrs)
+
+        return emit
+
+    def _replaced(self, e: Apply, name: str) -> int:
+        """The slot of the part of the left side that `e` takes the place of: the same operation on what `e` is about, or all."""
+        wanted = set(variables(e))
+        parts = [p for p in self.slots.of if isinstance(p, Apply)]
+        same = [p for p in parts if resolve(p, self.rule.vocabulary, self.loc)[0] == name]
+        closest = max(same, key=lambda p: len(wanted.intersection(variables(p))), default=self.rule.left)
+        return self.slots.of[closest]

@@ -70,7 +70,7 @@ class SumProduct(Pass):
         op = value.op
         assert op is not None
         before, after = text(root), text(plan)
-        made = emitter.build(plan, op)
+        made = emitter.build(root, plan, op)
         if isinstance(value.type, Matrix) and compatible(made.type, value.type):
             made.type = meet(made.type, value.type)
         value.replace_by(made)

@@ -17,22 +17,50 @@ from sysmlc.ir.dialects.dml_matrix import (
     TransposeSelfProduct,
 )
 from sysmlc.ir.dialects.dml_scalar import AsMatrix, Cast
+from sysmlc.ir.source import Location
 from sysmlc.ir.types import Dim, f64, i64
 from sysmlc.passes.sum_product.nodes import AGGREGATES, Graph, Node
 
 
 class Emitter:
-    """Builds plans before an operation of a region; what is there already is used again."""
+    """Builds plans before an operation of a region; what is there already is used again.
+
+    What is built is located at the part of the written expression that it stands for: the smallest with all of its leaves.
+    """
 
     def __init__(self, graph: Graph, place: dict[Op, int]) -> None:
         self.graph = graph
         self.place = place
         """The position of the operations of the region that were there before."""
         self.made: dict[Node, Value] = {}
+        self._leaves: dict[Node, frozenset[Node]] = {}
+        self._written: list[Node] = []
 
-    def build(self, node: Node, anchor: Op) -> Value:
-        """The value of a plan, available at `anchor`."""
+    def build(self, root: Node, node: Node, anchor: Op) -> Value:
+        """The value of `node`, the plan for `root`, available at `anchor`."""
+        self._written = sorted(_parts(root), key=lambda n: (len(self.leaves(n)), n.id))
         return self._value(node, Builder.before(anchor), self.place[anchor])
+
+    def leaves(self, node: Node) -> frozenset[Node]:
+        """The leaves that a plan reads."""
+        found = self._leaves.get(node)
+        if found is None:
+            found = frozenset().union(*map(self.leaves, node.args)) if node.args else frozenset([node])
+            found = self._leaves[node] = frozenset(n for n in found if n.kind == "leaf")
+        return found
+
+    def _location(self, node: Node, otherwise: Location) -> Location:
+        read = self.leaves(node)
+        covering = [n for n in self._written if read and read <= self.leaves(n)]
+        same = [
+            n
+            for n in covering
+            if n.kind == node.kind and len(self.leaves(n)) == len(self.leaves(covering[0]))
+        ]
+        for found in (same or covering)[:1]:
+            if found.value is not None and found.value.op is not None:
+                return found.value.op.loc
+        return otherwise
 
     def _value(self, node: Node, b: Builder, at: int) -> Value:
         found = self.made.get(node)
@@ -53,6 +81,7 @@ class Emitter:
         if kind == "size":
             return b(Cast, self._size(str(node.attr), b), types=[f64])
         args = [self._value(a, b, at) for a in node.args]
+        b.loc = self._location(node, b.loc)
         if kind == "fill":
             return b(Fill, args[0], self._size(node.rows, b), self._size(node.cols, b))
         if kind in AGGREGATES:
@@ -78,3 +107,15 @@ class Emitter:
         if side == "value":
             return value if value.type is i64 else b(Cast, value, types=[i64])
         return b(NRow if side == "rows" else NCol, value)
+
+
+def _parts(root: Node) -> list[Node]:
+    """The operations of a written expression, each once."""
+    found = {root: None}
+    stack = [root]
+    while stack:
+        for arg in stack.pop().args:
+            if arg.args and arg not in found:
+                found[arg] = None
+                stack.append(arg)
+    return [n for n in found if n.args]

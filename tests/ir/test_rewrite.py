@@ -35,6 +35,22 @@ def rewritten(rules: str, ops: str, result: str = "%r") -> list[str]:
     return [line.strip() for line in to_text(module).splitlines()[2:-2]]
 
 
+def test_what_a_rule_builds_stands_where_its_part_of_the_left_side_stood():
+    module = parse(
+        f"""core.func {{sym = "f"}} ({ARGS}) {{
+        %p = dml.matmul %U, %V : matrix<?x1xf64>
+        %r = dml.sum %p : f64
+        core.return %r }}"""
+    )
+    (func,) = module.regions[0]
+    product, total, _ = func.regions[0]
+    rewrite(module, table("sum(X @ Y) -> as_scalar(colSums(X) @ rowSums(Y))").rules)
+    assert {op.fn: op.loc for op in func.regions[0] if op.fn in ("matmul", "as_scalar")} == {
+        "matmul": product.loc, "as_scalar": total.loc
+    }  # fmt: skip
+    assert product.loc != total.loc
+
+
 @pytest.mark.parametrize(
     ("rules", "ops", "expected"),
     [

@@ -6,10 +6,9 @@ from itertools import product
 from typing import Any
 
 import pytest
-from tests.ir.rule_oracle import variables
 from tests.passes.sum_product.programs import emit, types_of
 
-from sysmlc.ir.algebra import Apply, Expr, Number, Variable
+from sysmlc.ir.algebra import Apply, Expr, Number, Variable, variables
 from sysmlc.ir.core import Builder, Region, Value
 from sysmlc.ir.dialects.core import Constant
 from sysmlc.ir.dialects.dml_scalar import Input

@@ -12,11 +12,15 @@ from hypothesis import strategies as st
 from tests.passes.sum_product.programs import cost, optimized, program, random_values, results, types_of
 from tests.passes.sum_product.rule_table import SHAPES
 
+from sysmlc.frontends.dml.lower import compile_source
 from sysmlc.ir.core import Op
 from sysmlc.ir.dialects.core import Module
 from sysmlc.ir.explain import recording
+from sysmlc.ir.passes import PassManager
 from sysmlc.ir.printer import to_text
+from sysmlc.ir.source import Source
 from sysmlc.ir.types import Matrix, f64, i64, matrix
+from sysmlc.passes import parse_pipeline
 from sysmlc.passes.sum_product import SumProduct
 
 FACTORS = {"X": (10000, 5000, 500000), "U": (10000, 20), "V": (5000, 20), "s": None}
@@ -196,6 +200,30 @@ def test_rewrites_are_recorded_with_their_costs():
     assert "sum(A %*% B)" in text
     assert "colSums(A)" in text
     assert "µs → " in text
+
+
+# -- places and names ------------------------------------------------------------------------------------------------
+
+
+def test_what_is_made_stands_where_it_was_written():
+    text = """\
+A = rand(rows=300, cols=200, seed=1)
+B = rand(rows=200, cols=100, seed=1)
+X = rand(rows=300, cols=100, seed=1)
+total = sum(A %*%
+            B) +
+  sum(X * 2 +
+      X * A[,1])
+print(total)
+"""
+    module = compile_source(Source("t.dml", text), {})
+    PassManager(parse_pipeline("canonicalize,cse,sum-product")).run(module)
+    sums = {op.operands[0].name: op.loc.line for op in ops(module, "dml.sum") if op.attrs.get("dir")}
+    assert sums == {"A": 4, "B": 4, "X": 6}
+    assert not ops(module, "dml.matmul")
+    (product,) = [op for op in ops(module, "dml.add") if isinstance(op.result.type, Matrix)]
+    assert product.loc.line == 6
+    assert "%total = " in to_text(module)
 
 
 # -- random programs -----------------------------------------------------------------------------------------------------
