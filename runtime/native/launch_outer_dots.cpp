@@ -1,5 +1,5 @@
 // The inner loops of sampled products: dots of gathered rows, and rows added into rows.
-#include "simd.h"
+#include "simd_rows.h"
 
 #include "launch_outer.h"
 
@@ -88,26 +88,6 @@ SM_INLINE void short_dots(const double* u, const int32_t* rows, const double* v,
     }
 }
 
-// to[0..q) += sum of s[g] * row g of b, for q >= 8 in W vectors, 8 (W - 1) < q <= 8 W; the last one overlaps.
-template <int W>
-SM_INLINE void add_strip(const int32_t* cols, const double* s, int64_t count, const double* b, int64_t ldb, int64_t q, double* to) {
-    v8 t[W];
-    const int64_t tail = q - 8;
-#pragma GCC unroll 8
-    for (int w = 0; w < W - 1; w++) t[w] = load8(to + 8 * w);
-    t[W - 1] = load8(to + tail);
-    for (int64_t g = 0; g < count; g++) {
-        const double* r = b + int64_t(cols[g]) * ldb;
-        double x = s[g];
-#pragma GCC unroll 8
-        for (int w = 0; w < W - 1; w++) t[w] += load8(r + 8 * w) * x;
-        t[W - 1] += load8(r + tail) * x;
-    }
-#pragma GCC unroll 8
-    for (int w = 0; w < W - 1; w++) store8(to + 8 * w, t[w]);
-    store8(to + tail, t[W - 1]);
-}
-
 }  // namespace
 
 SM_CLONES void sampled_dots(const double* u, const int32_t* rows, const double* v, const int32_t* cols, int64_t count, int64_t k, double* out) {
@@ -132,27 +112,11 @@ SM_CLONES void sampled_dots(const double* u, const int32_t* rows, const double* 
 }
 
 SM_CLONES void add_rows(const int32_t* cols, const double* s, int64_t count, const double* b, int64_t q, double* out) {
-    for (int64_t j = 0; j < q;) {
-        int64_t rest = q - j, width = rest <= 64 ? rest : rest < 72 ? 56 : 64;
-        const double* bj = b + j;
-        double* to = out + j;
-        switch (width < 8 ? 0 : (width + 7) / 8) {
-            case 1: add_strip<1>(cols, s, count, bj, q, width, to); break;
-            case 2: add_strip<2>(cols, s, count, bj, q, width, to); break;
-            case 3: add_strip<3>(cols, s, count, bj, q, width, to); break;
-            case 4: add_strip<4>(cols, s, count, bj, q, width, to); break;
-            case 5: add_strip<5>(cols, s, count, bj, q, width, to); break;
-            case 6: add_strip<6>(cols, s, count, bj, q, width, to); break;
-            case 7: add_strip<7>(cols, s, count, bj, q, width, to); break;
-            case 8: add_strip<8>(cols, s, count, bj, q, width, to); break;
-            default:
-                for (int64_t g = 0; g < count; g++) {
-                    const double* r = bj + int64_t(cols[g]) * q;
-                    for (int64_t c = 0; c < width; c++) to[c] += s[g] * r[c];
-                }
-        }
-        j += width;
-    }
+    for_strips(q, [=](auto sum, int64_t j, int64_t last) __attribute__((always_inline)) {
+        sum.load(out + j, last);
+        for (int64_t g = 0; g < count; g++) sum.add(b + int64_t(cols[g]) * q + j, last, s[g]);
+        sum.store(out + j, last);
+    });
 }
 
 // Two rounded operations give what the sum lost (Knuth); not finite sums are put right when they are read.

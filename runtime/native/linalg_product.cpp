@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "linalg_blas.h"
-#include "simd.h"
+#include "simd_rows.h"
 
 namespace sm {
 namespace {
@@ -106,10 +106,6 @@ SM_CLONES void vector_times_rows(const double* a, int64_t lda, int64_t rows, int
     }
 }
 
-SM_CLONES void add_into(double* out, const double* x, int64_t n) {
-    for (int64_t i = 0; i < n; i++) out[i] += x[i];
-}
-
 // Straight loops for products too small to be worth a library call (and a library).
 SM_CLONES void tiny_product(const double* a, int64_t ars, int64_t acs, const double* b, int64_t brs, int64_t bcs, double* c, int64_t m, int64_t n,
                             int64_t k) {
@@ -176,6 +172,10 @@ Blocks cut(int64_t m, int64_t n, int64_t k) {
 }
 
 }  // namespace
+
+SM_CLONES void add_into(double* out, const double* x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) out[i] += x[i];
+}
 
 Matrix product_dense(sm_ctx* ctx, const sm_matrix* a, bool ta, const sm_matrix* b, bool tb) {
     int64_t m = ta ? a->cols : a->rows, k = ta ? a->rows : a->cols, n = tb ? b->rows : b->cols;

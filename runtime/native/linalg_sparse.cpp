@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "linalg_product.h"
-#include "simd.h"
+#include "simd_rows.h"
 
 namespace sm {
 
@@ -49,98 +49,42 @@ SM_CLONES void csr_rows_times_vector(const int64_t* rp, const int32_t* ci, const
     }
 }
 
-// out[0..n) = sum of val[p] * B[ci[p], 0..n) for W vectors in registers, 8 (W - 1) < n <= 8 W; the last vector overlaps.
-template <int W>
-SM_INLINE void strip(const int32_t* ci, const double* val, int64_t begin, int64_t end, const double* b, int64_t ldb, int64_t n, double* out) {
-    v8 s[W];
-    const int64_t last = n - 8;
-#pragma GCC unroll 8
-    for (int w = 0; w < W; w++) s[w] = zero8();
-    for (int64_t p = begin; p < end; p++) {
-        const double* r = b + int64_t(ci[p]) * ldb;
-        if (p + 8 < end) __builtin_prefetch(b + int64_t(ci[p + 8]) * ldb);
-        double x = val[p];
-#pragma GCC unroll 8
-        for (int w = 0; w < W - 1; w++) s[w] += load8(r + 8 * w) * x;
-        s[W - 1] += load8(r + last) * x;
-    }
-#pragma GCC unroll 8
-    for (int w = 0; w < W - 1; w++) store8(out + 8 * w, s[w]);
-    store8(out + last, s[W - 1]);
-}
-
-// The same for n = N < 8 columns.
-template <int N>
-SM_INLINE void narrow(const int32_t* ci, const double* val, int64_t begin, int64_t end, const double* b, int64_t ldb, double* out) {
-    double s[N] = {0};
-    for (int64_t p = begin; p < end; p++) {
-        const double* r = b + int64_t(ci[p]) * ldb;
-#pragma GCC unroll 8
-        for (int q = 0; q < N; q++) s[q] += val[p] * r[q];
-    }
-#pragma GCC unroll 8
-    for (int q = 0; q < N; q++) out[q] = s[q];
-}
-
+// out = A B for rows [r0, r1) of A, with n columns of B.
 SM_CLONES void csr_rows_times_dense(const int64_t* rp, const int32_t* ci, const double* val, const double* b, int64_t n, double* out, int64_t r0,
                                     int64_t r1) {
-    for (int64_t j = 0; j < n;) {  // column strips of at most 64; what is left over is never narrower than 8 unless n is
-        int64_t rest = n - j, width = rest <= 64 ? rest : rest < 72 ? 56 : 64;
+    for_strips(n, [=](auto sum, int64_t j, int64_t last) __attribute__((always_inline)) {
+        const int64_t known = rp[r1] - 1;
         for (int64_t i = r0; i < r1; i++) {
-            const int64_t p = rp[i], end = rp[i + 1];
-            double* o = out + i * n + j;
-            const double* bj = b + j;
-            switch (width < 8 ? width : 7 + (width + 7) / 8) {
-                case 1: narrow<1>(ci, val, p, end, bj, n, o); break;
-                case 2: narrow<2>(ci, val, p, end, bj, n, o); break;
-                case 3: narrow<3>(ci, val, p, end, bj, n, o); break;
-                case 4: narrow<4>(ci, val, p, end, bj, n, o); break;
-                case 5: narrow<5>(ci, val, p, end, bj, n, o); break;
-                case 6: narrow<6>(ci, val, p, end, bj, n, o); break;
-                case 7: narrow<7>(ci, val, p, end, bj, n, o); break;
-                case 8: strip<1>(ci, val, p, end, bj, n, width, o); break;
-                case 9: strip<2>(ci, val, p, end, bj, n, width, o); break;
-                case 10: strip<3>(ci, val, p, end, bj, n, width, o); break;
-                case 11: strip<4>(ci, val, p, end, bj, n, width, o); break;
-                case 12: strip<5>(ci, val, p, end, bj, n, width, o); break;
-                case 13: strip<6>(ci, val, p, end, bj, n, width, o); break;
-                case 14: strip<7>(ci, val, p, end, bj, n, width, o); break;
-                default: strip<8>(ci, val, p, end, bj, n, width, o); break;
+            sum = {};
+            for (int64_t p = rp[i]; p < rp[i + 1]; p++) {
+                __builtin_prefetch(b + int64_t(ci[std::min(p + 8, known)]) * n + j);
+                sum.add(b + int64_t(ci[p]) * n + j, last, val[p]);
             }
+            sum.store(out + i * n + j, last);
         }
-        j += width;
-    }
+    });
 }
 
+// out += t(A) B over rows [r0, r1) of A, with n columns of B.
 SM_CLONES void scatter_rows(const int64_t* rp, const int32_t* ci, const double* val, const double* b, int64_t n, double* out, int64_t r0, int64_t r1) {
-    if (n == 1) {
-        for (int64_t i = r0; i < r1; i++)
-            for (int64_t p = rp[i]; p < rp[i + 1]; p++) out[ci[p]] += val[p] * b[i];
-        return;
-    }
-    for (int64_t i = r0; i < r1; i++) {
-        const double* r = b + i * n;
-        for (int64_t p = rp[i]; p < rp[i + 1]; p++) {
-            double x = val[p], *o = out + int64_t(ci[p]) * n;
-            int64_t j = 0;
-            for (; j + 8 <= n; j += 8) store8(o + j, load8(o + j) + load8(r + j) * x);
-            for (; j < n; j++) o[j] += x * r[j];
-        }
-    }
-}
-
-SM_CLONES void add_into(double* out, const double* x, int64_t n) {
-    for (int64_t i = 0; i < n; i++) out[i] += x[i];
+    constexpr int64_t kRows = 128;  // whose non-zeros stay in the cache from strip to strip
+    for (int64_t i0 = r0; i0 < r1; i0 += kRows)
+        for_strips(n, [=](auto x, int64_t j, int64_t last) __attribute__((always_inline)) {
+            for (int64_t i = i0; i < std::min(r1, i0 + kRows); i++) {
+                x.load(b + i * n + j, last);
+                for (int64_t p = rp[i]; p < rp[i + 1]; p++) x.add_to(out + int64_t(ci[p]) * n + j, last, val[p]);
+            }
+        });
 }
 
 constexpr int64_t kLanes = 8, kPacked = 512;
+constexpr int64_t kPackedRows = 4096;  // of a dense left operand whose blocks of columns fit into a cache
 
-// Rows [0, lanes) of A, columns [k0, k1), column by column; absent rows are zeros.
-void pack_columns(const sm_matrix* a, int64_t i0, int64_t lanes, int64_t k0, int64_t k1, double* out) {
-    for (int64_t l = 0; l < lanes; l++) {
-        const double* x = row(a, i0 + l);
-        for (int64_t k = k0; k < k1; k++) out[(k - k0) * kLanes + l] = x[k];
-    }
+// Columns [k0, k1) of `lanes` rows of A, one after the other, `stride` cells apart.
+void pack_columns(const sm_matrix* a, int64_t i0, int64_t lanes, int64_t k0, int64_t k1, double* out, int64_t stride) {
+    for (int64_t l0 = 0; l0 < lanes; l0 += kLanes)
+        for (int64_t k = k0; k < k1; k++)
+            for (int64_t l = l0; l < std::min(lanes, l0 + kLanes); l++) out[(k - k0) * stride + l] = row(a, i0 + l)[k];
 }
 
 // acc[c][lane] += A[lane, k] * B[k, c] for the packed columns k of A.
@@ -163,13 +107,15 @@ Matrix sum_of_row_blocks(sm_ctx* ctx, const sm_matrix* a, int64_t rows, int64_t 
     r->nnz = -1;
     int64_t size = rows * cols;
     int64_t n = std::max<int64_t>(1, std::min<int64_t>({8, a->nnz / (1 << 16), kPartialCells / std::max<int64_t>(size, 1)}));
-    std::vector<double> partial(static_cast<size_t>((n - 1) * size));
+    Matrix partial = new_dense_zero(ctx, n - 1, size);
     parallel_for(ctx, n, [&](int64_t t) {
         int64_t r0 = std::lower_bound(a->rowptr, a->rowptr + a->rows, a->nnz * t / n) - a->rowptr;
         int64_t r1 = t + 1 == n ? a->rows : std::lower_bound(a->rowptr, a->rowptr + a->rows, a->nnz * (t + 1) / n) - a->rowptr;
-        f(t ? r0 : 0, r1, t ? partial.data() + (t - 1) * size : values(r.get()));
+        f(t ? r0 : 0, r1, t ? row(partial.get(), t - 1) : values(r.get()));
     });
-    for (int64_t t = 1; t < n; t++) add_into(values(r.get()), partial.data() + (t - 1) * size, size);
+    parallel_chunks(ctx, size, kGrain, [&](int64_t c0, int64_t c1) {
+        for (int64_t t = 1; t < n; t++) add_into(values(r.get()) + c0, row(partial.get(), t - 1) + c0, c1 - c0);
+    });
     return r;
 }
 
@@ -199,8 +145,27 @@ Matrix product_csr_transposed_dense(sm_ctx* ctx, sm_matrix* a, const sm_matrix* 
     });
 }
 
+// t(t(b) t(a)), where t(a) is made block by block.
+Matrix product_packed_csr(sm_ctx* ctx, const sm_matrix* a, const sm_matrix* b) {
+    constexpr int64_t kCells = 1 << 15;  // of a block: they stay in the second cache
+    int64_t k = a->rows, block = std::clamp<int64_t>(kCells / k, 8, 128);
+    Matrix r = sum_of_row_blocks(ctx, b, b->cols, k, [&](int64_t r0, int64_t r1, double* out) {
+        if (k == 1) return scatter_rows(b->rowptr, b->colidx, values(b), values(a), 1, out, r0, r1);
+        std::unique_ptr<double[]> packed(new double[static_cast<size_t>(block * k)]);
+        for (int64_t i = r0; i < r1; i += block) {
+            int64_t end = std::min(r1, i + block);
+            pack_columns(a, 0, k, i, end, packed.get(), k);
+            scatter_rows(b->rowptr, b->colidx, values(b), packed.get() - i * k, k, out, i, end);
+        }
+    });
+    if (k > 1) return Matrix(sm_t(ctx, r.get()));
+    std::swap(r->rows, r->cols);
+    return r;
+}
+
 // Eight rows of A at a time share one pass over B. Few rows: B is cut too, and partial results are added in order.
 Matrix product_dense_csr(sm_ctx* ctx, const sm_matrix* a, const sm_matrix* b) {
+    if (a->rows * b->cols * 2 <= kPartialCells && a->rows > 0 && a->rows <= kPackedRows) return product_packed_csr(ctx, a, b);
     int64_t n = b->cols, bands = (a->rows + kLanes - 1) / kLanes;
     int64_t cuts = bands >= 8 ? 1 : std::clamp<int64_t>(b->nnz >> 16, 1, 8);
     Matrix r = new_dense(ctx, a->rows, n);
@@ -213,7 +178,7 @@ Matrix product_dense_csr(sm_ctx* ctx, const sm_matrix* a, const sm_matrix* b) {
         double packed[kPacked * kLanes] = {0};
         for (int64_t k = cut ? bound(cut) : 0; k < end; k += kPacked) {
             int64_t k1 = std::min(end, k + kPacked);
-            pack_columns(a, i0, lanes, k, k1, packed);
+            pack_columns(a, i0, lanes, k, k1, packed, kLanes);
             add_products(b->rowptr, b->colidx, values(b), packed, acc.get(), k, k1);
         }
         partial[static_cast<size_t>(t)] = std::move(acc);
