@@ -107,6 +107,24 @@ def body_text(body: Region) -> str:
 
 def describe(cell: Cell, name: str) -> CellKernel:
     """The kernel of a region, without variants yet."""
+    safe, probe, zero_safe = zero_masks(cell)
+    made = CellKernel.new(
+        sym=name,
+        outputs=cell.outputs,
+        variants=(),
+        sparse_safe=safe,
+        sparse_probe=probe,
+        zero_safe=zero_safe,
+        outer=cell.outer,
+        regions=[clone_region(cell.body, {})],
+        loc=cell.loc,
+    )
+    assert isinstance(made, CellKernel)
+    return made
+
+
+def zero_masks(cell: Cell) -> tuple[int, int, bool]:
+    """Which inputs make every output zero where they are, which may do so with some scalars, and whether all together do."""
     matrices = [isinstance(v.type, Matrix) for v in cell.operands]
     unknown: list[Abstract] = [Unknown.CELL if m else Unknown.SCALAR for m in matrices]
     safe = probe = 0
@@ -119,19 +137,7 @@ def describe(cell: Cell, name: str) -> CellKernel:
         elif all(v == 0.0 or v is Unknown.SCALAR for v in at_zero):
             probe |= 1 << i
     none = [0.0 if m else u for m, u in zip(matrices, unknown, strict=True)]
-    made = CellKernel.new(
-        sym=name,
-        outputs=cell.outputs,
-        variants=(),
-        sparse_safe=safe,
-        sparse_probe=probe,
-        zero_safe=all(v == 0.0 for v in outputs_at(cell.body, none)),
-        outer=cell.outer,
-        regions=[clone_region(cell.body, {})],
-        loc=cell.loc,
-    )
-    assert isinstance(made, CellKernel)
-    return made
+    return safe, probe, all(v == 0.0 for v in outputs_at(cell.body, none))
 
 
 # -- the variants that can occur -------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ LEVELS = (
     f"{FACTS},vectorize-loops,inline,infer,{ALGEBRA},fuse-outer,fuse-rows",  # -O2
 )
 
-PROGRAM = "decompose,form-cells,fuse-cells,lower-cells,lower-outer,lower-rows,update-in-place,lower-program,manage-ownership,plan-memory"
+PROGRAM = "decompose,form-cells,fuse-cells,select-format,lower-cells,lower-outer,lower-rows,update-in-place,lower-program,manage-ownership,plan-memory"
 
 
 def lowering(fusion: bool = True, formats: str = "") -> list[Pass]:

@@ -22,6 +22,16 @@ from sysmlc.passes.sparse_safety import Abstract, Unknown, outputs_at
 MAX_BODY = 96
 """Operations in one body; beyond that registers run out and compile time grows."""
 
+_MOVES = frozenset({"dml.t", "dml.rev", "dml.index", "dml.reshape", "dml.tsmm", "dml.order"})
+"""Their results are dense where the operand is."""
+_DENSE = frozenset(
+    f"dml.{fn}"
+    for fn in (
+        "seq", "sample", "cumsum", "cumprod", "cummin", "cummax", "cumsumprod", "solve", "inv", "cholesky", "qr", "lu", "eigen",
+        "svd",
+    )
+) | {"fused.row"}  # fmt: skip
+
 Shape = tuple[Dim, Dim]
 
 
@@ -58,13 +68,17 @@ def may_be_sparse(value: Value) -> bool:
     op = value.op
     if not lower_cells.may_be_sparse(value) or op is None:
         return lower_cells.may_be_sparse(value)
+    if op.name in _MOVES:
+        return may_be_sparse(op.operands[0])
+    if op.name == "dml.matmul":
+        return all(may_be_sparse(v) for v in op.operands)
     if op.name == "dml.rand":
         return constant(op.operands[4]) != 1
     if op.name == "dml.fill":
         return constant(op.operands[0]) in (None, 0, 0.0)
     if isinstance(op, Cell):
-        return bool(Group((op,), (value,)).drivers)
-    return op.name not in ("dml.seq", "dml.sample")
+        return op.outputs[value.index] == "map" and bool(Group((op,), (value,)).drivers)
+    return op.name not in _DENSE
 
 
 @dataclass(frozen=True, eq=False)

@@ -90,7 +90,7 @@ def test_formats_are_given_with_their_reason() -> None:
     plan = plan_of(
         "X = rand(rows=5000, cols=400, sparsity=0.01)\nY = X * 2\nZ = X + 1\nprint(sum(abs(Y) %*% t(Z)))\n", 1
     )
-    formats = {out.name: out.format for o in plan.operators for out in o.outputs if out.format}
+    formats = {out.name: out.format for o in reversed(plan.operators) for out in o.outputs if out.format}
     assert formats["X"].name == "CSR"
     assert "at most 1 %" in formats["X"].why
     drivers = [o for o in plan.operators if "sparse-safe in X" in o.how]

@@ -21,7 +21,7 @@ from sysmlc.passes.pipelines import lowering
 from sysmlc.passes.update_in_place import UpdateInPlace
 from sysmlc.tools.explain.algebra import Writer, aggregate_name
 from sysmlc.tools.explain.estimates import Estimate, estimate, parts, stored, unfused
-from sysmlc.tools.explain.reasons import Format, format_of, how_it_runs, template_of
+from sysmlc.tools.explain.reasons import CONVERTED, Format, format_of, how_it_runs, template_of
 
 LOOPS: Final = ("scf.for", "scf.parfor", "scf.while")
 UNKNOWN_TRIPS: Final = 10
@@ -258,6 +258,8 @@ class _Reader:
 
     def expressions(self, op: Op) -> list[str]:
         """What each result of an operator is, in DML."""
+        if op.name == "fused.convert":
+            return [f"{self.shown(op.operands[0])} as {CONVERTED[str(op.attrs['format'])]}"]
         if op.dialect != "fused" or not op.regions:
             shown = Writer(self.name).expression(op)[0]
             return [shown, *(f"{shown}, result {i}" for i in range(2, len(op.results) + 1))]

@@ -18,7 +18,7 @@ Name = Callable[[Value], str]
 TEMPLATES: Final = {
     "cell": "cell by cell", "row": "row by row", "outer": "at the cells of a product", "product": "matrix product",
     "solver": "LAPACK", "index": "parts of matrices", "create": "new matrix", "file": "file", "library": "library",
-    "call": "function of the script",
+    "call": "function of the script", "convert": "change of format",
 }  # fmt: skip
 """The kinds of operators, and what they do."""
 _KINDS: Final = {
@@ -30,6 +30,8 @@ _KINDS: Final = {
     **dict.fromkeys(("rand", "fill", "seq", "sample", "matrix_of_text"), "create"),
     **dict.fromkeys(("read_matrix", "write_matrix"), "file"),
 }
+CONVERTED: Final = {"dense": "dense", "csr": "CSR", "smaller": "the smaller format"}
+"""The formats of conversions."""
 _MOVES: Final = frozenset({"t", "rev", "index", "reshape"})
 
 
@@ -55,6 +57,8 @@ def how_it_runs(op: Op, cell: Group | None, name: Name) -> str:
         if drivers:
             return f"sparse-safe in {', '.join(drivers)}: where it is CSR, only its non-zeros are visited"
         return ""
+    if op.name == "fused.convert":
+        return str(op.attrs.get("why", ""))
     if op.name == "fused.row":
         return "one scan of the rows, in blocks that stay in the cache"
     if op.name == "fused.outer":

@@ -1,0 +1,171 @@
+"""What it costs an operation to read one of its operands dense, and to read it as CSR."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sysmlc.ir.core import Op, Value
+from sysmlc.ir.dialects.fused import Cell
+from sysmlc.ir.dialects.shapes import constant
+from sysmlc.ir.types import Matrix
+from sysmlc.passes.estimate import SPARSE, SPARSE_BY_DENSE, SPARSE_BY_SPARSE
+from sysmlc.passes.fusion.cost import BYTES_PER_SECOND, FLOPS_PER_SECOND, flops_of
+from sysmlc.passes.fusion.groups import may_be_sparse
+from sysmlc.passes.lower_cells import zero_masks
+from sysmlc.passes.lower_rows import is_sparse_safe
+from sysmlc.passes.outer.zeros import zeros_through
+from sysmlc.passes.sparse_safety import Abstract, Unknown, outputs_at
+from sysmlc.passes.sparsity.expect import Expectations
+from sysmlc.passes.sparsity.sketch import Sketch
+
+PRODUCT_FLOPS_PER_SECOND: Final = 50e9
+_ENTRY_SECONDS: Final = 2.5e-9
+"""To fetch one stored entry and what it meets elsewhere."""
+_FULL_ONLY: Final = frozenset(
+    f"dml.{fn}"
+    for fn in (
+        "cumsum", "cumprod", "cummin", "cummax", "cumsumprod", "solve", "inv", "cholesky", "qr", "lu", "eigen", "svd", "det",
+    )
+)  # fmt: skip
+"""Library operations that work on dense operands."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of one run; `full` where the operation makes a CSR operand dense first."""
+
+    dense: float
+    csr: float
+    full: bool = False
+
+
+ANY: Final = Cost(0.0, 0.0)
+
+
+def conversion(sketch: Sketch) -> float:
+    """Seconds to convert a matrix, to either format."""
+    return (16.0 * sketch.rows * sketch.cols + 12.0 * sketch.nnz) / BYTES_PER_SECOND
+
+
+def is_stored_csr(value: Value, expected: Expectations) -> bool:
+    """Whether a matrix is expected to be stored as CSR."""
+    return may_be_sparse(value) and expected.density(value) < SPARSE
+
+
+def use_cost(user: Op, index: int, expected: Expectations) -> Cost:
+    """What operand `index` costs `user` by its format; equal where the format does not matter or decides about results."""
+    value = user.operands[index]
+    if isinstance(user, Cell):
+        return _cell(user, index, expected)
+    if user.name == "fused.row":
+        return _row(user, index, expected)
+    if user.name == "fused.outer":
+        return _outer(user, index, expected)
+    if user.name in ("dml.matmul", "dml.tsmm"):
+        return _product(user, index, expected)
+    fills = user.name == "dml.replace" and constant(user.operands[1]) == 0
+    if user.name in _FULL_ONLY or fills or (user.name == "dml.left_index" and index == 1):
+        return Cost(0.0, conversion(expected.sketch(value)), True)
+    return ANY
+
+
+def _cell(cell: Cell, index: int, expected: Expectations) -> Cost:
+    value = cell.operands[index]
+    safe, probe, together = zero_masks(cell)
+    matrices = [v for v in cell.operands if isinstance(v.type, Matrix)]
+    sketch = expected.sketch(value)
+    convert = conversion(sketch)
+    if not safe >> index & 1 and not (probe >> index & 1 and _likely_zero(cell, index)):
+        pair = together and len(matrices) == 2 and all(is_stored_csr(v, expected) for v in matrices)
+        return ANY if pair else Cost(0.0, convert, True)
+    rivals = (
+        v for i, v in enumerate(cell.operands) if safe >> i & 1 and i != index and is_stored_csr(v, expected)
+    )
+    if any(expected.density(v) < sketch.density for v in rivals):
+        return Cost(0.0, convert, True)  # that one drives
+    if any(kind == "map" for kind in cell.outputs):
+        return ANY  # the result has its structure
+    cells, others = float(sketch.rows * sketch.cols), len(matrices) - 1
+    flops = flops_of(cell.body)
+    dense = max(8 * cells * (1 + others) / BYTES_PER_SECOND, flops * cells / FLOPS_PER_SECOND)
+    stored = max((12 + 8 * others) * sketch.nnz / BYTES_PER_SECOND, 2 * flops * sketch.nnz / FLOPS_PER_SECOND)
+    return Cost(dense, stored)
+
+
+def _likely_zero(cell: Cell, index: int) -> bool:
+    """Whether zeros of an input make zeros for some ordinary value of the scalars."""
+    matrices = [isinstance(v.type, Matrix) for v in cell.operands]
+    for scalar in (0.37, -0.37):
+        inputs: list[Abstract] = [Unknown.CELL if m else scalar for m in matrices]
+        inputs[index] = 0.0
+        if all(v == 0.0 for v in outputs_at(cell.body, inputs)):
+            return True
+    return False
+
+
+def _row(op: Op, index: int, expected: Expectations) -> Cost:
+    roles, outputs = op.attrs["roles"], op.attrs["outputs"]
+    assert isinstance(roles, tuple)
+    assert isinstance(outputs, tuple)
+    sketch = expected.sketch(op.operands[index])
+    if roles[index] == "side":
+        return Cost(0.0, conversion(sketch), True)
+    cells = float(sketch.rows * sketch.cols)
+    if index == 0 and is_sparse_safe(op.regions[0], roles, outputs):  # type: ignore[arg-type]
+        passes = sum(1 for inner in op.regions[0] if inner.fn == "matmul") + 1
+        return Cost(8 * cells / BYTES_PER_SECOND, passes * sketch.nnz * _ENTRY_SECONDS)
+    return Cost(0.0, 8 * cells / BYTES_PER_SECOND)  # rows are written out block by block, in the cache
+
+
+def _outer(op: Op, index: int, expected: Expectations) -> Cost:
+    products = op.attrs["products"]
+    assert isinstance(products, tuple)
+    first = 2 * len(products)
+    inputs = op.operands[first : first + len(op.regions[0].args) - len(products)]
+    sketch = expected.sketch(op.operands[index])
+    if first <= index < first + len(inputs):
+        drives = all(zeros_through(op.regions[0], inputs)[index - first])
+        if drives:
+            inner = max(expected.sketch(v).cols for v in op.operands[:first:2])
+            return Cost(
+                2.0 * sketch.rows * sketch.cols * inner / PRODUCT_FLOPS_PER_SECOND, sketch.nnz * inner * 1e-9
+            )
+        return ANY
+    return Cost(0.0, conversion(sketch), True)
+
+
+def _product(op: Op, index: int, expected: Expectations) -> Cost:
+    turned = "l" if op.name == "dml.tsmm" else str(op.attrs.get("transpose", ""))
+    a, b = expected.sketch(op.operands[0]), expected.sketch(op.operands[-1])
+    a, b = a.t() if "l" in turned else a, b.t() if "r" in turned else b
+    if a.cols != b.rows:
+        return ANY
+    here = b if index == 1 else a
+    other = op.operands[1 - index] if op.name == "dml.matmul" else op.operands[0]
+    paired = op.name == "dml.tsmm" or is_stored_csr(other, expected)
+    far = a if index == 1 else b
+    if op.name == "dml.tsmm":
+        work, met = a.rows * a.cols * b.cols / 2, a.products(b) / 2
+        sparse = 2 * SPARSE_BY_DENSE * met
+        return Cost(
+            _product_seconds(work * 2, here, 8.0),
+            max(sparse / PRODUCT_FLOPS_PER_SECOND, here.nnz * _ENTRY_SECONDS),
+        )
+    dense_work = 2.0 * a.rows * a.cols * b.cols
+    met = a.products(b)
+    if paired:  # the other one is CSR
+        beside = 2 * SPARSE_BY_DENSE * far.nnz * (b.cols if index == 1 else a.rows)
+        both = 2 * SPARSE_BY_SPARSE * met
+        return Cost(
+            beside / PRODUCT_FLOPS_PER_SECOND, max(both / PRODUCT_FLOPS_PER_SECOND, here.nnz * _ENTRY_SECONDS)
+        )
+    alone = 2 * SPARSE_BY_DENSE * here.nnz * (b.cols if index == 0 else a.rows)
+    return Cost(
+        _product_seconds(dense_work, here, 8.0),
+        max(alone / PRODUCT_FLOPS_PER_SECOND, here.nnz * _ENTRY_SECONDS),
+    )
+
+
+def _product_seconds(flops: float, sketch: Sketch, bytes: float) -> float:
+    return max(flops / PRODUCT_FLOPS_PER_SECOND, bytes * sketch.rows * sketch.cols / BYTES_PER_SECOND)
