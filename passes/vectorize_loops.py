@@ -21,9 +21,9 @@ from sysmlc.ir.dialects.shapes import constant, constant_int
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.source import Diagnostic
 from sysmlc.ir.types import i64, meet, refines
-from sysmlc.passes.loops import carried
 from sysmlc.passes.loops.accesses import Rounds, Stuck
 from sysmlc.passes.loops.affine import Affine, Integers, at_most
+from sysmlc.passes.loops.carried import Array, carried
 from sysmlc.passes.loops.lift import Fixed, Lift
 from sysmlc.passes.loops.operations import lift_op
 from sysmlc.passes.splice import take_place
@@ -37,6 +37,8 @@ class VectorizeLoops(Pass):
     """Turn loops over cells, rows and columns into matrix operations."""
 
     name = "vectorize-loops"
+    strict_fp: bool = False
+    """Sums and products over rounds stay as they are written."""
 
     def run(self, module: Module) -> None:
         for func in module.body:
@@ -54,7 +56,7 @@ class VectorizeLoops(Pass):
         """From the outside in: a nest that cannot go as a whole may have loops inside that can."""
         made = Region()
         b = Builder(made, loc=loop.loc)
-        nest = _Nest(loop, Integers(), b, _around(loop))
+        nest = _Nest(loop, Integers(), b, _around(loop), self.strict_fp)
         try:
             values = nest.values()
             if not nest.lift.stacks:
@@ -120,8 +122,10 @@ def _replace(loop: Op, made: Region, values: list[Value], guard: Value | None) -
 class _Nest:
     """One loop and all in it, written for all rounds at once by `b`."""
 
-    def __init__(self, loop: Op, integers: Integers, b: Builder, around: set[Region]) -> None:
-        self.loop, self.integers, self.b, self.around = loop, integers, b, around
+    def __init__(
+        self, loop: Op, integers: Integers, b: Builder, around: set[Region], strict_fp: bool
+    ) -> None:
+        self.loop, self.integers, self.b, self.around, self.strict_fp = loop, integers, b, around, strict_fp
         self.body = clone_region(loop.regions[0], {})
         """A copy to take apart; the loop itself stays as it is."""
 
@@ -139,7 +143,9 @@ class _Nest:
         rounds, order = self._rounds()
         assert loop.parent is not None
         nested = loop.parent.parent is None  # in the copy of the body of another loop
-        self.lift = lift = Lift(rounds, self.integers, set(body.args), self.is_outside, self.b, nested)
+        self.lift = lift = Lift(
+            rounds, self.integers, set(body.args), self.is_outside, self.b, nested, self.strict_fp
+        )
         inner: list[tuple[Affine, Affine]] = []
         for op in body:
             if op.name in _COUNTING:
@@ -173,7 +179,7 @@ class _Nest:
 
     def _inner(self, loop: Op) -> list[tuple[Affine, Affine]]:
         """Write a loop inside this one for all of its rounds; gives what that needs."""
-        nest = _Nest(loop, self.integers, Builder.before(loop), {*self.around, self.body})
+        nest = _Nest(loop, self.integers, Builder.before(loop), {*self.around, self.body}, self.strict_fp)
         try:
             values = nest.values()
         finally:
@@ -185,53 +191,20 @@ class _Nest:
     def _carried(self, inits: list[Value], lasts: list[Value]) -> list[Value]:
         """Sort out what is carried, write the body, and close it."""
         lift, body = self.lift, self.body
-        arrays: dict[Value, carried.Array] = {}
-        sums: dict[int, carried.Reduction] = {}
-        found: list[carried.Array | None] = []
-        done: set[Op] = set()
-        for i, (arg, init, last) in enumerate(zip(body.args[1:], inits, lasts, strict=True)):
-            array = carried.array(arg, init, last, lift) if last is not arg else None
-            found.append(array)
-            if last is arg:
-                lift.kinds[arg] = Fixed(init)
-            elif array is not None:
-                done.update(array.writes)
-                start = carried.accumulator(array, lift)
-                if start is not None and (
-                    chain := carried.reduction(start, array.writes[0].operands[1], body)
-                ):
-                    sums[i] = chain
-                    done.update(op for op, _ in chain.steps)
-                    assert start.op is not None
-                    done.add(start.op)
-                else:
-                    carried.check_writes(array, lift)
-                arrays.update(dict.fromkeys(array.versions, array))
-            elif (chain := carried.reduction(arg, last, body)) is not None:
-                sums[i] = chain
-                done.update(op for op, _ in chain.steps)
+        found = [carried(*values, body, lift) for values in zip(body.args[1:], inits, lasts, strict=True)]
+        written = {op for one in found for op in one.written}
+        arrays = {version: one for one in found if isinstance(one, Array) for version in one.versions}
         for op in body:
-            if op in done or op is body.last:
+            if op in written or op is body.last:
                 continue
             array = arrays.get(op.operands[0]) if op.operands else None
             if array is None:
                 lift_op(lift, op)
             elif op.name in ("dml.index", "dml.get_cell"):
-                lift.kinds[op.results[0]] = carried.read(array, op, lift)
+                lift.kinds[op.results[0]] = array.read(op, lift)
             else:
                 lift.kinds[op.results[0]] = Fixed(lift.number(self.integers.of(op.results[0])))
-        results = []
-        for i, (init, last) in enumerate(zip(inits, lasts, strict=True)):
-            array = found[i]
-            if i in sums and array is not None:
-                results.append(carried.close_cell(array, sums[i], lift))
-            elif i in sums:
-                results.append(carried.reduced(sums[i], init, lift))
-            elif array is not None:
-                results.append(carried.write_all(array, lift))
-            else:
-                results.append(carried.last_value(last, lift))
-        return results
+        return [one.after(init, lift) for one, init in zip(found, inits, strict=True)]
 
 
 def _around(op: Op) -> set[Region]:

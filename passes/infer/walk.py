@@ -30,6 +30,7 @@ class Walk(Known):
         super().__init__(module, kept)
         self.errors: dict[Op, Diagnostic] = {}
         self.loops: dict[Op, tuple[list[Fact], list[Fact]]] = {}
+        self.ranges: dict[tuple[Value, Value], str] = {}
         self.stopped = False
         self.unsure = 0
         """How many branches around this place are only taken perhaps."""
@@ -86,11 +87,23 @@ class Walk(Known):
                 bound = nnz_bound(op, made)
                 if bound is not None and (made.nnz is None or bound < made.nnz):
                     made = matrix(made.rows, made.cols, made.elem, bound, made.format)
+                if op.name == "dml.index":
+                    made = self.ranged(op, made)
                 result.type = self.named(result, made)
         if len(op.results) == 1 and isinstance(op.results[0].type, Scalar) and op.name != "core.constant":
             folded = op.fold()
             known = None if folded is None else folded[0]
             self.assume(op.results[0], constant(known) if isinstance(known, Value) else known)
+
+    def ranged(self, op: Op, type: Matrix) -> Matrix:
+        """A range `a:b` has one size, whatever it is taken of: `X[a:b, ]` and `Y[a:b, ]` fit."""
+        _, rl, ru, cl, cu = op.operands
+        rows, cols = type.rows, type.cols
+        if rows is None:
+            rows = self.ranges.setdefault((rl, ru), self.fresh(op.results[0], "r"))
+        if cols is None:
+            cols = self.ranges.setdefault((cl, cu), self.fresh(op.results[0], "c"))
+        return matrix(rows, cols, type.elem, type.nnz, type.format)
 
     def branch(self, op: Op) -> None:
         decided = constant(op.operands[0])

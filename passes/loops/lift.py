@@ -72,12 +72,14 @@ class Lift:
         is_outside: Callable[[Value], bool],
         b: Builder,
         nested: bool,
+        strict_fp: bool,
     ) -> None:
         self.rounds = rounds
         self.integers = integers
         self.local = local
         self.is_outside = is_outside
         self.nested = nested
+        self.strict_fp = strict_fp
         self.b = b
         self.kinds: dict[Value, Kind] = {rounds.counter: Count(Affine(0, {rounds.counter: 1}))}
         self.conditions: list[tuple[Affine, Affine]] = []
@@ -203,6 +205,9 @@ class Lift:
         """The cells that an indexing operation reads or writes."""
         bounds = op.operands[2 if op.name in ("dml.left_index", "dml.set_cell") else 1 :]
         forms = [self.integers.of(v) for v in bounds]
+        for atom in {a for form in forms for a in form.terms}:
+            if isinstance(atom, Value) and atom is not self.rounds.counter and not self.is_outside(atom):
+                raise Stuck("an index is no simple function of the counter")
         if len(forms) == 2:
             forms = [forms[0], forms[0], forms[1], forms[1]]
         return Region(Span(forms[0], forms[1]), Span(forms[2], forms[3]))

@@ -82,6 +82,45 @@ def test_random_loops(block: int) -> None:
     assert done >= 5, "hardly any of the loops are vectorised"
 
 
+def statistics(text: str, passes: str) -> dict[tuple[str, str], int]:
+    module = compile_source(Source("loops.dml", text))
+    manager = PassManager(parse_pipeline(f"{BEFORE},{passes}"))
+    manager.run(module)
+    return manager.statistics
+
+
+SUM = """X = matrix(seq(1, 12), rows=4, cols=3)
+s = 0.0
+for (i in 1:4) s = s + sum(X[i, ])
+print(s)
+"""
+
+
+def test_sums_stay_as_written_where_that_is_asked_for() -> None:
+    assert statistics(SUM, "vectorize-loops")["vectorize-loops", "loops vectorised"] == 1
+    strict = statistics(SUM, "vectorize-loops{strict-fp=true}")
+    assert strict["vectorize-loops", "loops kept: a sum stays as it is written"] == 1
+    largest = SUM.replace("s + sum(X[i, ])", "max(s, sum(X[i, ]))")
+    assert statistics(largest, "vectorize-loops{strict-fp=true}")["vectorize-loops", "loops vectorised"] == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("R[i, ] = R[i - 1, ] + X[i, ]", "a round reads what a round before has written"),
+        ("R[i - 1, ] = X[i, ]\n  R[i, ] = X[i, ] * 2", "rounds write to each other's cells"),
+        ("R[1, ] = X[i, ]", "every round writes to the same cells"),
+        ("R[i, ] = X[i, ] / nrow(X) * sum(R)", "a round needs what the round before has left"),
+        ("print(i)\n  R[i, ] = X[i, ]", "dml.print in the loop"),
+        ("R[i * i %% 4 + 1, ] = X[i, ]", "an index is no simple function of the counter"),
+    ],
+)
+def test_loops_that_stay(body: str, why: str) -> None:
+    text = f"X = matrix(seq(1, 12), rows=4, cols=3)\nR = X\nfor (i in 2:4) {{\n  {body}\n}}\nprint(sum(R))\n"
+    counts = statistics(text, "vectorize-loops")
+    assert counts["vectorize-loops", f"loops kept: {why}"] == 1, counts
+
+
 if __name__ == "__main__":
     total = sum(check(number) for number in range(int(sys.argv[1])))
     print(f"{total} loops vectorised")
