@@ -3,7 +3,7 @@
     python benchmarks/expressions.py [--rounds 7] [--scale 1.0] [--only NAME ...] [--no-systemds]
 
 Inputs are in memory. GB/s counts every input once; the share is of the read bandwidth measured in the same run.
-NumExpr and JAX take part where they are installed.
+NumExpr and JAX (on the CPU, 64 bits, compiled, inputs on its device) take part where they are installed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ class Workload:
     systemds: str
     """DML that makes the inputs with rand()."""
     numexpr: str = ""
+    jax: Callable[[Any, dict[str, Any]], Any] | None = None
+    """The same for arrays of `jax.numpy`, which is the first argument; None where JAX has no such arrays."""
     result: str = "r"
     """The variable that is asked for."""
     flops: float = 0.0
@@ -100,25 +103,32 @@ def workloads(scale: float) -> dict[str, Workload]:
         return loss
 
     return {
-        "sum(X*Y*Z)": Workload("r = sum(X * Y * Z)", three, lambda d: (d["X"] * d["Y"] * d["Z"]).sum(), make3, "sum(X*Y*Z)"),
+        "sum(X*Y*Z)": Workload("r = sum(X * Y * Z)", three, lambda d: (d["X"] * d["Y"] * d["Z"]).sum(), make3, "sum(X*Y*Z)",
+            jax=lambda np, d: (d["X"] * d["Y"] * d["Z"]).sum(),
+        ),
         "sum(X*Y), sum(X*Z), sum(X^2)": Workload(
             "r = sum(X * Y) + 2 * sum(X * Z) + 3 * sum(X ^ 2)", three,
             lambda d: (d["X"] * d["Y"]).sum() + 2 * (d["X"] * d["Z"]).sum() + 3 * (d["X"] ** 2).sum(), make3,
+            jax=lambda np, d: (d["X"] * d["Y"]).sum() + 2 * (d["X"] * d["Z"]).sum() + 3 * (d["X"] ** 2).sum(), numexpr="sum(X*Y + 2*X*Z + 3*X**2)",
         ),
         "X^2 + Y*3 - Z/2": Workload(
-            "R = X ^ 2 + Y * 3 - Z / 2\nr = as.scalar(R[1, 1])", three, lambda d: d["X"] ** 2 + d["Y"] * 3 - d["Z"] / 2, make3, "X**2 + Y*3 - Z/2"
+            "R = X ^ 2 + Y * 3 - Z / 2\nr = as.scalar(R[1, 1])", three, lambda d: d["X"] ** 2 + d["Y"] * 3 - d["Z"] / 2, make3, "X**2 + Y*3 - Z/2",
+            jax=lambda np, d: d["X"] ** 2 + d["Y"] * 3 - d["Z"] / 2,
         ),
         "sum(sigmoid(X) * log(Y + 1))": Workload(
             "r = sum(sigmoid(X) * log(Y + 1))", {"X": X, "Y": Y}, lambda d: (special.expit(d["X"]) * np.log(d["Y"] + 1)).sum(),
             rand("X", cells, cols) + rand("Y", cells, cols, seed=2), "sum(log(Y + 1) / (1 + exp(-X)))",
+            jax=lambda np, d: (np.log(d["Y"] + 1) / (1 + np.exp(-d["X"]))).sum(),
         ),
         "t(X)%*%(w*(X%*%v)), 1M x 100": Workload(
             "R = t(X) %*% (w * (X %*% v))\nr = sum(R)", {"X": tall, "w": dense(n, 1), "v": dense(100, 1)}, lambda d: d["X"].T @ (d["w"] * (d["X"] @ d["v"])),
             rand("X", n, 100) + rand("w", n, 1, seed=2) + rand("v", 100, 1, seed=3),
+            jax=lambda np, d: d["X"].T @ (d["w"] * (d["X"] @ d["v"])),
         ),
         "t(X)%*%(w*(X%*%v)), 100k x 1000": Workload(
             "R = t(X) %*% (w * (X %*% v))\nr = sum(R)", {"X": wide, "w": dense(n // 10, 1), "v": dense(1000, 1)},
             lambda d: d["X"].T @ (d["w"] * (d["X"] @ d["v"])), rand("X", n // 10, 1000) + rand("w", n // 10, 1, seed=2) + rand("v", 1000, 1, seed=3),
+            jax=lambda np, d: d["X"].T @ (d["w"] * (d["X"] @ d["v"])),
         ),
         "sum((X - U%*%t(V))^2)": Workload("r = sum((X - U %*% t(V)) ^ 2)", als, als_loss(-1), make_als),
         "sum((X + U%*%t(V))^2)": Workload("r = sum((X + U %*% t(V)) ^ 2)", als, als_loss(1), make_als),
@@ -137,10 +147,12 @@ def workloads(scale: float) -> dict[str, Workload]:
         "L2SVM inner loop": Workload(
             "out = 1 - Y * (Xw + 0.3 * Xd)\nsv = out > 0\nout = out * sv\ng = 0.1 + 0.3 * 0.2 - sum(out * Y * Xd)\nh = 0.2 + sum(Xd * sv * Xd)\nr = g / h",
             {"Y": labels, "Xw": dense(n, 1), "Xd": dense(n, 1)}, lambda d: _svm(d), rand("Y", n, 1) + rand("Xw", n, 1, seed=2) + rand("Xd", n, 1, seed=3),
+            jax=lambda np, d: _svm(d),
         ),
         "MLR gradient": Workload(
             "P = exp(X %*% B)\nP = P / rowSums(P)\nR = t(X) %*% (P - Y)\nr = sum(R)", {"X": tall, "B": dense(100, 5) / 50, "Y": dense(n, 5)},
-            lambda d: _mlr(d), rand("X", n, 100) + rand("B", 100, 5, seed=2) + "B = B / 50\n" + rand("Y", n, 5, seed=3),
+            lambda d: _mlr(np, d), rand("X", n, 100) + rand("B", 100, 5, seed=2) + "B = B / 50\n" + rand("Y", n, 5, seed=3),
+            jax=_mlr,
         ),
         "sparse t(X)%*%(X%*%v)": Workload(
             "R = t(X) %*% (X %*% v)\nr = sum(R)", {"X": some, "v": dense(1000, 1)}, lambda d: d["X"].T @ (d["X"] @ d["v"]),
@@ -151,6 +163,7 @@ def workloads(scale: float) -> dict[str, Workload]:
             "R = X %*% Y\nr = max(R)", {"X": dense(2000, 2000), "Y": dense(2000, 2000)}, lambda d: d["X"] @ d["Y"],
             rand("X", 2000, 2000) + rand("Y", 2000, 2000, seed=2), flops=2 * 2000.0**3,
             result="R",
+            jax=lambda np, d: d["X"] @ d["Y"],
         ),
     }  # fmt: skip
 
@@ -162,10 +175,20 @@ def _svm(d: dict[str, Any]) -> Any:
     return (0.16 - (out * d["Y"] * d["Xd"]).sum()) / (0.2 + (d["Xd"] * sv * d["Xd"]).sum())
 
 
-def _mlr(d: dict[str, Any]) -> Any:
-    P = np.exp(d["X"] @ d["B"])
-    P /= P.sum(axis=1, keepdims=True)
-    return d["X"].T @ (P - d["Y"])
+def _mlr(arrays: Any, d: dict[str, Any]) -> Any:
+    P = arrays.exp(d["X"] @ d["B"])
+    return d["X"].T @ (P / P.sum(axis=1, keepdims=True) - d["Y"])
+
+
+def jax_call(work: Workload) -> Callable[[], Any]:
+    """The workload as a compiled function of JAX."""
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    inputs = {name: jax.device_put(value) for name, value in work.inputs.items()}
+    assert work.jax is not None
+    compiled = jax.jit(partial(work.jax, jax.numpy))
+    return lambda: compiled(inputs).block_until_ready()
 
 
 def size(value: Any) -> int:
@@ -225,6 +248,8 @@ def main() -> None:
                 import numexpr
 
                 calls["NumExpr"] = lambda w=work: numexpr.evaluate(w.numexpr, local_dict=w.inputs)
+            if work.jax and importlib.util.find_spec("jax"):
+                calls["JAX"] = jax_call(work)
             found = side_by_side({k: clocked(c) for k, c in calls.items()}, options.rounds, 2)
             seconds = {k: median(v) for k, v in found.items()}
             if not options.no_systemds:
@@ -238,7 +263,7 @@ def main() -> None:
             )
             ms = [
                 f"{seconds[k] * 1e3:.2f}" if k in seconds else "-"
-                for k in ("O2", "O0", "NumPy", "NumExpr", "SystemDS", "codegen")
+                for k in ("O2", "O0", "NumPy", "NumExpr", "JAX", "SystemDS", "codegen")
             ]
             peer = min((seconds[k] for k in ("SystemDS", "codegen") if k in seconds), default=float("nan"))
             rows.append(
@@ -257,6 +282,7 @@ def main() -> None:
         "-O0 ms",
         "NumPy ms",
         "NumExpr ms",
+        "JAX ms",
         "SystemDS ms",
         "codegen ms",
         "limit",
