@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from sysmlc.ir.types import Dim
-from sysmlc.passes.sum_product.cost import Model
+from sysmlc.passes.sum_product.cost import SAMPLED, Model
 from sysmlc.passes.sum_product.nodes import CELL, Graph, Node
 from sysmlc.passes.sum_product.polynomial import DELTA, NONE, Factor, Monomial
 
@@ -28,6 +28,8 @@ class Tensor(NamedTuple):
 class _Best(NamedTuple):
     cost: float
     tensor: Tensor
+    parts: float = 0.0
+    """What the operands of the last join cost."""
 
 
 class Contraction:
@@ -202,9 +204,9 @@ class Contraction:
                         made = self._join(a.tensor, b.tensor, outside)
                         if made is None:
                             continue
-                        cost = a.cost + b.cost + self._spent(made.node, a.tensor.node, b.tensor.node)
+                        cost = self._joined(made.node, a, b)
                         if both not in level or cost < level[both].cost:
-                            level[both] = _Best(cost, made)
+                            level[both] = _Best(cost, made, a.cost + b.cost)
             for both, found in level.items():
                 best[both] = found
                 covers[both] = sum(1 << i for i in found.tensor.at)
@@ -290,6 +292,15 @@ class Contraction:
         if not a.at or not b.at:
             return Tensor(g.cell("mul", a.node, b.node), a.at or b.at)
         return Tensor(g.product(self._column(a.node), self._row(b.node), ""), (a.at[0], b.at[0]))
+
+    def _joined(self, node: Node, a: _Best, b: _Best) -> float:
+        """What a join costs with its operands. A product joined cell by cell with a sparse matrix is sampled, not formed."""
+        for product, other in ((a, b), (b, a)):
+            made = product.tensor.node
+            share = self.model.density(other.tensor.node)
+            if share < SAMPLED and self.model.may_sample(made) and set(product.tensor.at) == set(other.tensor.at):
+                return product.parts + other.cost + self.model.sample(made, share)
+        return a.cost + b.cost + self._spent(node, a.tensor.node, b.tensor.node)
 
     def _spent(self, node: Node, *until: Node) -> float:
         """What a join costs beyond its operands."""

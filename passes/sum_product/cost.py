@@ -1,22 +1,26 @@
 """What plans cost, by the sizes and densities of `passes/estimate.py`.
 
 Cellwise operations that feed each other are likely to be fused, so what moves between them counts a fraction only: enough to
-prefer fewer operations, not enough to prefer a product that fusion would avoid.
+prefer fewer operations, not enough to prefer a product that fusion would avoid. A product of which only some cells are needed,
+because everything made of it is multiplied with a sparse matrix, is sampled at those: it is never formed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from sysmlc.ir.types import Dim
 from sysmlc.passes.estimate import product_cost, product_density
+from sysmlc.passes.outer.cone import SKINNY
 from sysmlc.passes.sparsity import Expectations
 from sysmlc.passes.sum_product.nodes import AGGREGATES, CELL, Node
 
 UNKNOWN_SIZE: Final = 1000.0
 FUSED: Final = 0.25
 """The share of memory traffic that is counted between cellwise operations."""
+SAMPLED: Final = 0.2
+"""Products are sampled where at most this share of their cells is needed."""
 _OPERATION: Final = 1e-6
 """Seconds to start an operation on matrices."""
 _SCALAR: Final = 2e-9
@@ -28,10 +32,15 @@ class Model:
     """Costs under an assumption of what named sizes are."""
 
     def __init__(
-        self, sizes: Mapping[str, float] | None = None, expected: Expectations | None = None
+        self,
+        sizes: Mapping[str, float] | None = None,
+        expected: Expectations | None = None,
+        samples: bool = True,
     ) -> None:
         self.sizes = sizes or {}
         self.expected = expected or Expectations()
+        self.samples = samples
+        """Whether `fuse-outer` will run."""
         self._density: dict[Node, float] = {}
         self._bytes: dict[Node, float] = {}
         self._single: dict[tuple[Node, tuple[bool, ...]], float] = {}
@@ -113,8 +122,9 @@ class Model:
         uses: dict[Node, int] = {}
         order: list[Node] = []
         fused: dict[Node, bool] = {}
+        results = dict.fromkeys(roots)
         stack = []
-        for root in roots:
+        for root in results:
             uses[root] = uses.get(root, 0) + 2  # a result is always materialised
             stack.append(root)
         seen = set(uses)
@@ -129,7 +139,81 @@ class Model:
                     seen.add(arg)
                     stack.append(arg)
         inlined = {n for n in order if uses[n] == 1 and fused.get(n, False)}
-        return sum(self.single(n, (n in inlined, *(a in inlined for a in n.args))) for n in order if n.args)
+        sampled = self._sampled(order, results)
+        return sum(
+            self._at(n, sampled)
+            if n in sampled
+            else self.single(n, (n in inlined, *(a in inlined for a in n.args)))
+            for n in order
+            if n.args
+        )
+
+    def _sampled(self, order: list[Node], roots: Mapping[Node, None]) -> dict[Node, float]:
+        """Products that need not be formed and what is made of their cells, with the share of cells that is needed."""
+        products = [n for n in order if n not in roots and self.may_sample(n)]
+        if not products:
+            return {}
+        users: dict[Node, list[Node]] = {}
+        for node in order:
+            for arg in dict.fromkeys(node.args):
+                users.setdefault(arg, []).append(node)
+        needs: dict[Node, float] = {}
+
+        def need(node: Node) -> float:
+            found = needs.get(node)
+            if found is None:
+                found = 1.0
+                if node not in roots:
+                    found = max(self.needed(u, node, need) for u in users[node])
+                needs[node] = found
+            return found
+
+        found: dict[Node, float] = {}
+        for product in products:
+            if need(product) >= SAMPLED:
+                continue
+            stack = [product]
+            while stack:
+                node = stack.pop()
+                if node not in found:
+                    found[node] = need(product)
+                    if node is product or node.kind in CELL:
+                        stack += [u for u in users.get(node, ()) if u.kind in CELL or u.kind in AGGREGATES]
+        return found
+
+    def may_sample(self, node: Node) -> bool:
+        """Whether some cells of a product can be computed without the others."""
+        if not self.samples or node.kind != "matmul" or node.rows == 1 or node.cols == 1:
+            return False
+        inner = node.args[0].rows if "l" in str(node.attr) else node.args[0].cols
+        return isinstance(inner, int) and inner <= SKINNY
+
+    def needed(self, user: Node, node: Node, need: Callable[[Node], float]) -> float:
+        """The share of the cells of `node` that `user` looks at, when `need` is the share of its own."""
+        if user.kind not in CELL or user.kind == "outer":
+            return 1.0
+        a, b = user.args[0], user.args[-1]
+        other = b if a is node else a
+        driven = user.kind == "mul" or (user.kind == "div" and b is node)
+        if driven and other is not node and not other.scalar and other.rows != 1 and other.cols != 1:
+            return self.density(other)
+        return need(user)
+
+    def _at(self, node: Node, sampled: Mapping[Node, float]) -> float:
+        """Seconds for an operation at some of its cells, in one pass with the product they come from."""
+        share = sampled[node]
+        if node.kind == "matmul":
+            return self.sample(node, share)
+        read = sum(self.bytes(a) for a in dict.fromkeys(node.args) if a not in sampled)
+        written = FUSED * self.bytes(node) if node.kind in CELL and self.density(node) < SAMPLED else 0.0
+        return (read + written) / _BANDWIDTH + self.cells(node.args[0]) * share / _FLOPS
+
+    def sample(self, product: Node, share: float) -> float:
+        """Seconds for a share of the cells of a product."""
+        a, b = product.args
+        inner = self.size(a.rows if "l" in str(product.attr) else a.cols)
+        read = 8 * (self.cells(a) + self.cells(b))
+        return read / _BANDWIDTH + 2 * inner * self.cells(product) * share / _FLOPS + _OPERATION
 
     def single(self, node: Node, inlined: tuple[bool, ...]) -> float:
         """Seconds for one operation; `inlined` says whether it and its operands are parts of the operation that uses them."""
