@@ -58,6 +58,13 @@ class FuseOuter(Pass):
                     break
             else:
                 groups.append(alone)
+        taken: set[Op] = set()
+        for i, group in enumerate(groups):
+            for exit in _sibling_scans(cone, group):
+                joined = _Group(cone, [*groups[i].exits, exit])
+                if exit.op not in taken and joined.fits and joined.possible:
+                    groups[i] = joined
+                    taken.add(exit.op)
         plans = [(group, group.anchor, group.body) for group in groups]
         made: dict[Value, Value] = {}
         for group, anchor, body in plans:
@@ -114,6 +121,19 @@ class FuseOuter(Pass):
         made = b(MatMul, left, right, transpose=flags)
         op.replace_by([b(AsScalar, made) if op.dir == "full" else made])
         self.count("sums of factors")
+
+
+def _sibling_scans(cone: Cone, group: _Group) -> list[Exit]:
+    """Sums over a matrix whose non-zeros drive the group: one more output of the same scan."""
+    return [
+        Exit(op.operand, "full:sum", op, op.fn == "sumsq")
+        for driver in group.drivers
+        for op in driver.users()
+        if isinstance(op, Aggregate)
+        and op.dir == "full"
+        and op.fn in ("sum", "sumsq")
+        and op.parent is cone.region
+    ]
 
 
 def _factors(product: Op) -> tuple[list[Value], str]:
@@ -174,8 +194,13 @@ class _Group:
 
     @property
     def drivers(self) -> frozenset[Value]:
-        none: frozenset[Value] = frozenset()
-        return frozenset.intersection(*(self.cone.drivers.get(e.value, none) for e in self.exits))
+        # The zeros of an input make sums of itself zero.
+        return frozenset.intersection(
+            *(
+                self.cone.drivers.get(e.value, frozenset([e.value] if e.value in self.inputs else []))
+                for e in self.exits
+            )
+        )
 
     @property
     def body(self) -> Region:

@@ -31,12 +31,13 @@ def lowering(fusion: bool = True, formats: str = "") -> list[Pass]:
 
 def pipeline(level: int, fusion: bool = True, strict_fp: bool = False) -> list[Pass]:
     """The passes of optimisation level 0, 1 or 2; with `strict_fp` without what distributes over sums."""
-    passes = _chosen(LEVELS[level], fusion)
-    return [_strict(p) for p in passes] if strict_fp else passes
+    settings = {"strict_fp": strict_fp, "sampling": fusion}
+    return [_with(p, settings) for p in _chosen(LEVELS[level], fusion)]
 
 
-def _strict(one: Any) -> Pass:
-    made: Pass = replace(one, strict_fp=True) if hasattr(one, "strict_fp") else one
+def _with(one: Any, settings: dict[str, bool]) -> Pass:
+    """The pass with those settings that it has."""
+    made: Pass = replace(one, **{k: v for k, v in settings.items() if hasattr(one, k)})
     return made
 
 

@@ -34,6 +34,9 @@ class SumProduct(Pass):
     strict_fp: bool = False
     """Neither multiply out nor factor sums: roundings stay relative to the terms that are written."""
 
+    sampling: bool = True
+    """Count on `fuse-outer`: products that are multiplied with sparse matrices are computed at the non-zeros only."""
+
     @cached_property
     def rewrites(self) -> list[Rewrite]:
         """What this pass has rewritten so far."""
@@ -44,7 +47,7 @@ class SumProduct(Pass):
         for region in list(walk_regions([module])):
             if not isinstance(region.parent, Module):
                 for island in islands(region):
-                    self._optimize(region, island, Model(expected=expected))
+                    self._optimize(region, island, Model(expected=expected, samples=self.sampling))
 
     def _optimize(self, region: Region, island: Island, model: Model) -> None:
         if len(island.ops) < 2 and not _worth_alone(island.ops):

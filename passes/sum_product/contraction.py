@@ -298,7 +298,11 @@ class Contraction:
         for product, other in ((a, b), (b, a)):
             made = product.tensor.node
             share = self.model.density(other.tensor.node)
-            if share < SAMPLED and self.model.may_sample(made) and set(product.tensor.at) == set(other.tensor.at):
+            if (
+                share < SAMPLED
+                and self.model.may_sample(made)
+                and set(product.tensor.at) == set(other.tensor.at)
+            ):
                 return product.parts + other.cost + self.model.sample(made, share)
         return a.cost + b.cost + self._spent(node, a.tensor.node, b.tensor.node)
 

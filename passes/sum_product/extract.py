@@ -259,7 +259,7 @@ def _robust(chosen: dict[Node, Node], graph: Graph, model: Model) -> dict[Node, 
         return chosen
     worlds = [dict.fromkeys(names, s) for s in (20.0, 100000.0)]
     worlds += [{n: s} for n in names[:6] for s in (20.0, 100000.0)]
-    models = [Model(w, model.expected) for w in worlds]
+    models = [Model(w, model.expected, model.samples) for w in worlds]
 
     def worse(pairs: Mapping[Node, Node]) -> bool:
         return any(m.total(pairs.values()) > m.total(pairs.keys()) * 1.02 + _NEGLIGIBLE for m in models)

@@ -110,11 +110,11 @@ def cost(module: Module) -> float:
 
 
 def optimized(
-    texts: list[str], types: Mapping[str, Type], strict: bool = False
+    texts: list[str], types: Mapping[str, Type], strict: bool = False, sampling: bool = True
 ) -> tuple[Module, list[Rewrite]]:
     """The program after the pass, and what was rewritten."""
     module = program(texts, types)
-    one = SumProduct(strict_fp=strict)
+    one = SumProduct(strict, sampling)
     one.run(module)
     verify(module)
     return module, one.rewrites
