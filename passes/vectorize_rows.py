@@ -12,6 +12,7 @@ from sysmlc.passes.cell_body import Code
 from sysmlc.passes.rows.csr import CsrLoops
 from sysmlc.passes.rows.dense import DenseLoops
 from sysmlc.passes.rows.frame import ROWS, Block, RowFrame
+from sysmlc.passes.rows.lengths import is_usual
 from sysmlc.passes.rows.narrow import compute_singles, narrow_loops
 from sysmlc.passes.rows.wide import actions_of
 
@@ -40,6 +41,9 @@ def row_loops(b: Builder, kernel: RowKernel, key: int, lanes: int, params: list[
                 DenseLoops(made, level, actions[level], share).emit()
         return []
 
+    if not is_usual(frame.plan.lengths, key):  # less code for what hardly ever runs
+        code.loop(frame.r0, frame.r1, 1, [], lambda inner, r, _: block(1, inner, r))
+        return
     height = code.sub(frame.r1, frame.r0)
     middle = code.add(frame.r0, code(Integer, "iand", height, code.integer(-ROWS)))
     code.loop(frame.r0, middle, ROWS, [], lambda inner, r, _: block(ROWS, inner, r))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import importlib
 import os
 import select
@@ -219,6 +220,7 @@ def serve() -> None:
     os.dup2(2, 1)  # what is printed must not get between the answers
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ["SYSMLC_WORKERS"] = "0"
+    gc.disable()  # IR is full of cycles: collecting while it grows takes longer than compiling
     if not _readable(tasks, 0):
         _load_compiler()
     with contextlib.suppress(EOFError, BrokenPipeError):
@@ -228,6 +230,8 @@ def serve() -> None:
                 os.chdir(folder)
             pickle.dump(_outcome(function, arguments), replies)
             replies.flush()
+            if not _readable(tasks, 0.5):
+                gc.collect()
     os._exit(0)
 
 

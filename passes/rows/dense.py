@@ -9,7 +9,7 @@ from sysmlc.ir.dialects.dml_cell import Binary
 from sysmlc.ir.dialects.kernel import Integer, Load, Mask, Prefetch, Select, Store
 from sysmlc.ir.types import f64
 from sysmlc.passes import cell_body
-from sysmlc.passes.cell_body import Code, State, finish, start, step
+from sysmlc.passes.cell_body import EXPENSIVE, Code, State, finish, start, step
 from sysmlc.passes.cell_states import flat, load_vector, neutral, split, store_vector
 from sysmlc.passes.rows.frame import ROWS, Block, horizontal, multiply_add
 from sysmlc.passes.rows.lengths import is_matmul
@@ -19,6 +19,8 @@ from sysmlc.passes.rows.wide import Actions, factors
 FETCH_BLOCK = 65536
 """Cells of a block up to which the next block is fetched: beyond that it would be gone when its turn comes."""
 CACHE_LINE = 8
+LONG = EXPENSIVE - {"div", "sqrt"}
+"""Operations that are many instructions."""
 
 Step = Callable[[Code, Value, Value | None, list[Value]], list[Value]]
 
@@ -38,6 +40,9 @@ class DenseLoops:
     def emit(self) -> None:
         if self.actions.joint:
             self.joint()
+            for op in self.actions.reductions:
+                slot = self.frame.slot[op.results[0]]
+                self.block.single[op.results[0]] = self.block.load(self.block.code, slot)
         for op in self.actions.matmuls:
             self.matmul(op.operands[0], op.operands[1].index, op.results[0])
         for output in self.actions.broad:
@@ -52,7 +57,7 @@ class DenseLoops:
         if kind == "single":
             for j in range(self.block.rows):
                 if (value, j) not in self.splats:
-                    number = self.block.number(code, value, code.integer(j))
+                    number = self.block.number(code, value, self.block.index(code, j))
                     self.splats[value, j] = code.wide(number, self.lanes)
         elif kind == "wide" and (op is None or self.is_kept_before(value)):
             for j in range(self.block.rows):
@@ -70,7 +75,7 @@ class DenseLoops:
     done: frozenset[Value] = frozenset()
 
     def kept_row(self, code: Code, value: Value, j: int) -> Value:
-        return code.at(self.frame.slot[value], code.mul(self.frame.cols, code.integer(j)))
+        return code.at(self.frame.slot[value], code.mul(self.frame.cols, self.block.index(code, j)))
 
     def value(
         self,
@@ -124,9 +129,12 @@ class DenseLoops:
         """Where this loop's share of the next block begins."""
         turn, turns = self.share
         code, cols = self.block.code, self.frame.cols
-        block = code.mul(self.frame.strides[0], code.integer(self.block.rows))
+        rows = self.block.rows if self.block.place is None else ROWS
+        block = code.mul(self.frame.strides[0], code.integer(rows))
         near = code.relation("ilt", block, code.integer(FETCH_BLOCK))
         ahead = code(Select, near, block, code.integer(0))
+        if self.block.place is not None:
+            return code.at(self.block.row_address(code, 0, 0), ahead)
         skip = code.mul(cols, code.integer(turn * -(-self.block.rows // turns)))
         return code.at(self.block.addresses[0], code.add(ahead, skip))
 
@@ -141,6 +149,26 @@ class DenseLoops:
     # -- the loop that most actions share --------------------------------------------------------------------------
 
     def joint(self) -> None:
+        """All rows side by side; but row by row where there is much to compute, and code for eight would only be longer."""
+        block = self.block
+        if block.rows == 1 or not any(self.is_much(value) for value in self.actions.joint_values()):
+            self.joint_loop()
+            return
+
+        def row(code: Code, j: Value, _: list[Value]) -> list[Value]:
+            DenseLoops(block.one_row(code, j), self.level, self.actions, self.share).joint_loop()
+            return []
+
+        block.code.loop(block.code.integer(0), block.code.integer(block.rows), 1, [], row)
+
+    def is_much(self, value: Value) -> bool:
+        """Whether computing a wide value here takes long."""
+        op = value.op
+        if op is None or self.plan.kind[value] != "wide" or self.is_kept_before(value):
+            return False
+        return op.fn in LONG or any(self.is_much(v) for v in op.operands)
+
+    def joint_loop(self) -> None:
         block, code, frame, actions = self.block, self.block.code, self.frame, self.actions
         rows = range(block.rows)
         self.splats, self.bases = {}, {}
@@ -161,7 +189,7 @@ class DenseLoops:
         maps = {
             (o.index, j): code.at(
                 frame.outs[o.index],
-                code.mul(code.add(block.first, code.integer(j)), frame.out_strides[o.index]),
+                code.mul(code.add(block.first, block.index(code, j)), frame.out_strides[o.index]),
             )
             for o in actions.maps
             for j in rows
@@ -172,7 +200,7 @@ class DenseLoops:
         def body(inner: Code, c: Value, mask: Value | None, carried: list[Value]) -> list[Value]:
             known: dict[tuple[Value, int], Value] = {}
             parts, made = split(carried, states)[0], []
-            if mask is None and block.rows > 1:
+            if mask is None and (block.rows > 1 or (block.place is not None and self.share[0] == 0)):
                 self.fetch(inner, following, c)
             for n, op in enumerate(actions.reductions):
                 side = (
@@ -214,8 +242,8 @@ class DenseLoops:
         for n, op in enumerate(actions.reductions):
             slot = frame.slot[op.results[0]]
             for j in rows:
-                code.op(Store, self.total(code, op, done[n * block.rows + j]), code.at(slot, code.integer(j)))
-            block.single[op.results[0]] = block.load(code, slot)
+                total = self.total(code, op, done[n * block.rows + j])
+                code.op(Store, total, code.at(slot, block.index(code, j)))
 
     def reduce(
         self, code: Code, op: Op, state: State, cell: Value, side: Value | None, mask: Value | None
@@ -277,7 +305,7 @@ class DenseLoops:
                     code.op(Store, total, code.at(place, code.integer(j)))
             return []
 
-        self.by_columns(outer, length, 3 if self.lanes == 8 else 1, columns)
+        self.by_columns(outer, length, 3 if self.lanes == 8 and block.rows > 1 else 1, columns)
         block.code = outer
         self.done = frozenset()
 
@@ -312,7 +340,7 @@ class DenseLoops:
             self.loop([], body)
             return []
 
-        self.by_columns(outer, frame.length_of(narrow), 2 if self.lanes == 8 else 1, columns)
+        self.by_columns(outer, frame.length_of(narrow), 2 if self.lanes == 8 and block.rows > 1 else 1, columns)
         block.code = outer
         self.done = frozenset()
 

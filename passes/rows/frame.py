@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 
 from sysmlc.ir.core import Builder, Op, Value
@@ -99,6 +100,9 @@ def horizontal(code: Code, value: Value) -> Value:
 class Block:
     """The rows from `first` on, `rows` of them: what is known about them while their code is written."""
 
+    place: Value | None = None
+    """Where code is for one row of the block at a time, which one: known when it runs."""
+
     def __init__(self, frame: RowFrame, code: Code, first: Value, rows: int) -> None:
         self.frame, self.code, self.first, self.rows = frame, code, first, rows
         self.lanes = min(frame.lanes, rows)
@@ -112,11 +116,22 @@ class Block:
                 if frame.plan.kind[arg] == "single":
                     self.single[arg] = self.column(code, arg.index, code.integer(0))
 
+    def one_row(self, code: Code, place: Value) -> Block:
+        """The same block, for code that is run for each of its rows."""
+        made = copy.copy(self)
+        made.code, made.place = code, place
+        made.rows = made.lanes = made.groups = 1
+        return made
+
+    def index(self, code: Code, j: int) -> Value:
+        """Row `j` as a value."""
+        return code.integer(j) if self.place is None else self.place
+
     def row_address(self, code: Code, i: int, j: int) -> Value:
         """Where row `j` of the block begins in input `i`."""
-        if j == 0:
+        if j == 0 and self.place is None:
             return self.addresses[i]
-        return code.at(self.addresses[i], code.mul(self.frame.strides[i], code.integer(j)))
+        return code.at(self.addresses[i], code.mul(self.frame.strides[i], self.index(code, j)))
 
     def column(self, code: Code, i: int, c: Value) -> list[Value]:
         """Column `c` of the block's rows of input `i`, by groups of lanes."""

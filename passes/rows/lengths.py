@@ -86,5 +86,10 @@ class Lengths:
         return {k: sorted(v) for k, v in sorted(made.items())}
 
 
+def is_usual(lengths: Lengths, mask: int) -> bool:
+    """Whether the inputs of each class all have several columns, or none has: no column is repeated along the others."""
+    return all(len({mask >> i & 1 for i in members}) == 1 for members in lengths.classes().values())
+
+
 def mask(inputs: Iterable[int]) -> int:
     return sum(1 << i for i in inputs)

@@ -31,6 +31,11 @@ class Actions:
         """Whether anything is done in the loop that all share."""
         return bool(self.reductions or self.kept or self.maps or self.sums or self.products)
 
+    def joint_values(self) -> list[Value]:
+        """The wide values that this loop needs."""
+        outputs = [v for output in (*self.maps, *self.sums, *self.products) for v in output.values]
+        return [*(op.operands[0] for op in self.reductions), *self.kept, *outputs]
+
 
 def actions_of(plan: Plan, level: int) -> Actions:
     """The actions of a level."""
