@@ -340,7 +340,9 @@ class DenseLoops:
             self.loop([], body)
             return []
 
-        self.by_columns(outer, frame.length_of(narrow), 2 if self.lanes == 8 and block.rows > 1 else 1, columns)
+        self.by_columns(
+            outer, frame.length_of(narrow), 2 if self.lanes == 8 and block.rows > 1 else 1, columns
+        )
         block.code = outer
         self.done = frozenset()
 
