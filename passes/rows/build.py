@@ -12,7 +12,7 @@ from sysmlc.ir.dialects.scf import If
 from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.types import Matrix, Type, f64, matrix
 from sysmlc.passes.form_cells import SIMPLE_CONSTANTS
-from sysmlc.passes.rows.grow import MAX_NARROW, MAX_SIDE, Guard, RowGroup, product_factors
+from sysmlc.passes.rows.grow import LARGE, MANY, MAX_NARROW, MAX_SIDE, Guard, RowGroup, product_factors
 
 
 def build(group: RowGroup, b: Builder) -> Op:
@@ -50,6 +50,10 @@ def _holds(guard: Guard, main: Value, b: Builder) -> Value:
     if what.startswith("single"):
         size = b(NRow if what == "single rows" else NCol, value)
         return b(Binary, "eq", size, b(Constant, value=1))
+    if what.startswith("cheap"):
+        size = b(NRow if what == "cheap rows" else NCol, value)
+        few = b(Binary, "lt", size, b(Constant, value=MANY))
+        return b(Binary, "or", few, b(Binary, "ge", b(Length, main), b(Constant, value=LARGE)))
     if what.startswith("narrow"):
         size = b(NRow if what == "narrow rows" else NCol, value)
         return b(Binary, "le", size, b(Constant, value=MAX_NARROW))

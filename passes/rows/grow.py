@@ -20,13 +20,17 @@ MAX_NARROW = 32
 """Columns of a side: beyond that a product is better left to the library."""
 MAX_SIDE = 1 << 18
 """Cells of a side that stay in the cache while rows pass by."""
+MANY = 8
+"""Columns of a side from which a product is mostly arithmetic, where the library is better unless the scan is what costs."""
+LARGE = 1 << 15
+"""Cells of a matrix whose scan costs something."""
 ROW_REDUCTIONS = frozenset({"sum", "sumsq", "prod", "min_of", "max_of"})
 FULL_REDUCTIONS = frozenset({"sum", "sumsq", "min_of", "max_of"})
 COLUMN_REDUCTIONS = frozenset({"sum", "sumsq"})
 
 Guard = tuple[str, Value]
-"""A condition: `single` (one column), `narrow` (at most MAX_NARROW columns), `narrow rows`, `small` (at most MAX_SIDE cells), `rows` or `cols` (as many
-as the scanned matrix) of a value."""
+"""A condition: `single` (one column), `cheap` (less than MANY columns, or a LARGE scan), `narrow` (at most MAX_NARROW columns), `small`
+(at most MAX_SIDE cells), `rows` or `cols` (as many as the scanned matrix) of a value; with ` rows`, of a transposed value."""
 
 
 @dataclass
@@ -182,6 +186,11 @@ class _Attempt:
         elif columns != 1:
             if isinstance(columns, int) and columns > MAX_NARROW:
                 return None
+            few, large = _less(columns, MANY), _less(LARGE - 1, self.main_cells())
+            if few is False and large is False:
+                return None
+            if not few and not large:
+                self.guards.append(("cheap rows" if op.transpose else "cheap", side))
             rows, cols = side.type.rows, side.type.cols
             if isinstance(rows, int) and isinstance(cols, int):
                 if rows * cols > MAX_SIDE:
@@ -192,6 +201,11 @@ class _Attempt:
                 self.guards.append(("narrow rows" if op.transpose else "narrow", side))
         self.sides.append(side)
         return "single" if columns == 1 else "narrow"
+
+    def main_cells(self) -> Dim:
+        main = self.group.main.type
+        assert isinstance(main, Matrix)
+        return main.rows * main.cols if isinstance(main.rows, int) and isinstance(main.cols, int) else None
 
     def product(self, op: Op, a: Value, b: Value) -> str | None:
         if a is b or (a in self.tainted) or (b in self.tainted):
@@ -253,6 +267,10 @@ class _Attempt:
                 self.guards.append(("narrow", value))
         self.rows.append(value)
         return True
+
+
+def _less(a: Dim, b: Dim) -> bool | None:
+    return a < b if isinstance(a, int) and isinstance(b, int) else None
 
 
 def _prune(group: RowGroup) -> None:

@@ -203,3 +203,13 @@ def test_sums_are_compensated() -> None:
     ).run({"X": X, "v": np.ones((4, 1)) * [[0], [1], [0], [9]]})
     assert np.array_equal(made["R"], np.full((9, 1), 2.0))
     assert made["T"] == 90.0
+
+
+@pytest.mark.parametrize(("rows", "columns", "fused"), [(200, 4, True), (200, 16, False), (4000, 16, True)])
+def test_products_that_are_mostly_arithmetic_stay_with_the_library(
+    rows: int, columns: int, fused: bool
+) -> None:
+    """One scan less is nothing beside a product with many columns, unless the scan is long."""
+    types = {"X": matrix(rows, 14), "B": matrix(14, columns), "Y": matrix(rows, columns)}
+    module = logical("R = t(X) %*% (Y * (X %*% B))", types, ["R"], True)
+    assert bool(row_regions(module)) is fused
