@@ -120,6 +120,7 @@ _SIGNATURES: dict[str, tuple[type[ctypes._SimpleCData[Any]] | None, ...]] = {
     "sm_csr_new": (_P, _P, _I64, _I64, _P, _P, _I64, _P, _I64),
     "sm_csr_from_external": (_P, _P, _I64, _I64, _P, _P, _I64, _P, _P, _P),
     "sm_to_smaller": (_P, _P, _P),
+    "sm_expected_product_nnz": (_F64, _P, _P, _P),
     "sm_object_kind": (_I32, _P),
     "sm_matrix_rows": (_I64, _P),
     "sm_matrix_cols": (_I64, _P),

@@ -256,6 +256,13 @@ Matrix self_product_dense(sm_ctx* ctx, const sm_matrix* x) {
     return r;
 }
 
+// Of a CSR factor without entries: nothing is computed.
+Matrix empty_product(sm_ctx* ctx, const sm_matrix* a, bool ta, const sm_matrix* b, bool tb) {
+    int64_t m = ta ? a->cols : a->rows, n = tb ? b->rows : b->cols;
+    bool sparse = is_csr(a) && is_csr(b) && better_csr(m, n, 0);
+    return sparse ? new_csr_empty(ctx, m, n) : new_dense_zero(ctx, m, n);
+}
+
 }  // namespace sm
 
 using namespace sm;
@@ -268,6 +275,7 @@ SM_API sm_matrix* sm_matmul(sm_ctx* ctx, sm_matrix* A, sm_matrix* B, const char*
         if (inner != inner2)
             fail("inner dimensions of the matrix product differ: %s%s %%*%% %s%s", shape(A).c_str(), ta ? " transposed" : "", shape(B).c_str(),
                  tb ? " transposed" : "");
+        if ((is_csr(A) && A->nnz == 0) || (is_csr(B) && B->nnz == 0)) return empty_product(ctx, A, ta, B, tb).take();
         // Transposes of CSR operands are made; a result may be stored dense when that is smaller.
         Matrix b = Matrix::borrow(B);
         if (tb && is_csr(B)) b = Matrix(sm_t(ctx, B)), tb = false;
@@ -283,5 +291,8 @@ SM_API sm_matrix* sm_matmul(sm_ctx* ctx, sm_matrix* A, sm_matrix* B, const char*
 }
 
 SM_API sm_matrix* sm_tsmm(sm_ctx* ctx, sm_matrix* X) {
-    return SM_ENTRY(ctx, { return (is_dense(X) ? self_product_dense(ctx, X) : self_product_csr(ctx, X)).take(); });
+    return SM_ENTRY(ctx, {
+        if (is_csr(X) && X->nnz == 0) return empty_product(ctx, X, true, X, false).take();
+        return (is_dense(X) ? self_product_dense(ctx, X) : self_product_csr(ctx, X)).take();
+    });
 }
