@@ -19,6 +19,7 @@ from sysmlc.ir.dialects.dml_matrix import MatMul, Transpose
 from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.types import Dim, Matrix, f64, same_dim
 from sysmlc.passes.form_cells import SIMPLE_CONSTANTS, as_cell
+from sysmlc.passes.fusion.groups import may_be_sparse
 from sysmlc.passes.outer.zeros import zeros_through
 
 SMALL: Final = 4096
@@ -143,6 +144,8 @@ class Cone:
         for value in [*reversed(self.ops), *self.seeds]:
             driven = bool(self.drivers.get(value))
             closings, open_uses, worth = [], False, value in self.ops and self._worth(value)
+            if worth and not driven and self._is_sampled(value):
+                worth = False  # better at the non-zeros of what it is made of than at all cells
             for user in value.users():
                 made = self._closing(value, user) if worth else None
                 if made is not None:
@@ -164,6 +167,16 @@ class Cone:
         # A product that must be formed for something else is there for everybody.
         wanted = [e for v in found for e in found[v] if all(covered[s] for s in self.slice(v)[0])]
         return sorted(wanted, key=lambda e: self.places[e.op])
+
+    def _is_sampled(self, value: Value) -> bool:
+        """Whether only values that a matrix drives, which may be sparse, stand between this and the products."""
+        if value in self.seeds:
+            return False
+        drivers = self.drivers.get(value, frozenset())
+        if any(may_be_sparse(d) for d in drivers):
+            return True
+        op = self.ops.get(value)
+        return op is None or all(self._is_sampled(v) for v in op.operands if v in self)
 
     def _worth(self, value: Value) -> bool:
         """Whether it pays to compute the value without forming its products."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from sysmlc.ir.dialects.dml_cell import PREDICATES
 from sysmlc.ir.types import Dim
 from sysmlc.passes.sum_product.cost import SAMPLED, Model
 from sysmlc.passes.sum_product.nodes import CELL, Graph, Node
@@ -103,7 +104,7 @@ class Contraction:
             node, index = g.diagonal(node), index[:1]
         if not index:
             node = g.scalar(node)
-        if times > 1:
+        if times > 1 and not _is_truth(node):
             powers = [4] * (times // 4) + ([times % 4] if times % 4 else [])
             made = [g.power(node, p) for p in powers]
             node = made[0]
@@ -325,6 +326,12 @@ class Contraction:
 
     def _row(self, v: Node) -> Node:
         return v if v.rows == 1 and not v.scalar else self.graph.t(v)
+
+
+def _is_truth(node: Node) -> bool:
+    """Whether all cells are 0 or 1, so that powers change nothing."""
+    op = None if node.value is None else node.value.op
+    return op is not None and op.fn in PREDICATES
 
 
 def _turns_freely(node: Node) -> bool:

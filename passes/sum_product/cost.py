@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from sysmlc.ir.core import Value
+from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.types import Dim
 from sysmlc.passes.estimate import product_cost, product_density
 from sysmlc.passes.outer.cone import SKINNY
@@ -21,6 +23,8 @@ FUSED: Final = 0.25
 """The share of memory traffic that is counted between cellwise operations."""
 SAMPLED: Final = 0.2
 """Products are sampled where at most this share of their cells is needed."""
+SPARSE: Final = 0.4
+_MERGE: Final = 4e-9
 _OPERATION: Final = 1e-6
 """Seconds to start an operation on matrices."""
 _SCALAR: Final = 2e-9
@@ -43,6 +47,7 @@ class Model:
         """Whether `fuse-outer` will run."""
         self._density: dict[Node, float] = {}
         self._bytes: dict[Node, float] = {}
+        self._drivers: dict[Node, frozenset[Value]] = {}
         self._single: dict[tuple[Node, tuple[bool, ...]], float] = {}
         self._alone: dict[Node, float] = {}
 
@@ -62,7 +67,7 @@ class Model:
         if found is None:
             total = self.cells(node)
             found, share = total * 8, self.density(node)
-            if share < 0.4 and node.cols != 1:
+            if share < SPARSE and node.cols != 1:
                 found = min(found, total * share * 12 + self.size(node.rows) * 8)
             self._bytes[node] = found
         return found
@@ -143,7 +148,7 @@ class Model:
         return sum(
             self._at(n, sampled)
             if n in sampled
-            else self.single(n, (n in inlined, *(a in inlined for a in n.args)))
+            else self.single(n, (n in inlined, *(a in inlined for a in n.args))) - self._handed(n, sampled)
             for n in order
             if n.args
         )
@@ -177,8 +182,33 @@ class Model:
                 node = stack.pop()
                 if node not in found:
                     found[node] = need(product)
-                    if node is product or node.kind in CELL:
-                        stack += [u for u in users.get(node, ()) if u.kind in CELL or u.kind in AGGREGATES]
+                    # Below the sparse operand everything is in the pass, above it what is zero where that is.
+                    free = node is product or (node.kind in CELL and not self.drivers(node))
+                    stack += [
+                        u
+                        for u in users.get(node, ())
+                        if (u.kind in CELL and (free or self.drivers(u)))
+                        or (u.kind in AGGREGATES and self.drivers(node))
+                    ]
+        return found
+
+    def drivers(self, node: Node) -> frozenset[Value]:
+        """Sparse matrices of the program whose zeros make the node zero."""
+        found = self._drivers.get(node)
+        if found is None:
+            kind, args = node.kind, node.args
+            found = frozenset()
+            if kind == "leaf" and node.value is not None and not node.scalar and self.density(node) < SAMPLED:
+                op = node.value.op
+                zero = op is not None and op.name == "dml.ne" and constant(op.operands[1]) == 0
+                found = frozenset([node.value, *(op.operands[:1] if op is not None and zero else [])])
+            elif kind == "mul":
+                found = self.drivers(args[0]) | self.drivers(args[1])
+            elif kind in ("add", "sub"):
+                found = self.drivers(args[0]) & self.drivers(args[1])
+            elif kind in ("neg", "div", "pow"):
+                found = self.drivers(args[0])
+            self._drivers[node] = found
         return found
 
     def may_sample(self, node: Node) -> bool:
@@ -207,6 +237,12 @@ class Model:
         read = sum(self.bytes(a) for a in dict.fromkeys(node.args) if a not in sampled)
         written = FUSED * self.bytes(node) if node.kind in CELL and self.density(node) < SAMPLED else 0.0
         return (read + written) / _BANDWIDTH + self.cells(node.args[0]) * share / _FLOPS
+
+    def _handed(self, node: Node, sampled: Mapping[Node, float]) -> float:
+        """What a product saves that takes its operand from the pass which computes it."""
+        if node.kind != "matmul" or not sampled:
+            return 0.0
+        return sum((1 + FUSED) * self.bytes(a) for a in dict.fromkeys(node.args) if a in sampled) / _BANDWIDTH
 
     def sample(self, product: Node, share: float) -> float:
         """Seconds for a share of the cells of a product."""
@@ -247,6 +283,17 @@ class Model:
             work = 0.0
         if kind == "t":
             moved *= 1.5  # a stride on one side
+        if (
+            kind in ("add", "sub")
+            and 0 < self.density(node) < SPARSE
+            and not (args[0].scalar or args[1].scalar)
+        ):
+            # The non-zeros of two matrices are merged.
+            return (
+                (moved / _BANDWIDTH)
+                + _MERGE * sum(self.cells(a) * self.density(a) for a in args)
+                + _OPERATION
+            )
         start = _OPERATION * (FUSED if inlined[0] else 1.0)
         return moved / _BANDWIDTH + work * (2 if kind == "sumsq" else 1) / _FLOPS + start
 

@@ -169,7 +169,7 @@ class Planner:
         shallow = self.form(node, False)
         plans = self.sums.plans(shallow.terms, node.rows, node.cols, node.scalar)
         found = [node, *plans]
-        if not plans or self.strict or any(len(self.form(a, False).terms) > 1 for a in node.args):
+        if not plans or self.strict or any(self._has_sums(a) for a in node.args):
             # Else the operands are products, and contraction has found the best of all their orders.
             found.append(self._over(node, tuple(self.best(a) for a in node.args)))
         if not self.strict:
@@ -181,6 +181,10 @@ class Planner:
                     if self.model.alone(plan) * margin <= safe:
                         found.append(self._clamped(node, plan) if full.squared else plan)
         return list(dict.fromkeys(found))
+
+    def _has_sums(self, node: Node) -> bool:
+        shallow = self.form(node, False)
+        return len(shallow.terms) > 1 or self.form(node, True).terms != shallow.terms
 
     def _margin(self, full: Polynomial) -> float:
         if full.squared:

@@ -180,7 +180,10 @@ DYNAMIC_SYSTEMDS = (
     Rewrite(
         "colMeans(X - colMeans(X))", because="the result is rounding noise, and NaN where X has one, not 0"
     ),
-    Rewrite("A %*% B + A %*% C", "A %*% B + A %*% t(A)", "matmul(A, add(B, t(A)))"),
+    Rewrite(
+        "A %*% B + A %*% C",
+        because="a question of cost: sparse operands of the sum may be better apart; see sum-product",
+    ),
     Rewrite("X * cumsum(diag(1))", because="0 * NaN is NaN; the upper triangle may hold one"),
     Rewrite("cumsum of a constant", "cumsum(matrix(1, 4, 1))", "seq(1, 4, 1)"),
     Rewrite("sum of a constant matrix", "sum(matrix(2, 4, 3))", "24"),
