@@ -186,8 +186,11 @@ def _option(command: Command, option: str, words: list[str]) -> None:
             raise UsageError(f"--emit makes {', '.join(KINDS)}, not '{command.emit}'")
     elif name == "-target-cpu":
         command.target = _following(option, words)
-        if command.target not in TARGETS:
-            raise UsageError(f"--target-cpu is {', '.join(TARGETS)}, not '{command.target}'")
+        levels = command.target.split(",")
+        if not set(levels) <= {*TARGETS} or ("native" in levels and len(levels) > 1):
+            raise UsageError(
+                f"--target-cpu is {TARGETS[0]}, or one or more of {', '.join(TARGETS[1:])}, not '{command.target}'"
+            )
     elif name == "-input":
         variable, _, kind = _following(option, words).partition(":")
         if kind not in INPUT_TYPES:

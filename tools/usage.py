@@ -16,6 +16,7 @@ sysmlc compiles DML, the R-like language of declarative machine learning, to nat
   ./prog -nvargs X=in.csv B=out.csv                   ... which takes the same arguments (./prog --help lists them)
   sysmlc script.dml --emit=lib -o libprog.so          a shared library and prog.h for C, C++, Go, Rust, ...
   sysmlc script.dml --target-cpu=x86-64-v3 -o prog    for other machines than this one
+  sysmlc script.dml --target-cpu=x86-64-v2,x86-64-v4  ... for several kinds, with kernels for each in one file
 
 options of `run`
   -f FILE             the script (the same as naming it)
@@ -40,7 +41,8 @@ options of compiling
   --emit=KIND         exe (default), lib, obj, asm, llvm, ir
   --input NAME[:TYPE] a variable that callers of the library bind; TYPE is matrix (default), f64, i64, i1, str or list
   --output NAME       a variable that callers of the library get back
-  --target-cpu=CPU    native (default), x86-64-v2, x86-64-v3, x86-64-v4
+  --target-cpu=CPU    native (default); or one or more of x86-64-v2, x86-64-v3, x86-64-v4, with commas between them: the program
+                      takes the highest level that the processor can do (and at most SYSMLC_CPU_LEVEL=2, 3 or 4)
 
 both
   -O0 -O1 -O2         optimisation level (default 2)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sysmlc.codegen.cpu.tables import Parameter, variant_table
-from sysmlc.codegen.cpu.target import Target, make_target
+from sysmlc.codegen.cpu.target import Target, make_targets
 
 if TYPE_CHECKING:
     from sysmlc.ir.core import Op
@@ -23,6 +23,7 @@ class Options:
 
     level: int = 2
     target: str = "native"
+    """A processor, or several portable levels with commas between them."""
     fusion: bool = True
     """Whether operators are fused; never at level 0."""
     formats: str = ""
@@ -59,8 +60,13 @@ class Compiled:
     options: Options = field(default_factory=Options)
 
     @property
+    def targets(self) -> tuple[Target, ...]:
+        return make_targets(self.options.target)
+
+    @property
     def target(self) -> Target:
-        return make_target(self.options.target)
+        """That of the program itself; kernels may be there for others too."""
+        return self.targets[0]
 
     @property
     def kernel_ops(self) -> dict[str, Any]:
@@ -72,6 +78,10 @@ class Compiled:
     def linked_llvm(self) -> str:
         """The program with its kernels as symbols to link with."""
         text = self.llvm
+        if self.options.target != "native":
+            from sysmlc.codegen.cpu.dispatch import dispatch_text
+
+            return text + dispatch_text(self.variants, self.targets)
         for name, keys in self.variants.items():
             empty, linked = (variant_table(name, keys, filled) for filled in (False, True))
             text = text.replace(empty, linked, 1)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sysmlc.codegen.cpu.compile import Compiled
+from sysmlc.codegen.cpu.dispatch import level_suffix
 from sysmlc.codegen.cpu.objects import kernel_llvm, kernel_object, objects, program_object, text_object
 from sysmlc.codegen.cpu.tables import TYPES, c_bytes
 from sysmlc.codegen.cpu.target import optimize, parse, program_module, target_machine
@@ -104,21 +105,31 @@ def find_linker() -> tuple[str, ...]:
 def all_objects(compiled: Compiled, entry: str) -> list[bytes]:
     """What a result consists of: where it is entered (LLVM text), the program, and every kernel variant it may launch."""
     target = compiled.target
-    kernels = sorted(compiled.variants, key=lambda name: not name.startswith("row_"))  # the longest first
+    kernels = sorted(
+        compiled.variants.items(), key=lambda item: not item[0].startswith("row_")
+    )  # the longest first
     return objects([
         program_object(compiled.linked_llvm(), target, compiled.options.level),
-        *(kernel_object(compiled, name, compiled.variants[name], target) for name in kernels if compiled.variants[name]),
+        *(
+            kernel_object(compiled, name, keys, level, level_suffix(level))
+            for level in compiled.targets
+            for name, keys in kernels
+            if keys
+        ),
         *([text_object(entry, target)] if entry else []),
     ])  # fmt: skip
 
 
 def linked_module(compiled: Compiled) -> Any:
     """The program and its kernels as one LLVM module, optimised: to look at."""
-    whole = program_module(compiled.linked_llvm(), compiled.target, compiled.options.level)
+    if len(compiled.targets) > 1:
+        raise Diagnostic("LLVM text and assembly show one level of the processor: name one --target-cpu")
+    target = compiled.target
+    whole = program_module(compiled.linked_llvm(), target, compiled.options.level)
     for kernel in compiled.kernel_ops.values():
         if kernel.variants:
-            part = parse(kernel_llvm(kernel, kernel.variants, compiled.target))
-            optimize(part, compiled.target)
+            part = parse(kernel_llvm(kernel, kernel.variants, target, level_suffix(target)))
+            optimize(part, target)
             whole.link_in(part)
     return whole
 

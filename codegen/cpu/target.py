@@ -30,6 +30,11 @@ class Target:
         return self.lanes == 8
 
     @property
+    def number(self) -> int:
+        """The portable level: 2, 3 or 4."""
+        return {2: 2, 4: 3, 8: 4}[self.lanes]
+
+    @property
     def key(self) -> str:
         """What code generation depends on: part of the name of a cached object."""
         return f"{self.cpu};{self.features};{self.lanes};{self.fma}"
@@ -62,6 +67,14 @@ def make_target(level: str = "native") -> Target:
         features = ",".join(("+" if there else "-") + name for name, there in sorted(host.items()))
     lanes = {"x86-64-v2": 2, "x86-64-v3": 4, "x86-64-v4": 8}[portable]
     return Target(level, cpu, features, lanes, fma=lanes >= 4)
+
+
+def make_targets(levels: str) -> tuple[Target, ...]:
+    """The targets of a list like `x86-64-v2,x86-64-v4`, lowest first; ValueError when it makes no sense."""
+    names = sorted(set(levels.split(",")))
+    if len(names) > 1 and "native" in names:
+        raise ValueError("'native' is one machine: with others, name its level")
+    return tuple(make_target(name) for name in names)
 
 
 @functools.cache

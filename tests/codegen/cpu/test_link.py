@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from sysmlc.codegen.cpu import link
+from sysmlc.codegen.cpu.host import host_processor
+from sysmlc.codegen.cpu.target import level_of
 from sysmlc.ir.source import Diagnostic
 from sysmlc.runtime.library import native_library, static_library
 from sysmlc.tools.sysmlc import main
@@ -63,8 +68,6 @@ def test_kernels_and_products(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "prog.libs" / link.BLAS_NAME).is_file()
     source = tmp_path / "script.dml"
-    import sys
-
     in_process = subprocess.run(
         [sys.executable, "-m", "sysmlc.tools.sysmlc", "run", str(source)],
         capture_output=True,
@@ -137,6 +140,72 @@ def test_a_library_takes_and_gives_matrices(tmp_path: Path) -> None:
 def test_portable_targets(tmp_path: Path, cpu: str) -> None:
     prog = build(tmp_path, "print(sum(exp(seq(0, 1, 0.001))))\n", f"--target-cpu={cpu}")
     assert run([str(prog)], tmp_path).stdout.startswith("1720.")
+
+
+def host_level() -> int:
+    return int(level_of(host_processor()[1])[-1])
+
+
+def test_several_levels_in_one_executable(tmp_path: Path) -> None:
+    script = "X = seq(1, 300) / 7\nprint(sum(exp(-X) * X))\nprint(sum(X[, 1] ^ 2))\n"
+    several = "--target-cpu=x86-64-v4,x86-64-v2,x86-64-v3"
+    prog = build(tmp_path, script, several)
+    printed = set()
+    for most in ("", "2", "3", "4"):
+        done = subprocess.run([prog], env={"SYSMLC_CPU_LEVEL": most}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        printed.add(done.stdout)
+    assert len(printed) == 1
+    symbols = build(tmp_path, script, several, "--emit=obj", name="prog.o").read_bytes()
+    kernels = set(re.findall(rb"\0(cell_\w+)\.x86-64-v([234])(?=\0)", symbols))
+    assert kernels
+    for name in {name for name, _ in kernels}:
+        assert {level for other, level in kernels if other == name} == {b"2", b"3", b"4"}
+
+
+def test_a_processor_that_can_too_little_is_told_so(tmp_path: Path) -> None:
+    prog = build(tmp_path, "print(sum(exp(seq(0, 1, 0.001))))\n", "--target-cpu=x86-64-v3,x86-64-v4")
+    done = subprocess.run([prog], env={"SYSMLC_CPU_LEVEL": "2"}, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: this program needs a processor that can do x86-64-v3\n"
+
+
+CHOOSE = """
+import ctypes, sys
+from sysmlc.runtime.library import native
+
+class Kernel(ctypes.Structure):
+    _fields_ = [("variants", ctypes.c_void_p), ("n", ctypes.c_int64), ("by_level", ctypes.c_void_p)]
+
+class Dispatch(ctypes.Structure):
+    _fields_ = [("n_levels", ctypes.c_int64), ("levels", ctypes.c_void_p), ("n", ctypes.c_int64), ("kernels", ctypes.c_void_p)]
+
+levels = (ctypes.c_int32 * 3)(2, 3, 4)
+filled = (ctypes.c_int64 * 2)()
+tables = [(ctypes.c_int64 * 2)(10 * n, 10 * n + 1) for n in levels]
+by_level = (ctypes.c_void_p * 3)(*map(ctypes.addressof, tables))
+kernels = (Kernel * 1)(Kernel(ctypes.addressof(filled), 2, ctypes.addressof(by_level)))
+native().sm_choose_level(ctypes.byref(Dispatch(3, ctypes.addressof(levels), 1, ctypes.addressof(kernels))))
+print(*filled)
+"""
+
+
+@pytest.mark.parametrize("most", [2, 3, 4, 0])
+def test_the_highest_level_of_the_processor_is_chosen(most: int) -> None:
+    environment = {**os.environ, "SYSMLC_CPU_LEVEL": str(most)}
+    done = subprocess.run([sys.executable, "-c", CHOOSE], env=environment, capture_output=True, text=True)
+    level = min(most or 4, host_level())
+    assert done.stdout == f"{10 * level} {10 * level + 1}\n", done.stderr
+
+
+def test_levels_that_make_no_sense(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.dml").write_text("print(1)\n")
+    for wrong in ("x86-64-v3,native", "x86-64-v9", "x86-64-v2,"):
+        assert main([str(tmp_path / "a.dml"), f"--target-cpu={wrong}"]) == 2
+        assert "one or more of x86-64-v2, x86-64-v3, x86-64-v4" in capsys.readouterr().err
+    several = ["--target-cpu=x86-64-v2,x86-64-v3", "--emit=asm", "-o", "-"]
+    assert main([str(tmp_path / "a.dml"), *several]) == 1
+    assert "name one --target-cpu" in capsys.readouterr().err
 
 
 def test_levels_agree(tmp_path: Path) -> None:
