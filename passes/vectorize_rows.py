@@ -10,7 +10,7 @@ from sysmlc.ir.core import Builder, Value
 from sysmlc.ir.dialects.kernel import Integer, RowKernel
 from sysmlc.passes.cell_body import Code
 from sysmlc.passes.rows.csr import CsrLoops
-from sysmlc.passes.rows.dense import DenseLoops
+from sysmlc.passes.rows.dense import DenseLoops, scans_of
 from sysmlc.passes.rows.frame import ROWS, Block, RowFrame
 from sysmlc.passes.rows.lengths import is_usual
 from sysmlc.passes.rows.narrow import compute_singles, narrow_loops
@@ -27,7 +27,7 @@ def row_loops(b: Builder, kernel: RowKernel, key: int, lanes: int, params: list[
     pointers = (frame.field("rowptr"), frame.field("colidx")) if sparse else None
     levels = range(frame.plan.top + 1)
     actions = [actions_of(frame.plan, level) for level in levels]
-    scans = [level for level in levels if actions[level].joint]
+    scans = [scan for level in levels for scan in scans_of(level, actions[level])]
 
     def block(rows: int, inner: Code, first: Value) -> list[Value]:
         made = Block(frame, inner, first, rows)
@@ -37,8 +37,7 @@ def row_loops(b: Builder, kernel: RowKernel, key: int, lanes: int, params: list[
             if pointers is not None:
                 CsrLoops(made, actions[level], pointers).emit()
             else:
-                share = (scans.index(level), len(scans)) if level in scans else (0, 1)
-                DenseLoops(made, level, actions[level], share).emit()
+                DenseLoops(made, level, actions[level], scans).emit()
         return []
 
     if not is_usual(frame.plan.lengths, key):  # less code for what hardly ever runs

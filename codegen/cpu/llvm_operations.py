@@ -202,6 +202,27 @@ def _halves(p: KernelPrinter, op: Op) -> None:
             )
 
 
+@_prints("kernel.lane_sums")
+def _lane_sums(p: KernelPrinter, op: Op) -> None:
+    type = op.results[0].type
+    assert isinstance(type, Vector)
+    kind, lanes = type_text(type), type.lanes
+    # Two vectors are folded into one, which halves what each lane has to hear of: in which order they meet follows from the
+    # lanes they end in, whose numbers are read from the other side.
+    bits = lanes.bit_length() - 1
+    parts = [p.text[op.operands[int(f"{k:0{bits}b}"[::-1], 2)]] for k in range(lanes)]
+    half = lanes
+    while (half := half // 2) > 0:
+        low = [k if k // half % 2 == 0 else lanes + k - half for k in range(lanes)]
+        chosen = [f"<{lanes} x i32> <" + ", ".join(f"i32 {k + up}" for k in low) + ">" for up in (0, half)]
+        sums = []
+        for a, b in zip(parts[::2], parts[1::2], strict=True):
+            halves = [p.let(f"shufflevector {kind} {a}, {kind} {b}, {c}") for c in chosen]
+            sums.append(p.let(f"fadd {kind} {halves[0]}, {halves[1]}"))
+        parts = sums
+    p.text[op.results[0]] = parts[0]
+
+
 @_prints("kernel.two_sum")
 def _two_sum(p: KernelPrinter, op: Op) -> None:
     kind = type_text(op.operands[0].type)

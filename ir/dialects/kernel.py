@@ -316,6 +316,19 @@ class Halves(Op):
         return (half, half)
 
 
+@define("kernel.lane_sums", traits={"pure"})
+class LaneSums(Op):
+    """The sums of the lanes of vectors, as many as each has lanes: that of the first one in the first lane, and so on.
+
+    Halves are added to halves until one number is left.
+    """
+
+    values: Operands[Vector]
+
+    def infer(self) -> Sequence[Type]:
+        return (self.values[0].type,)
+
+
 @define("kernel.two_sum", traits={"pure"})
 class TwoSum(Op):
     """The rounded sum and its exact rounding error (as long as nothing overflows); never contracted."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sysmlc.ir.core import Op, Value
 from sysmlc.ir.dialects.dml_cell import Binary
@@ -11,9 +11,9 @@ from sysmlc.ir.types import f64
 from sysmlc.passes import cell_body
 from sysmlc.passes.cell_body import EXPENSIVE, Code, State, finish, start, step
 from sysmlc.passes.cell_states import flat, load_vector, neutral, split, store_vector
-from sysmlc.passes.rows.frame import ROWS, Block, horizontal, multiply_add
+from sysmlc.passes.rows.frame import ROWS, Block, horizontal, multiply_add, row_sums
 from sysmlc.passes.rows.lengths import is_matmul
-from sysmlc.passes.rows.plan import reduction_of
+from sysmlc.passes.rows.plan import Output, reduction_of
 from sysmlc.passes.rows.wide import Actions, factors
 
 FETCH_BLOCK = 65536
@@ -22,17 +22,24 @@ CACHE_LINE = 8
 LONG = EXPENSIVE - {"div", "sqrt"}
 """Operations that are many instructions."""
 
+Scan = int | Op | Output
+"""A loop over the scanned matrix: the one that most actions of a level share, a product with a side, or an outer product."""
 Step = Callable[[Code, Value, Value | None, list[Value]], list[Value]]
+
+
+def scans_of(level: int, actions: Actions) -> list[Scan]:
+    """The loops of one level over the scanned matrix."""
+    return [*([level] if actions.joint else []), *actions.matmuls, *actions.broad]
 
 
 class DenseLoops:
     """The loops over the scanned rows of one block at one level."""
 
-    def __init__(self, block: Block, level: int, actions: Actions, share: tuple[int, int]) -> None:
+    def __init__(self, block: Block, level: int, actions: Actions, scans: Sequence[Scan]) -> None:
         self.block, self.frame, self.plan = block, block.frame, block.frame.plan
         self.level, self.actions = level, actions
-        self.share = share
-        """This is loop i of n over the scanned matrix: it fetches an n-th of the next block."""
+        self.scans = scans
+        """All loops over the scanned matrix: each fetches its share of the next block."""
         self.lanes = self.frame.lanes
         self.splats: dict[tuple[Value, int], Value] = {}
         self.bases: dict[tuple[Value, int], Value] = {}
@@ -44,9 +51,9 @@ class DenseLoops:
                 slot = self.frame.slot[op.results[0]]
                 self.block.single[op.results[0]] = self.block.load(self.block.code, slot)
         for op in self.actions.matmuls:
-            self.matmul(op.operands[0], op.operands[1].index, op.results[0])
+            self.matmul(op)
         for output in self.actions.broad:
-            self.broad(output.index, *factors(self.plan, output))
+            self.broad(output)
 
     # -- values ------------------------------------------------------------------------------------------------------
 
@@ -125,9 +132,9 @@ class DenseLoops:
 
         return code.when(code.relation("ilt", main, cols), tail, lambda inner: done)
 
-    def fetch_from(self) -> Value:
+    def fetch_from(self, scan: Scan) -> Value:
         """Where this loop's share of the next block begins."""
-        turn, turns = self.share
+        turn, turns = self.scans.index(scan), len(self.scans)
         code, cols = self.block.code, self.frame.cols
         rows = self.block.rows if self.block.place is None else ROWS
         block = code.mul(self.frame.strides[0], code.integer(rows))
@@ -140,11 +147,15 @@ class DenseLoops:
 
     def fetch(self, code: Code, place: Value, c: Value) -> None:
         """Ask for a share of the next block: rows lie one after the other, so that lines are taken in order."""
-        lines = -(-self.block.rows // self.share[1])
+        lines = -(-self.block.rows // len(self.scans))
         at = code.at(place, code.mul(c, code.integer(lines)))
         for n in range(lines):
             for line in range(0, self.lanes, CACHE_LINE):
                 code.op(Prefetch, code.at(at, code.integer(n * self.lanes + line)), far=True)
+
+    def fetch_once(self, code: Code, following: Value, k: Value) -> Value:
+        """What a loop over columns fetches when it comes by for columns from `k` on: later on, what is there already."""
+        return code(Select, code.relation("ilt", k, self.frame.one), following, self.block.addresses[0])
 
     # -- the loop that most actions share --------------------------------------------------------------------------
 
@@ -156,7 +167,7 @@ class DenseLoops:
             return
 
         def row(code: Code, j: Value, _: list[Value]) -> list[Value]:
-            DenseLoops(block.one_row(code, j), self.level, self.actions, self.share).joint_loop()
+            DenseLoops(block.one_row(code, j), self.level, self.actions, self.scans).joint_loop()
             return []
 
         block.code.loop(block.code.integer(0), block.code.integer(block.rows), 1, [], row)
@@ -195,12 +206,12 @@ class DenseLoops:
             for j in rows
         }
 
-        following = self.fetch_from()
+        following = self.fetch_from(self.level)
 
         def body(inner: Code, c: Value, mask: Value | None, carried: list[Value]) -> list[Value]:
             known: dict[tuple[Value, int], Value] = {}
             parts, made = split(carried, states)[0], []
-            if mask is None and (block.rows > 1 or (block.place is not None and self.share[0] == 0)):
+            if mask is None and (block.rows > 1 or (block.place is not None and self.scans[0] == self.level)):
                 self.fetch(inner, following, c)
             for n, op in enumerate(actions.reductions):
                 side = (
@@ -240,10 +251,12 @@ class DenseLoops:
 
         done = split(self.loop(flat(states), body), states)[0]
         for n, op in enumerate(actions.reductions):
-            slot = frame.slot[op.results[0]]
-            for j in rows:
-                total = self.total(code, op, done[n * block.rows + j])
-                code.op(Store, total, code.at(slot, block.index(code, j)))
+            slot, ends = frame.slot[op.results[0]], done[n * block.rows : (n + 1) * block.rows]
+            if is_matmul(op) and block.place is None:
+                block.store(code, row_sums(code, [end[0] for end in ends]), slot)
+                continue
+            for j, end in enumerate(ends):
+                code.op(Store, self.total(code, op, end), code.at(slot, block.index(code, j)))
 
     def reduce(
         self, code: Code, op: Op, state: State, cell: Value, side: Value | None, mask: Value | None
@@ -267,13 +280,15 @@ class DenseLoops:
 
     # -- products with several columns -----------------------------------------------------------------------------
 
-    def matmul(self, wide: Value, side: int, result: Value) -> None:
+    def matmul(self, op: Op) -> None:
         """The row times a side, whose columns lie one after the other: some columns at a time."""
         block, frame = self.block, self.frame
+        wide, side, result = op.operands[0], op.operands[1].index, op.results[0]
         rows = range(block.rows)
         outer = block.code
         self.done = frozenset(self.actions.kept)
         length = frame.length_of(result)
+        following = self.fetch_from(op)
 
         def columns(code: Code, k: Value, count: int) -> list[Value]:
             block.code = code
@@ -284,9 +299,12 @@ class DenseLoops:
                 for n in range(count)
             ]
             zero = code.wide(code.number(0.0), self.lanes)
+            ahead = self.fetch_once(code, following, k)
 
             def body(inner: Code, c: Value, mask: Value | None, carried: list[Value]) -> list[Value]:
                 known: dict[tuple[Value, int], Value] = {}
+                if mask is None and block.rows > 1:
+                    self.fetch(inner, ahead, c)
                 factor = [load_vector(inner, inner.at(s, c), self.lanes, mask) for s in sides]
                 made = []
                 for j in rows:
@@ -300,21 +318,22 @@ class DenseLoops:
             done = self.loop([zero] * (block.rows * count), body)
             for n in range(count):
                 place = block.kept(code, result, code.add(k, code.integer(n)))
-                for j in rows:
-                    total = horizontal(code, done[j * count + n])
-                    code.op(Store, total, code.at(place, code.integer(j)))
+                block.store(code, row_sums(code, done[n::count]), place)
             return []
 
-        self.by_columns(outer, length, 3 if self.lanes == 8 and block.rows > 1 else 1, columns)
+        most = 3 if self.lanes == 8 and block.rows > 1 else 1
+        self.by_columns(outer, length, most, columns)
         block.code = outer
         self.done = frozenset()
 
-    def broad(self, output: int, wide: Value, narrow: Value) -> None:
+    def broad(self, output: Output) -> None:
         """Outer products, added to a partial result with one row for each column of the narrow factor."""
         block, frame = self.block, self.frame
+        wide, narrow = factors(self.plan, output)
         rows = range(block.rows)
         outer = block.code
         self.done = frozenset(self.actions.kept)
+        following = self.fetch_from(output)
 
         def columns(code: Code, k: Value, count: int) -> list[Value]:
             block.code = code
@@ -324,10 +343,13 @@ class DenseLoops:
             factor = [
                 [code.wide(self.narrow_number(code, narrow, n, j), self.lanes) for j in rows] for n in numbers
             ]
-            places = [code.at(frame.outs[output], code.mul(n, frame.cols)) for n in numbers]
+            places = [code.at(frame.outs[output.index], code.mul(n, frame.cols)) for n in numbers]
+            ahead = self.fetch_once(code, following, k)
 
             def body(inner: Code, c: Value, mask: Value | None, carried: list[Value]) -> list[Value]:
                 known: dict[tuple[Value, int], Value] = {}
+                if mask is None and block.rows > 1:
+                    self.fetch(inner, ahead, c)
                 addresses = [inner.at(p, c) for p in places]
                 totals = [load_vector(inner, a, self.lanes, mask) for a in addresses]
                 for j in rows:
@@ -340,9 +362,8 @@ class DenseLoops:
             self.loop([], body)
             return []
 
-        self.by_columns(
-            outer, frame.length_of(narrow), 2 if self.lanes == 8 and block.rows > 1 else 1, columns
-        )
+        most = 3 if self.lanes == 8 and block.rows > 1 else 1
+        self.by_columns(outer, frame.length_of(narrow), most, columns)
         block.code = outer
         self.done = frozenset()
 
@@ -355,19 +376,17 @@ class DenseLoops:
 
     @staticmethod
     def by_columns(
-        code: Code, length: Value, some: int, columns: Callable[[Code, Value, int], list[Value]]
+        code: Code, length: Value, most: int, columns: Callable[[Code, Value, int], list[Value]]
     ) -> None:
-        """Loops over the columns of a side: `some` at a time, then one by one."""
+        """Loops over the columns of a side: `most` at a time, then what is left, by fewer."""
         done = code.integer(0)
-        if some > 1:
-            (done,) = code.loop(
-                code.integer(0),
-                code.sub(length, code.integer(some - 1)),
-                some,
-                [done],
-                lambda inner, k, _: [*columns(inner, k, some), inner.add(k, inner.integer(some))],
-            )
-        code.loop(done, length, 1, [], lambda inner, k, _: columns(inner, k, 1))
+        for some in range(most, 0, -1):
+            stop = code.sub(length, code.integer(some - 1))
+
+            def step(inner: Code, k: Value, _: list[Value], some: int = some) -> list[Value]:
+                return [*columns(inner, k, some), inner.add(k, inner.integer(some))]
+
+            (done,) = code.loop(done, stop, some, [done], step)
 
 
 assert ROWS % 8 == 0

@@ -13,6 +13,7 @@ from sysmlc.ir.dialects.kernel import (
     Gather,
     Halves,
     Iota,
+    LaneSums,
     Load,
     Mask,
     MultiplyAdd,
@@ -97,6 +98,14 @@ def horizontal(code: Code, value: Value) -> Value:
     return value
 
 
+def row_sums(code: Code, values: Sequence[Value]) -> list[Value]:
+    """The sums of the lanes of one vector for each row of a block, by groups of lanes."""
+    type = values[0].type
+    if not isinstance(type, Vector) or len(values) == 1:
+        return [horizontal(code, v) for v in values]
+    return [code(LaneSums, values[g : g + type.lanes]) for g in range(0, len(values), type.lanes)]
+
+
 class Block:
     """The rows from `first` on, `rows` of them: what is known about them while their code is written."""
 
@@ -175,4 +184,14 @@ class Block:
 
 Compute = Callable[[Code, Value], Value]
 
-__all__ = ["ROWS", "Block", "Compute", "RowFrame", "State", "horizontal", "multiply_add", "one_column"]
+__all__ = [
+    "ROWS",
+    "Block",
+    "Compute",
+    "RowFrame",
+    "State",
+    "horizontal",
+    "multiply_add",
+    "one_column",
+    "row_sums",
+]

@@ -31,7 +31,7 @@ def test_unary(rt: Runtime, make: str, shape: tuple[int, int]) -> None:
     same(rt.numpy(rt.call("roll:ppi", m, -1)), np.roll(a, -1, axis=0))
     same(rt.numpy(rt.call("to_dense:pp", m)), a)
     same(rt.numpy(rt.call("to_csr:pp", m)), a)
-    same(rt.numpy(rt.call("compact:pp", m)), a)
+    same(rt.numpy(rt.call("to_smaller:pp", m)), a)
     for diag in (0, 1):
         same(rt.numpy(rt.call("lower_tri:ppbb", m, diag, 1)), np.tril(a, diag - 1))
         same(rt.numpy(rt.call("upper_tri:ppbb", m, diag, 1)), np.triu(a, 1 - diag))
@@ -168,7 +168,7 @@ def test_sparse_rule(rt: Runtime) -> None:
         (2, 2, 0.2, "dense"),
     ]:
         m = rt.dense(data(rows, cols, density) if density else np.zeros((rows, cols)))
-        compact = rt.call("compact:pp", m)
+        compact = rt.call("to_smaller:pp", m)
         assert rt.format(compact) == expected
         rt.release(m, compact)
 
