@@ -132,9 +132,15 @@ class Arg(Op):
 
 @define("dml.input", traits=PURE)
 class Input(Op):
-    """A value of the given type bound to the variable `name` by the embedding program."""
+    """A value of the given type bound to the variable `name` by the embedding program.
+
+    What the data at hand lets expect, no more: `filled` is the share of cells that are not 0, and no row has more than
+    `most_in_row` (-1: not known).
+    """
 
     name_: Attr[str]
+    most_in_row: Attr[int] = -1  # type: ignore[assignment]
+    filled: Attr[float] = 1.0  # type: ignore[assignment]
 
 
 @define("dml.output")

@@ -100,11 +100,12 @@ def _text(e: Expectations, op: Op, value: Value, rows: int, cols: int) -> Sketch
 
 
 def _input(e: Expectations, op: Op, value: Value, rows: int, cols: int) -> Sketch | None:
-    most = op.attrs.get("most_in_row", -1)
+    most, filled = op.attrs.get("most_in_row", -1), op.attrs.get("filled", 1.0)
     assert isinstance(most, int)
-    if most < 0 or not isinstance(value.type, Matrix):
-        return None
-    return Sketch.spread(rows, cols, min(rows * most, value.type.nnz or rows * cols), float(most))
+    assert isinstance(filled, float)
+    if most >= 0:
+        return Sketch.spread(rows, cols, min(rows * most, rows * cols), float(most))
+    return Sketch.spread(rows, cols, rows * cols * filled)
 
 
 def _t(e: Expectations, op: Op, value: Value, rows: int, cols: int) -> Sketch | None:

@@ -128,7 +128,10 @@ class Program:
 
     def _with_facts(self, kinds: Mapping[str, str], inputs: Mapping[str, Any]) -> dict[str, str]:
         """The kinds with the sizes of matrices, for the first few combinations; then code for any size serves the rest."""
-        exact = {n: matrix_facts(inputs[n]) if kind == "matrix" else kind for n, kind in kinds.items()}
+        exact = {
+            n: matrix_facts(inputs[n]) + expected_facts(inputs[n]) if kind == "matrix" else kind
+            for n, kind in kinds.items()
+        }
         combination = tuple(sorted(exact.items()))
         known = combination in self._shapes
         if not self._specialise or (not known and len(self._shapes) >= SPECIALISED):
@@ -221,7 +224,13 @@ class Program:
         found = object_cache().get(key)
         if found is None or not saved.is_current(found):
             found = workers().call(
-                compile_script, self.source, dict(kinds), dict(args), tuple(outputs), self.options, runtime_args
+                compile_script,
+                self.source,
+                dict(kinds),
+                dict(args),
+                tuple(outputs),
+                self.options,
+                runtime_args,
             )
             object_cache().put(key, found)
         return saved.unpack(found, self.options)
@@ -239,7 +248,13 @@ class Program:
 
         types = {name: _type_of(kind) for name, kind in (kinds or {}).items()}
         texts = self.args if args is None else args
-        return compile_source(self.source, texts, inputs=types, outputs=outputs, runtime_args=runtime_args)
+        made = compile_source(self.source, texts, inputs=types, outputs=outputs, runtime_args=runtime_args)
+        expected = {name: kind.partition("; ")[2] for name, kind in (kinds or {}).items()}
+        for op in made.walk() if any(expected.values()) else ():
+            if op.name == "dml.input" and expected[str(op.attrs["name_"])]:
+                fact, _, number = expected[str(op.attrs["name_"])].partition("=")
+                op.attrs[fact] = int(number) if fact == "most_in_row" else float(number)
+        return made
 
 
 def compile_script(
@@ -316,6 +331,8 @@ def _assigned(source: Source) -> list[str]:
     return list(names)
 
 
+_SAMPLED = 1 << 16
+"""Cells of a dense matrix that is worth looking at."""
 _KINDS = frozenset({"matrix", "f64", "i64", "i1", "str", "list"})
 
 
@@ -323,7 +340,7 @@ def _type_of(kind: str) -> Any:
     from sysmlc.ir.parser import parse_type
     from sysmlc.ir.types import matrix
 
-    return matrix() if kind == "matrix" else parse_type(kind)
+    return matrix() if kind == "matrix" else parse_type(kind.partition("; ")[0])
 
 
 def matrix_facts(value: Any) -> str:
@@ -335,3 +352,22 @@ def matrix_facts(value: Any) -> str:
     step = 1 << max(int(value.nnz).bit_length() - 3, 0)  # rounded up, so that similar data shares code
     nnz = -(-int(value.nnz) // step) * step
     return f"matrix<{rows}x{cols}xf64, nnz={nnz}>" if nnz < rows * cols else f"matrix<{rows}x{cols}xf64>"
+
+
+def expected_facts(value: Any) -> str:
+    """What a look at a matrix lets expect, as attributes of `dml.input`; "" when that is nothing.
+
+    Of CSR data, the most non-zeros of a row (rounded up to a power of two); of dense data, which of a thousand cells are
+    zero, where most are (rounded, so that similar data shares code).
+    """
+    import numpy as np
+
+    if getattr(value, "format", None) == "csr":
+        most = int(np.diff(value.indptr).max(initial=0))
+        return f"; most_in_row={1 << (most - 1).bit_length() if most else 0}"
+    if isinstance(value, np.ndarray) and value.size >= _SAMPLED and value.flags.c_contiguous:
+        sample = value.reshape(-1)[:: value.size // 1000 | 1]
+        share = np.count_nonzero(sample) / sample.size
+        if share < 0.3:
+            return f"; filled={next(s for s in (0.0, 0.005, 0.02, 0.1, 0.3) if share <= s)}"
+    return ""
