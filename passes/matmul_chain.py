@@ -10,16 +10,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from sysmlc.ir.core import Builder, Op, Value
-from sysmlc.ir.dialects.core import Module
-from sysmlc.ir.dialects.dml_matrix import MatMul, Transpose
+from sysmlc.ir.core import Builder, Op, Region, Value
+from sysmlc.ir.dialects.core import Constant, Module, Yield
+from sysmlc.ir.dialects.dml_cell import Binary
+from sysmlc.ir.dialects.dml_matrix import NNZ, MatMul, Transpose
+from sysmlc.ir.dialects.scf import If
 from sysmlc.ir.passes import Pass, register_pass
-from sysmlc.ir.types import Dim, Matrix, compatible, meet, same_dim
+from sysmlc.ir.types import Dim, Matrix, Type, compatible, meet, same_dim
 from sysmlc.passes.estimate import FREE, Cost, product_cost
 from sysmlc.passes.sparsity import Expectations, Sketch
 
 _TYPICAL = 1000
 """What an unknown size is taken to be, where all that is known is that others are 1."""
+_SPARSE = 0.01
+"""The share of non-zeros of a matrix that is sparse, when that is a mere possibility."""
+_LARGE_GAIN, _LARGE_FACTOR = 1e-3, 1.5
+"""Seconds, and how many times less, that make it worth to leave an order open until the data is there."""
 _LONGEST = 60
 """Longer chains keep their order: the search takes time cubic in the length."""
 
@@ -52,11 +58,16 @@ class MatMulChain(Pass):
             sizes, [_sketch(expected, v, turned, sizes[i : i + 2]) for i, (v, turned) in enumerate(factors)]
         )
         before, after = plan.cost_of(root, factors), plan.cost
-        if not after.seconds < before.seconds * 0.99:
+        choice = _alternative(plan, factors, expected)
+        if choice is None and not after.seconds < before.seconds * 0.99:
             return
         b = Builder.before(root)
-        made = _build(b, plan, factors, 0, len(factors) - 1)
         result = root.results[0]
+        if choice is None:
+            made = _build(b, plan, factors, 0, len(factors) - 1)
+        else:
+            made = _build_choice(b, plan, choice, factors, result.type)
+            self.count("orders decided at run time")
         if not compatible(made.type, result.type):
             return
         made.type = meet(made.type, result.type)
@@ -165,6 +176,21 @@ class _Plan:
         met = left.products(right)
         return product_cost(left.rows, left.cols, right.cols, left.density, right.density, met)
 
+    def supposed(self, i: int, share: float | None) -> Sketch:
+        """The sketch of a factor, or one with this share of non-zeros."""
+        found = self.sketch[i, i]
+        return (
+            found if share is None else Sketch.spread(found.rows, found.cols, share * found.rows * found.cols)
+        )
+
+    def under(self, other: _Plan, i: int, j: int) -> Cost:
+        """The cost of another plan's order with these sketches."""
+        if i == j:
+            return FREE
+        k = other.split[i, j]
+        cost = self.under(other, i, k) + self.under(other, k + 1, j)
+        return cost + self.product(i, k, j)
+
     def cost_of(self, root: Op, factors: list[tuple[Value, bool]]) -> Cost:
         """The cost of the chain in the order it is written in."""
         at = 0
@@ -202,3 +228,84 @@ def _build(b: Builder, plan: _Plan, factors: list[tuple[Value, bool]], i: int, j
         return b(Transpose, value) if transposed else value
     k = plan.split[i, j]
     return b(MatMul, _build(b, plan, factors, i, k), _build(b, plan, factors, k + 1, j))
+
+
+# -- orders that the data decides ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Another order, for a factor that turns out to have fewer non-zeros than `limit`."""
+
+    factor: int
+    plan: _Plan
+    limit: int
+    why: str
+
+
+def _alternative(plan: _Plan, factors: list[tuple[Value, bool]], expected: Expectations) -> _Choice | None:
+    """The order that pays most if a matrix of which nothing is known is sparse, where that is much."""
+    best: tuple[float, _Choice] | None = None
+    for value in dict.fromkeys(v for v, _ in factors):
+        if not _is_open(value, expected) or not all(isinstance(d, int) for d in plan.sizes):
+            continue
+        places = [i for i, (v, _) in enumerate(factors) if v is value]
+
+        def at(share: float, places: list[int] = places) -> tuple[float, float, _Plan]:
+            other = _Plan(
+                plan.sizes, [plan.supposed(i, share if i in places else None) for i in range(len(factors))]
+            )
+            return other.under(plan, 0, len(factors) - 1).seconds, other.cost.seconds, other
+
+        kept, changed, other = at(_SPARSE)
+        if kept - changed < _LARGE_GAIN or kept < changed * _LARGE_FACTOR:
+            continue
+        low, high = _SPARSE, 1.0
+        for _ in range(8):  # where the two orders cost the same
+            middle = (low * high) ** 0.5
+            supposed = at(middle)[2]
+            if (
+                supposed.under(other, 0, len(factors) - 1).seconds
+                < supposed.under(plan, 0, len(factors) - 1).seconds
+            ):
+                low = middle
+            else:
+                high = middle
+        type = value.type
+        assert isinstance(type, Matrix)
+        assert isinstance(type.rows, int)
+        assert isinstance(type.cols, int)
+        limit = int(low * type.rows * type.cols)
+        name = value.name or "a factor"
+        why = f"{name} may have fewer than {limit} non-zeros: with 1 % of its cells another order takes {changed:.2g} s instead of {kept:.2g} s"
+        if best is None or kept - changed > best[0]:
+            best = kept - changed, _Choice(places[0], other, limit, why)
+    return None if best is None else best[1]
+
+
+def _is_open(value: Value, expected: Expectations) -> bool:
+    """Whether a matrix comes from outside, and nothing is known of its non-zeros."""
+    type = value.type
+    assert isinstance(type, Matrix)
+    outside = value.op is None or value.op.name in ("dml.read_matrix", "dml.input", "core.call")
+    return (
+        outside
+        and type.nnz is None
+        and type.format != "dense"
+        and 1 not in (type.rows, type.cols)
+        and expected.density(value) == 1.0
+    )
+
+
+def _build_choice(
+    b: Builder, plan: _Plan, choice: _Choice, factors: list[tuple[Value, bool]], type: Type
+) -> Value:
+    count = b(NNZ, factors[choice.factor][0])
+    sparse = b(Binary, "lt", count, b(Constant, value=choice.limit))
+    regions = []
+    for one in (choice.plan, plan):
+        region = Region()
+        inner = Builder(region, loc=b.loc)
+        inner.op(Yield, [_build(inner, one, factors, 0, len(factors) - 1)])
+        regions.append(region)
+    return b.op(If, sparse, why=choice.why, types=[type], regions=regions).result

@@ -29,9 +29,10 @@ def _check_carried(op: Op, region: Region, inits: list[Any], first: int) -> None
 
 @define("scf.if")
 class If(Op):
-    """Two regions, one of which runs. Result types are given."""
+    """Two regions, one of which runs. Result types are given. `why`: the reason of a choice that the compiler leaves open."""
 
     condition: Operand[Scalar]
+    why: Attr[str] = ""  # type: ignore[assignment]
     then: Body
     orelse: Body
 

@@ -72,3 +72,18 @@ def test_chain(seed: int) -> None:
     PassManager(parse_pipeline("matmul-chain")).run(module)
     np.testing.assert_allclose(evaluate(module, values)["r"], expected, rtol=1e-10)
     assert cost(module) <= best(sizes) * 1.0102
+
+
+@pytest.mark.parametrize("share", [0.0, 0.005, 0.2, 1.0])
+def test_an_order_left_open_is_right_whatever_the_data_is(share: float) -> None:
+    rng = np.random.default_rng(3)
+    inputs = {
+        "A": rng.random((100, 250)),
+        "S": (rng.random((250, 1000)) < share).astype(float),
+        "B": rng.random((1000, 2000)),
+    }
+    types = {n: matrix(*v.shape) for n, v in inputs.items()}
+    module = compile_source(Source("c.dml", "R = A %*% S %*% B\n"), inputs=types, outputs=["R"])
+    PassManager(parse_pipeline("infer,matmul-chain")).run(module)
+    assert [op.name for op in module.walk()].count("scf.if") == 1
+    np.testing.assert_allclose(evaluate(module, inputs=inputs)["R"], inputs["A"] @ inputs["S"] @ inputs["B"])

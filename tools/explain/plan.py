@@ -351,4 +351,6 @@ def _trips(op: Op) -> float | None:
 
 
 def _head(op: Op) -> str:
-    return {"scf.for": "for", "scf.parfor": "parfor", "scf.while": "while"}.get(op.name, "if")
+    why = op.attrs.get("why")
+    heading = {"scf.for": "for", "scf.parfor": "parfor", "scf.while": "while"}.get(op.name, "if")
+    return f"{heading}, decided at run time: {why}" if why else heading
