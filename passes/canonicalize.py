@@ -12,13 +12,13 @@ from typing import Final
 from sysmlc.ir.core import Builder, Op, Region, Value
 from sysmlc.ir.dialects.core import Constant, Module
 from sysmlc.ir.dialects.dml_cell import Binary, Unary
-from sysmlc.ir.dialects.dml_matrix import AsScalar, GetCell, Index, LeftIndex
+from sysmlc.ir.dialects.dml_matrix import AsScalar, GetCell, Index, LeftIndex, SetCell
 from sysmlc.ir.dialects.dml_scalar import AsMatrix, Assert, Cast, Concat, RequireDefined
 from sysmlc.ir.dialects.scf import For, If, ParFor, While
 from sysmlc.ir.dialects.shapes import constant, constant_int, size_dim
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.rewrite import CHANGED, Replacement, Rule, RuleSet, rewrite, rule
-from sysmlc.ir.types import Matrix, Type, f64, i1, i64, same_dim
+from sysmlc.ir.types import Dim, Matrix, Type, f64, i1, i64, same_dim
 from sysmlc.passes.splice import can_stand_for, splice
 
 
@@ -337,6 +337,44 @@ def full_range_assigned(op: LeftIndex, b: Builder) -> Replacement:
         and same_dim(a.cols, r.cols)
     )
     return op.rhs if fits else None
+
+
+@rule(LeftIndex)
+def overwritten_range(op: LeftIndex, b: Builder) -> Replacement:
+    """What is overwritten before anybody reads it need not be written."""
+    return _without_store_before(op)
+
+
+@rule(SetCell)
+def overwritten_cell(op: SetCell, b: Builder) -> Replacement:
+    return _without_store_before(op)
+
+
+def _without_store_before(op: LeftIndex | SetCell) -> Replacement:
+    before = op.operand.op
+    if not isinstance(before, (LeftIndex, SetCell)) or not op.operand.has_one_use():
+        return None
+    (rl, ru, cl, cu), (first_row, last_row, first_col, last_col) = _bounds(before), _bounds(op)
+    type = op.operand.type
+    assert isinstance(type, Matrix)
+    if not (
+        _spans(first_row, last_row, rl, ru, type.rows) and _spans(first_col, last_col, cl, cu, type.cols)
+    ):
+        return None
+    op.set_operand(0, before.operand)
+    return CHANGED
+
+
+def _bounds(op: LeftIndex | SetCell) -> list[Value]:
+    return [op.i, op.i, op.j, op.j] if isinstance(op, SetCell) else op.operands[2:]
+
+
+def _spans(first: Value, last: Value, low: Value, high: Value, extent: Dim) -> bool:
+    """Whether the indexes `first:last` take in all valid indexes `low:high`."""
+    a, b, c, d = (constant_int(v) for v in (first, last, low, high))
+    starts = first is low or a == 1 or (a is not None and c is not None and a <= c)
+    ends = last is high or same_dim(size_dim(last), extent) or (b is not None and d is not None and b >= d)
+    return starts and ends
 
 
 def covers(type: Type, bounds: list[Value]) -> bool:

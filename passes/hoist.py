@@ -1,8 +1,10 @@
 """Loop-invariant code moves out of loops.
 
 What cannot fail moves always; what may fail only where it would have been the first thing to happen anyway: in the condition of
-a `while`, or in a loop that is certain to run, before anything else that has an effect or can fail. Memory is not held
-longer for results that are filled anew to be overwritten (`R = matrix(0, …)` before `R[i,] = …`).
+a `while`, or in a loop that is certain to run, before anything else that has an effect or can fail. Branches and loops that
+only compute move as a whole, and so does what both sides of a branch compute. What one side computes stays: it may never be
+needed. Memory is not held longer for results that are filled anew to be overwritten (`R = matrix(0, …)` before
+`R[i,] = …`).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from sysmlc.ir.types import Matrix
 from sysmlc.passes.effects import cannot_fail
 
 _LOOPS = frozenset({"scf.for", "scf.parfor", "scf.while"})
+_ENDING = frozenset({"scf.if", "scf.for", "scf.parfor"})
 _CHEAP_TO_MAKE = frozenset({"dml.fill", "dml.undefined", "dml.seq"})
 
 
@@ -49,32 +52,47 @@ class Hoist(Pass):
                 return
             if op.name == "dml.require_defined":
                 guarded = True
-            if "pure" in op.traits:
+            if "pure" in op.traits or _only_computes(op):
                 # Behind a check that a variable is defined, facts hold for defined values only.
-                safe = cannot_fail(op) and not (
-                    guarded and any(isinstance(v.type, Matrix) for v in op.operands)
+                safe = all(map(cannot_fail, _computing(op))) and not (
+                    guarded and any(isinstance(v.type, Matrix) for o in op.walk() for v in o.operands)
                 )
                 if (safe or first) and _is_invariant(op, loop) and _worth_it(op):
                     _move(op, loop)
                     self.count("operations hoisted")
-                elif not safe:
+                    continue
+                if not safe:
                     first = False
+                if op.name == "scf.if":
+                    self._branch(loop, op)
                 continue
             first = False
             if op.name == "scf.if":
-                self._constants(loop, op)
+                self._branch(loop, op)
 
-    def _constants(self, loop: Op, branch: Op) -> None:
-        """Scalars without risk leave branches as well: they are next to free, and let more move."""
+    def _branch(self, loop: Op, branch: Op) -> None:
+        """What cannot fail leaves branches as well: scalars, next to free, that let more move; what both sides compute."""
+        other = {_key(op): op for op in branch.regions[1] if not op.regions}
         for region in branch.regions:
             for op in region:
-                scalar = op.results and not any(isinstance(r.type, Matrix) for r in op.results)
-                plain = not any(isinstance(v.type, Matrix) for v in op.operands)
-                if scalar and plain and "pure" in op.traits and cannot_fail(op) and _is_invariant(op, loop):
+                if op.name == "scf.if":
+                    self._branch(loop, op)
+                if "pure" not in op.traits or not cannot_fail(op) or not _is_invariant(op, loop):
+                    continue
+                scalar = not any(isinstance(v.type, Matrix) for v in (*op.operands, *op.results))
+                twin = other.get(_key(op)) if region is branch.regions[0] else None
+                if scalar and op.results:
                     _move(op, loop)
-                    self.count("operations hoisted")
-                elif op.name == "scf.if":
-                    self._constants(loop, op)
+                elif twin is not None and _worth_it(op) and _worth_it(twin):
+                    twin.replace_by(op.results)
+                    _move(op, loop)
+                    users = {
+                        user for r in op.results for user in r.users() if user.parent is branch.regions[1]
+                    }
+                    other.update((_key(user), user) for user in users)
+                else:
+                    continue
+                self.count("operations hoisted")
 
 
 def _runs(loop: Op) -> bool:
@@ -85,8 +103,31 @@ def _runs(loop: Op) -> bool:
     return False
 
 
+def _only_computes(op: Op) -> bool:
+    """Whether a branch or a counting loop has no effect but its results."""
+    return op.name in _ENDING and all("pure" in o.traits for o in _computing(op))
+
+
+def _computing(op: Op) -> list[Op]:
+    """The operations that compute something: `op` itself, or what is in it."""
+    return [o for o in op.walk() if o.name not in _ENDING and "terminator" not in o.traits]
+
+
 def _is_invariant(op: Op, loop: Op) -> bool:
-    return all(_is_outside(v, loop) for v in op.operands)
+    return all(
+        _is_outside(v, loop) or (op.regions and _is_inside(v, op)) for o in op.walk() for v in o.operands
+    )
+
+
+def _is_inside(value: Value, op: Op) -> bool:
+    at = value.region
+    while at is not None and at.parent is not op:
+        at = None if at.parent is None else at.parent.parent
+    return at is not None
+
+
+def _key(op: Op) -> object:
+    return op.name, tuple(op.operands), tuple(op.attrs.items()), tuple(r.type for r in op.results)
 
 
 def _is_outside(value: Value, loop: Op) -> bool:
