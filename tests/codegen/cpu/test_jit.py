@@ -18,9 +18,10 @@ from sysmlc.runtime.library import native
 
 def test_kernels_are_compiled_when_first_launched() -> None:
     program = sysmlc.compile("if (n > 0) { Y = X * 3 } else { Y = atan(X) }\ns = sum(Y)\n", outputs=["s"])
+    before = set(engine()._variants)
     X = np.arange(6.0).reshape(2, 3)
     assert program.run({"X": X, "n": 1})["s"] == 45.0
-    assert not [name for name, _ in engine()._variants if "atan" in name]
+    assert not [name for name, _ in engine()._variants.keys() - before if "atan" in name]
     assert program.run({"X": X, "n": 0})["s"] == np.float64(np.arctan(X).sum())
 
 
