@@ -63,6 +63,8 @@ def emit(b: Builder, e: Expr, inputs: Mapping[str, Value], known: dict[object, V
         if name == "dml.fill" and len(e.args) == 1:
             raise AssertionError("fill takes rows and columns")
         args = [emit(b, a, inputs, known) for a in e.args]
+        if name == "dml.fill" and isinstance(e.args[0], Number):  # the operation takes an f64 only
+            args[0] = b(Constant, value=float(e.args[0].value))
         cls = registry[name]
         first: tuple[Any, ...] = (name.partition(".")[2],) if len(cls.names) > 1 else ()
         operands = [args] if definitions[cls].variadic else args
@@ -90,7 +92,8 @@ def random_values(shapes: Mapping[str, Any], scale: int, seed: int = 0) -> dict[
         rows, cols = (d if d == 1 else max(2, d // scale) for d in shape[:2])
         cells = rng.normal(size=(rows, cols))
         if len(shape) > 2:
-            cells *= rng.random((rows, cols)) < max(0.1, shape[2] / (shape[0] * shape[1]))
+            kept = rng.permutation(rows * cols)[: shape[2] * rows * cols // (shape[0] * shape[1])]
+            cells = np.where(np.isin(np.arange(rows * cols), kept).reshape(rows, cols), cells, 0.0)
         values[name] = cells
     return values
 
