@@ -10,6 +10,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,20 @@ def module_of(made: Writer, sized: bool = False) -> Op:
     return compile_source(Source("random.dml", made.text), {}, inputs=types, outputs=made.outputs)
 
 
-def native(made: Writer, level: int, sized: bool) -> tuple[Results | None, list[str], int]:
+FORMATS = {
+    "every matrix CSR": Options(2, formats="csr"),
+    "every matrix dense": Options(2, formats="dense"),
+    "formats alternating": Options(2, formats="alternating"),
+    "every matrix CSR at -O0": Options(0, formats="csr"),
+    "without fusion": Options(2, fusion=False),
+    "without fusion, formats alternating": Options(2, fusion=False, formats="alternating"),
+}
+LEVELS = {"-O0": Options(0), "-O2": Options(2)}
+
+
+def native(made: Writer, options: Options, sized: bool) -> tuple[Results | None, list[str], int]:
     """What a run gives, prints, and leaves unreleased; None where the program stopped."""
-    loaded = engine().load(compile_program(module_of(made, sized), "random", Options(level)))
+    loaded = engine().load(compile_program(module_of(made, sized), "random", options))
     context, printed = Context(), list[str]()
     for name, value in made.inputs.items():
         context.set_input(name, value)
@@ -85,8 +97,8 @@ def compare(found: Any, expected: Any, exact: bool, what: str) -> None:
         assert same, f"{what}: {found!r} instead of {expected!r}"
 
 
-def check(made: Writer) -> None:
-    """One script: the reference, then native code without and with optimisation."""
+def check(made: Writer, ways: Mapping[str, Options] = LEVELS) -> None:
+    """One script: the reference, then native code, without and with optimisation or in other ways."""
     lines: list[str] = []
     try:
         with np.errstate(all="ignore"):
@@ -94,11 +106,10 @@ def check(made: Writer) -> None:
     except Diagnostic as error:
         expected = None
         reason = str(error)
-    for level in (0, 2):
-        found, printed, leaked = native(made, level, sized=level > 0 and len(made.text) % 2 == 0)
-        what = f"at -O{level}"
+    for what, options in ways.items():
+        found, printed, leaked = native(made, options, sized=options.level > 0 and len(made.text) % 2 == 0)
         if expected is None:
-            assert found is None or level == 2, f"{what}: no error, but the reference says {reason}"
+            assert found is None or options.level == 2, f"{what}: no error, but the reference says {reason}"
             continue
         assert found is not None, f"{what}: an error, but the reference has none"
         assert "".join(printed) == "".join(line + "\n" for line in lines), f"{what}: other lines are printed"
@@ -114,6 +125,17 @@ def test_random_programs(rng: random.Random) -> None:
     made = write(rng, statements=10)
     try:
         check(made)
+    except Exception as error:
+        raise AssertionError(f"{made.text}\n{made.inputs}\n{error}") from error
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_formats_and_plans_change_nothing(number: int) -> None:
+    """Long scripts (hundreds of operations), each in three of the ways."""
+    made = write(random.Random(7000 + number), statements=30)
+    ways = {what: options for i, (what, options) in enumerate(FORMATS.items()) if (i + number) % 2}
+    try:
+        check(made, ways)
     except Exception as error:
         raise AssertionError(f"{made.text}\n{made.inputs}\n{error}") from error
 
@@ -153,6 +175,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--statements", type=int, default=12)
+    parser.add_argument("--formats", action="store_true", help="with formats forced and without fusion, too")
     parser.add_argument("--out", type=Path, default=Path("."))
     options = parser.parse_args()
     failures = 0
@@ -161,7 +184,7 @@ def main() -> int:
         start = time.perf_counter()
         (options.out / "last.dml").write_text(f"# {number}\n{made.text}\n# {made.inputs}\n")
         try:
-            check(made)
+            check(made, {**LEVELS, **FORMATS} if options.formats else LEVELS)
         except Exception as error:
             failures += 1
             text = str(error).strip().split("\n")
