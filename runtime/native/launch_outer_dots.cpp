@@ -4,6 +4,7 @@
 #include "launch_outer.h"
 
 #include <cstdint>
+#include <type_traits>
 
 namespace sm {
 namespace {
@@ -31,41 +32,50 @@ SM_INLINE v8 sums_of(const v8* s) {
     return __builtin_shuffle(u[0], u[1], i8{0, 1, 2, 3, 8, 9, 10, 11}) + __builtin_shuffle(u[0], u[1], i8{4, 5, 6, 7, 12, 13, 14, 15});
 }
 
-// k >= 8: W whole vectors (W = 0: any number), and what is left in one that overlaps the last of them.
+// The dot of two rows of k >= 8 cells: W whole vectors (W = 0: any number), and what is left in one that overlaps the last.
+// `next` is a row that is needed soon.
+template <int W, bool Rest>
+SM_INLINE v8 wide_dot(const double* a, const double* b, const double* next, int64_t k, i8 keep) {
+    v8 sum = load8(a) * load8(b), other = zero8();
+    __builtin_prefetch(next);
+    if (W) {
+#pragma GCC unroll 8
+        for (int64_t w = 1; w < W; w++) {
+            sum += load8(a + 8 * w) * load8(b + 8 * w);
+            __builtin_prefetch(next + 8 * w);
+        }
+    } else {
+        const int64_t whole = k / 8;
+        for (int64_t w = 1; w < whole; w++) {
+            sum += load8(a + 8 * w) * load8(b + 8 * w);
+            if (++w < whole) other += load8(a + 8 * w) * load8(b + 8 * w);
+            __builtin_prefetch(next + 8 * w - 8);
+            __builtin_prefetch(next + 8 * w);
+        }
+        sum += other;
+    }
+    if (Rest) {
+        v8 x = reinterpret_cast<v8>(reinterpret_cast<i8>(load8(a + k - 8)) & keep);
+        v8 y = reinterpret_cast<v8>(reinterpret_cast<i8>(load8(b + k - 8)) & keep);
+        sum += x * y;
+        __builtin_prefetch(next + k - 1);
+    }
+    return sum;
+}
+
 template <int W, bool Rest>
 SM_INLINE void wide_dots(const double* u, const int32_t* rows, const double* v, const int32_t* cols, int64_t count, int64_t k, double* out) {
-    const int64_t whole = W ? W : k / 8;
     const i8 keep = lanes_from(8 - k % 8);
     for (int64_t g = 0; g < count; g += 8) {
         v8 s[8];
+        auto group = [&](auto same) __attribute__((always_inline)) {
+            const double* first = u + rows[g] * k;
 #pragma GCC unroll 8
-        for (int e = 0; e < 8; e++) {
-            const double *a = u + rows[g + e] * k, *b = v + cols[g + e] * k, *next = v + cols[g + e + kDotAhead - 8] * k;
-            v8 sum = load8(a) * load8(b), other = zero8();
-            __builtin_prefetch(next);
-            if (W) {
-#pragma GCC unroll 8
-                for (int64_t w = 1; w < W; w++) {
-                    sum += load8(a + 8 * w) * load8(b + 8 * w);
-                    __builtin_prefetch(next + 8 * w);
-                }
-            } else {
-                for (int64_t w = 1; w < whole; w++) {
-                    sum += load8(a + 8 * w) * load8(b + 8 * w);
-                    if (++w < whole) other += load8(a + 8 * w) * load8(b + 8 * w);
-                    __builtin_prefetch(next + 8 * w - 8);
-                    __builtin_prefetch(next + 8 * w);
-                }
-                sum += other;
-            }
-            if (Rest) {
-                v8 x = reinterpret_cast<v8>(reinterpret_cast<i8>(load8(a + k - 8)) & keep);
-                v8 y = reinterpret_cast<v8>(reinterpret_cast<i8>(load8(b + k - 8)) & keep);
-                sum += x * y;
-                __builtin_prefetch(next + k - 1);
-            }
-            s[e] = sum;
-        }
+            for (int e = 0; e < 8; e++)
+                s[e] = wide_dot<W, Rest>(same ? first : u + rows[g + e] * k, v + cols[g + e] * k, v + cols[g + e + kDotAhead - 8] * k, k, keep);
+        };
+        if (rows[g] == rows[g + 7]) group(std::true_type{});  // its cells stay in registers
+        else group(std::false_type{});
         store8(out + g, sums_of(s));
     }
 }

@@ -1,9 +1,12 @@
 // Regions over products, driven by the non-zeros of a CSR matrix.
 //
 // The non-zeros are cut into tasks of equal numbers, wherever rows begin. A task works in short runs: dots of the factors'
-// rows, then the kernel over the run with SIMD, then its outputs. Where the right factor is larger than the cache and rows of
-// it are needed often, a task goes over panels of columns: those rows then come from the cache. A row that began in an
-// earlier task is put aside and added in order at the end, so that results do not depend on the threads.
+// rows, then the kernel over the run with SIMD, then its outputs. A row that began in an earlier task is put aside and added in
+// order at the end, so that results do not depend on the threads.
+//
+// Rows of the right factor are gathered: for rank 20 that is three cache lines a non-zero. Many are under way at a time, so the
+// bandwidth of the third cache is the limit; going over panels of columns that fit into the second cache reaches each row of
+// the left factor and of the driver again and again for few non-zeros, which costs more than it saves.
 #include "launch_outer.h"
 
 #include "launch.h"
@@ -18,28 +21,16 @@ namespace {
 constexpr int64_t kRun = 512;        // non-zeros a run has
 constexpr int64_t kTask = 1 << 15;   // non-zeros a task has at least
 constexpr int64_t kTasks = 128;
-constexpr int64_t kPanelCells = 64 << 10;  // of the right factor that stay in the cache: 512 KiB
-constexpr int64_t kPanelTasks = 8;
-constexpr int64_t kPanelUses = 8;    // how often a task should use what it brings into the cache
 constexpr int64_t kColumnTasks = 8;  // tasks that each keep sums for all columns
 
 struct Sampled {
     OuterLaunch& l;
     const sm_matrix* d;
     int64_t n_tasks;
-    int64_t panel_cols;  // columns of one panel
     std::vector<CompensatedSum> full[SM_MAX_OUT];  // for each task
     std::vector<double> head[SM_MAX_OUT];          // for each task, what it adds to a row that an earlier one began
     Matrix out[SM_MAX_OUT];
 
-    // Asks for a row of the left factors.
-    void prefetch_left(int64_t r) const {
-        for (int i = 0; i < l.products; i++) {
-            const OuterInput& x = l.in[i];
-            if (x.kind != OuterInput::kProduct || x.u.strided) continue;
-            for (int64_t c = 0; c < x.inner; c += 8) __builtin_prefetch(x.u.at(r) + c);
-        }
-    }
     int64_t bound(int64_t t) const { return d->nnz * t / n_tasks; }
     int64_t row_of(int64_t p) const { return std::upper_bound(d->rowptr, d->rowptr + d->rows + 1, p) - d->rowptr - 1; }
 };
@@ -50,30 +41,17 @@ struct Task {
     int64_t number, first, last;  // non-zeros
     int64_t row;                  // of the next non-zero
     int32_t rows[kRun + kDotGroup], cols[kRun + kDotAhead + kDotGroup], own[kRun + kDotGroup + kDotAhead];
-    bool panels;                  // runs are gathered: `at` says where from, `driving` what is there
-    int64_t limit;                // the end of the panel
-    int64_t at[kRun];
-    double driving[kRun];
-    std::vector<int64_t> cursor;  // for each row of the task, its first non-zero at or after the panel
     std::vector<double> cells;    // of inputs and outputs of the run
     std::vector<double> panel[2 * SM_MAX_IN];  // gathered rows of strided factors
 
     void run();
     int64_t next_run(int64_t p);
-    int64_t gather_run();
-    void pad(int64_t count, int64_t known);
     void dots(const OuterInput& x, int i, int64_t count, double* out);
     const double* input(int i, int64_t p, int64_t count, double* buffer);
     void close(int k, const double* cell, int64_t count);
 };
 
-// Groups of dots look beyond the end.
-void Task::pad(int64_t count, int64_t known) {
-    std::fill(cols + known, cols + count + kDotAhead + kDotGroup, cols[known - 1]);
-    std::fill(rows + count, rows + count + kDotGroup, rows[count - 1]);
-}
-
-// Rows and columns of the run that begins at p; its length.
+// Rows and columns of the run that begins at p; its length. Groups of dots look beyond the end.
 int64_t Task::next_run(int64_t p) {
     const sm_matrix* d = s.d;
     int64_t count = std::min(kRun, last - p), known = std::min(count + kDotAhead, d->nnz - p);
@@ -84,38 +62,8 @@ int64_t Task::next_run(int64_t p) {
         std::fill(rows + g, rows + stop, int32_t(row));
         g = stop;
     }
-    pad(count, known);
-    return count;
-}
-
-// The next run within a panel of columns; 0 at the end.
-int64_t Task::gather_run() {
-    const sm_matrix* d = s.d;
-    const int64_t begin = s.row_of(first), end = begin + int64_t(cursor.size());
-    const double* from = values(d);
-    int64_t count = 0;
-    while (count < kRun) {
-        if (row == end) {
-            if (count > 0 || limit >= d->cols) break;
-            limit += s.panel_cols;
-            row = begin;
-        }
-        if (row + 6 < end) {  // what the rows to come need
-            s.prefetch_left(row + 6);
-            __builtin_prefetch(d->colidx + cursor[size_t(row + 6 - begin)]);
-            __builtin_prefetch(from + cursor[size_t(row + 6 - begin)]);
-        }
-        int64_t q = cursor[size_t(row - begin)], stop = std::min({last, d->rowptr[row + 1], q + kRun - count});
-        for (; q < stop && d->colidx[q] < limit; q++, count++) {
-            rows[count] = int32_t(row);
-            cols[count] = d->colidx[q];
-            at[count] = q;
-            driving[count] = from[q];
-        }
-        cursor[size_t(row - begin)] = q;
-        if (count < kRun) row++;
-    }
-    if (count > 0) pad(count, count);
+    std::fill(cols + known, cols + count + kDotAhead + kDotGroup, cols[known - 1]);
+    std::fill(rows + count, rows + count + kDotGroup, rows[count - 1]);
     return count;
 }
 
@@ -157,14 +105,14 @@ const double* Task::input(int i, int64_t p, int64_t count, double* buffer) {
             for (int64_t g = 0; g < count; g++) buffer[g] = values(m)[rows[g]];
             break;
         case OuterInput::kFull:
-            if (m == s.d) return panels ? driving : values(m) + p;
+            if (m == s.d) return values(m) + p;
             if (is_dense(m)) {
                 for (int64_t g = 0; g < count; g++) buffer[g] = sm::row(m, rows[g])[cols[g]];
                 break;
             }
             for (int64_t g = 0, r = -1, q = 0, end = 0; g < count; g++) {
                 if (rows[g] != r) r = rows[g], q = m->rowptr[r], end = m->rowptr[r + 1];
-                int64_t same = panels ? at[g] : p + g;  // often the structure is the driver's
+                int64_t same = p + g;  // often the structure is the driver's
                 if (same >= q && same < end && m->colidx[same] == cols[g]) q = same;
                 if (q < end && m->colidx[q] < cols[g]) q = std::lower_bound(m->colidx + q, m->colidx + end, cols[g]) - m->colidx;
                 buffer[g] = q < end && m->colidx[q] == cols[g] ? values(m)[q] : 0.0;
@@ -182,11 +130,7 @@ void Task::close(int k, const double* cell, int64_t count) {
         if (std::isfinite(cell[0])) sum.rest += cell[1];
         return;
     }
-    if (output != 'R' && output != 'r') {
-        if (panels)
-            for (int64_t g = 0; g < count; g++) values(s.out[k].get())[at[g]] = cell[g];
-        return;
-    }
+    if (output != 'R' && output != 'r') return;
     int64_t q = output == 'R' ? s.l.width(k) : 1;
     for (int64_t g = 0; g < count;) {
         int64_t r = rows[g], stop = g + 1;
@@ -213,18 +157,12 @@ void Task::run() {
     cells.resize(size_t(kernel->n_in + kernel->n_out) * size_t(kRoom));
     sm_cell_args a{};
     row = s.row_of(first);
-    panels = s.panel_cols < l.cols;
-    limit = s.panel_cols;
-    if (panels) {
-        cursor.resize(size_t(s.row_of(last - 1) - row + 1));
-        for (size_t r = 0; r < cursor.size(); r++) cursor[r] = std::max(first, s.d->rowptr[row + int64_t(r)]);
-    }
     for (int64_t p = first, count = 0; p < last; p += count) {
-        count = panels ? gather_run() : next_run(p);
+        count = next_run(p);
         for (int i = 0; i < kernel->n_in; i++) a.in[i] = input(i, p, count, &cells[size_t(i) * kRoom]);
         for (int k = 0; k < kernel->n_out; k++) {
             bool kept = l.outputs[k] == 'm' || l.outputs[k] == 'L' || l.outputs[k] == 'c';
-            a.out[k] = kept && !panels ? values(s.out[k].get()) + p : &cells[size_t(kernel->n_in + k) * kRoom];
+            a.out[k] = kept ? values(s.out[k].get()) + p : &cells[size_t(kernel->n_in + k) * kRoom];
         }
         l.fn(&a, 0, 1, 0, count);
         for (int k = 0; k < kernel->n_out; k++) close(k, a.out[k], count);
@@ -253,17 +191,9 @@ Matrix column_sums(sm_ctx* ctx, const sm_matrix* d, const double* cell) {
 
 void OuterLaunch::sampled() {
     Matrix driving = in[driver].m;
-    Sampled s{*this, driving.get(), 0, 0, {}, {}, {}};
+    Sampled s{*this, driving.get(), 0, {}, {}, {}};
     const sm_matrix* d = s.d;
     s.n_tasks = std::clamp<int64_t>(d->nnz / kTask, 1, kTasks);
-    s.panel_cols = cols;
-    int64_t inner = 0;
-    for (int i = 0; i < products; i++) inner += in[i].inner;
-    if (cols * inner > kPanelCells) {
-        // Rows of the left factor are read again for each panel: it must hold a few non-zeros of each row.
-        int64_t tasks = std::clamp<int64_t>(d->nnz / (kPanelUses * cols), kPanelTasks, kTasks), panel = std::max<int64_t>(kPanelCells / inner, 8);
-        if (d->nnz / tasks >= 2 * cols && d->nnz * panel >= 2 * rows * cols) s.n_tasks = tasks, s.panel_cols = panel;
-    }
     // Columns of strided factors are gathered one by one, unless there are enough non-zeros to pay for a transpose.
     for (int i = 0; i < products; i++)
         for (Factor* f : {&in[i].u, &in[i].v})

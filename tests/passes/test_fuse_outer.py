@@ -156,7 +156,23 @@ def test_threads_do_not_matter(threads: int, dense: bool) -> None:
         np.testing.assert_array_equal(one[name], other[name])
 
 
-def test_panels_of_columns() -> None:
+@pytest.mark.parametrize(
+    "rank", [3, 4, 5, 6, 12, 15, 17, 23, 25, 31, 33, 40, 47, 55, 57, 63, 65, 71, 72, 73, 100]
+)
+def test_long_and_short_rows(rank: int) -> None:
+    """Rows that fill groups of eight and rows that do not; what is infinite in one cell stays out of the others."""
+    rng = np.random.default_rng(rank)
+    x = sparse.csr_matrix(sparse.vstack([sparse.random(40, 90, d, random_state=1) for d in (0.02, 0.1, 0.6)]))
+    u, v = rng.random((120, rank)), rng.random((90, rank))
+    v[7, rank // 2], u[5, rank - 1] = np.inf, -np.inf
+    module = module_of("S = X * (U %*% t(V))\nr = rowSums(S)", {"X": np.empty(x.shape), "U": u, "V": v})
+    PassManager(parse_pipeline(PASSES)).run(module)
+    found = run(to_text(module), {"X": x, "U": u, "V": v}, ("r",))["r"]
+    expected = [sum(x[i, j] * (u[i] @ v[j]) for j in x[i].indices) for i in range(120)]
+    np.testing.assert_allclose(found[:, 0], expected, rtol=1e-12)
+
+
+def test_several_tasks_that_share_rows() -> None:
     """A right factor larger than the cache, with rows that many non-zeros need."""
     rng = np.random.default_rng(0)
     x = sparse.random(700, 1500, 0.3, "csr", random_state=2)
