@@ -28,6 +28,7 @@ struct Stats {
     };
     std::vector<Running> open;
     int64_t to_dense = 0, to_csr = 0;
+    int64_t planned = 0;  // of those, the ones the compiler asked for
     std::string report;
 };
 

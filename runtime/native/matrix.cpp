@@ -248,14 +248,18 @@ std::string shape(const sm_matrix* m) { return std::to_string(m->rows) + "x" + s
 }  // namespace sm
 
 // Format changes that the compiler asks for. One column is always dense.
+static sm_matrix* planned(sm_ctx* ctx, sm_matrix* from, sm::Matrix to) {
+    sm::context(ctx)->stats.planned += from->format != to->format;
+    return to.take();
+}
 SM_API sm_matrix* sm_to_dense(sm_ctx* ctx, sm_matrix* m) {
-    return SM_ENTRY(ctx, { return sm::to_dense(ctx, m).take(); });
+    return SM_ENTRY(ctx, { return planned(ctx, m, sm::to_dense(ctx, m)); });
 }
 SM_API sm_matrix* sm_to_csr(sm_ctx* ctx, sm_matrix* m) {
-    return SM_ENTRY(ctx, { return (m->cols == 1 ? sm::to_dense(ctx, m) : sm::to_csr(ctx, m)).take(); });
+    return SM_ENTRY(ctx, { return planned(ctx, m, m->cols == 1 ? sm::to_dense(ctx, m) : sm::to_csr(ctx, m)); });
 }
 SM_API sm_matrix* sm_to_smaller(sm_ctx* ctx, sm_matrix* m) {
-    return SM_ENTRY(ctx, { return sm::finish(ctx, sm::Matrix::borrow(m)).take(); });
+    return SM_ENTRY(ctx, { return planned(ctx, m, sm::finish(ctx, sm::Matrix::borrow(m))); });
 }
 SM_API int64_t sm_nnz(sm_ctx* ctx, sm_matrix* m) {
     return SM_ENTRY(ctx, { return sm::count_nnz(ctx, m); });

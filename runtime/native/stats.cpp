@@ -71,7 +71,7 @@ SM_API const char* sm_stats_report(sm_ctx* ctx, int64_t top) {
           sm::byte_text(double(usage.ru_maxrss) * 1024) + " resident; " + std::to_string(sm_alloc_count()) +
           " buffers allocated.\n";
     out += "Conversions: " + std::to_string(stats.to_dense) + " to dense, " + std::to_string(stats.to_csr) +
-           " to sparse. Threads: " + std::to_string(sm_threads()) + ".\n";
+           " to sparse (" + std::to_string(stats.planned) + " planned). Threads: " + std::to_string(sm_threads()) + ".\n";
     std::vector<sm::OpTotal> ops;  // variants of one operation together
     for (const auto& op : stats.ops) {
         std::string name = sm::kernel_title(op.name);
