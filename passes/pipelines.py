@@ -9,12 +9,13 @@ from sysmlc.ir.passes import Pass
 from sysmlc.passes import parse_pipeline
 
 FACTS = "inline,cse,infer,canonicalize,cse,dce"
-ALGEBRA = "simplify,canonicalize,cse,hoist,simplify,sum-product,matmul-chain,cse,simplify{tables=products},decompose,canonicalize,cse,dce"
+LOOPS = "simplify,canonicalize,cse,vectorize-loops,infer,canonicalize,cse,hoist"
+ALGEBRA = "simplify,sum-product,matmul-chain,cse,simplify{tables=products},decompose,canonicalize,cse,dce"
 
 LEVELS = (
     "",  # -O0
     FACTS,  # -O1
-    f"{FACTS},vectorize-loops,inline,infer,{ALGEBRA},fuse-outer,fuse-rows",  # -O2
+    f"{FACTS},inline,infer,{LOOPS},{ALGEBRA},fuse-outer,fuse-rows",  # -O2
 )
 
 PROGRAM = "decompose,form-cells,fuse-cells,select-format,lower-cells,lower-outer,lower-rows,update-in-place,lower-program,manage-ownership,plan-memory"

@@ -23,6 +23,7 @@ from sysmlc.ir.source import Diagnostic
 from sysmlc.ir.types import i64, meet, refines
 from sysmlc.passes.loops.accesses import Rounds, Stuck
 from sysmlc.passes.loops.affine import Affine, Integers, at_most
+from sysmlc.passes.loops.branches import make_choices
 from sysmlc.passes.loops.carried import Array, carried
 from sysmlc.passes.loops.lift import Fixed, Lift
 from sysmlc.passes.loops.operations import lift_op
@@ -150,6 +151,8 @@ class _Nest:
         for op in body:
             if op.name in _COUNTING:
                 inner += self._inner(op)
+            elif op.name == "scf.if":
+                make_choices(op)
             elif op.regions or ("pure" not in op.traits and "terminator" not in op.traits):
                 raise Stuck(f"{op.name} in the loop")
         for op in body.reversed():  # loops inside may have left operands behind that nobody needs

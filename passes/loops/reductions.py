@@ -80,8 +80,8 @@ def _over_rounds(fn: str, other: Value, value: Value, lift: Lift) -> Value:
         ]
         twice = b(Binary, "mul", lift.trips(), b(Binary, "add", *ends))
         return b(Binary, "intdiv", twice, b(Constant, value=2))
-    if value.type is i64:
-        raise Stuck("an integer that is added up")
+    if value.type is i64 and (fn not in ("add", "sub") or not isinstance(kind, Many)):
+        raise Stuck("integers that are not added up")
     if isinstance(kind, Product):
         if fn not in ("add", "sub"):
             raise Stuck("products that are not added up")
@@ -94,6 +94,8 @@ def _over_rounds(fn: str, other: Value, value: Value, lift: Lift) -> Value:
     if not lift.is_unit(other):
         return b(Aggregate, name, stack.value, dir="col" if stack.in_rows else "row")
     total = b(Aggregate, name, stack.value)
+    if value.type is i64:
+        return b(Cast, total, types=[i64])
     return b(AsMatrix, total) if isinstance(other.type, Matrix) else total
 
 

@@ -36,6 +36,7 @@ class LoopWriter:
             self.by_rows = rng.random() < 0.7
             lines += self.loop()
         self.outputs = ["R", "D", "s", "p", "h", "q", "c", "G", "last"]
+        self.approximate = set(self.outputs)
         self.text = "\n".join(lines) + "\n"
 
     def span(self, extent: str) -> str:
@@ -51,7 +52,7 @@ class LoopWriter:
         extent = "nrow(X)" if self.by_rows else "ncol(X)"
         lines = [f"for (i in {self.span(extent)}) {{"]
         for _ in range(rng.randrange(1, 4)):
-            lines += self.statement()
+            lines += self.branch() if rng.random() < 0.2 else self.statement()
         return [*lines, "}"] + (["last = last + i"] if rng.random() < 0.3 else [])
 
     def at(self) -> str:
@@ -124,6 +125,15 @@ class LoopWriter:
         if kind == 9:
             return ["  h = h + " + rng.choice(("1", "i", "k"))]
         return self.nest(target)
+
+    def branch(self) -> list[str]:
+        """Statements that run in some rounds only; often both sides change the same."""
+        rng = self.rng
+        test = f"{self.scalar(1)} {rng.choice(('>', '<=', '=='))} {rng.choice(('0', 'i', self.scalar(0)))}"
+        first = self.statement()
+        other = [line.replace("X", "Y") for line in first] if rng.random() < 0.5 else self.statement()
+        lines = [f"  if ({test}) {{", *first, "  }"]
+        return [*lines[:-1], "  } else {", *other, "  }"] if rng.random() < 0.5 else lines
 
     def nest(self, target: str) -> list[str]:
         rng = self.rng

@@ -1,0 +1,107 @@
+"""Branches inside a round become choices between values, so that all rounds can be written at once.
+
+    if (c) s = s + x                     s = s + ifelse(c, x, 0)
+    if (c) R[i, ] = x else R[i, ] = y    R[i, ] = ifelse(c, x, y)
+    if (c) R[i, ] = x                    R[i, ] = ifelse(c, x, R[i, ])
+
+Both sides are computed in every round, so neither may have an effect or fail but by an index, which is asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sysmlc.ir.core import Builder, Op, Value
+from sysmlc.ir.dialects.core import Constant
+from sysmlc.ir.dialects.dml_cell import Binary, IfElse
+from sysmlc.ir.dialects.dml_matrix import GetCell, Index, LeftIndex, SetCell
+from sysmlc.ir.types import Matrix, f64, i64
+from sysmlc.passes.effects import cannot_fail
+from sysmlc.passes.loops.accesses import Stuck
+from sysmlc.passes.splice import splice
+
+_NEUTRAL: Final = {"add": 0.0, "sub": 0.0, "mul": 1.0, "min": float("inf"), "max": float("-inf")}
+_ASKED_FOR: Final = frozenset({"dml.index", "dml.get_cell", "dml.left_index", "dml.set_cell"})
+
+
+def make_choices(branch: Op) -> None:
+    """Put both sides of a branch before it, and choices between what they give in its place."""
+    for region in branch.regions:
+        for op in region:
+            if op.name == "scf.if":
+                make_choices(op)
+    for op in branch.walk():
+        free = op is branch or "terminator" in op.traits or op.name in _ASKED_FOR or _is_step(op)
+        if not free and ("pure" not in op.traits or op.regions or not cannot_fail(op)):
+            raise Stuck(f"{op.name} in a branch")
+    sides = [splice(branch, region) for region in branch.regions]
+    b = Builder.before(branch)
+    condition = branch.operands[0]
+    branch.replace_by([_choice(b, condition, x, y) for x, y in zip(*sides, strict=True)])
+
+
+def _is_step(op: Op) -> bool:
+    """Whether an operation only makes the next value of something that is carried; the choice takes its place."""
+    return (
+        isinstance(op, Binary)
+        and op.fn in _NEUTRAL
+        and [u.name for u in op.results[0].users()] == ["core.yield"]
+    )
+
+
+def _choice(b: Builder, condition: Value, x: Value, y: Value) -> Value:
+    """`x` where the condition holds, else `y`."""
+    if x is y:
+        return x
+    for one, other, first in ((x, y, True), (y, x, False)):
+        made = one.op
+        if isinstance(made, Binary) and made.fn in _NEUTRAL and made.operands[0] is other:
+            added = _pick(b, condition, made.operands[1], _neutral(b, made), first)
+            return b(Binary, made.fn, other, added)
+        if isinstance(made, (LeftIndex, SetCell)) and made.operand is other:
+            before = _read(b, made)
+            return _write(b, made, _pick(b, condition, made.operands[1], before, first))
+    left, right = x.op, y.op
+    if isinstance(left, (LeftIndex, SetCell)) and type(left) is type(right):
+        assert right is not None
+        same = all(
+            u is v
+            for u, v in zip(
+                (left.operands[0], *left.operands[2:]), (right.operands[0], *right.operands[2:]), strict=True
+            )
+        )
+        if same:
+            return _write(b, left, b(IfElse, condition, left.operands[1], right.operands[1]))
+    if (
+        isinstance(left, Binary)
+        and isinstance(right, Binary)
+        and left.fn == right.fn
+        and left.lhs is right.lhs
+    ):
+        return b(Binary, left.fn, left.lhs, b(IfElse, condition, left.rhs, right.rhs))
+    if x.type is not y.type and not (isinstance(x.type, Matrix) and isinstance(y.type, Matrix)):
+        raise Stuck("a choice between different kinds of values")
+    return b(IfElse, condition, x, y)
+
+
+def _pick(b: Builder, condition: Value, x: Value, y: Value, first: bool) -> Value:
+    return b(IfElse, condition, *((x, y) if first else (y, x)))
+
+
+def _neutral(b: Builder, op: Binary) -> Value:
+    """What changes nothing on the right of an operation."""
+    type = op.results[0].type
+    known = _NEUTRAL[op.fn]
+    if type is f64 and op.rhs.type is f64:
+        return b(Constant, value=known)
+    if type is i64 and op.rhs.type is i64 and op.fn not in ("min", "max"):
+        return b(Constant, value=int(known))
+    raise Stuck("a choice between matrices that are added up")
+
+
+def _read(b: Builder, op: LeftIndex | SetCell) -> Value:
+    return b(GetCell if isinstance(op, SetCell) else Index, op.operand, *op.operands[2:])
+
+
+def _write(b: Builder, op: LeftIndex | SetCell, value: Value) -> Value:
+    return b(type(op), op.operand, value, *op.operands[2:])
