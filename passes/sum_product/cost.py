@@ -124,43 +124,48 @@ class Model:
 
     def total(self, roots: Iterable[Node]) -> float:
         """Seconds for a set of plans; what they share is paid once."""
-        uses: dict[Node, int] = {}
-        order: list[Node] = []
-        fused: dict[Node, bool] = {}
         results = dict.fromkeys(roots)
-        stack = []
-        for root in results:
-            uses[root] = uses.get(root, 0) + 2  # a result is always materialised
-            stack.append(root)
-        seen = set(uses)
+        uses: dict[Node, int] = dict.fromkeys(results, 2)  # a result is always materialised
+        order: list[Node] = []
+        fused: set[Node] = set()
+        products = False
+        stack = list(results)
         while stack:
             node = stack.pop()
+            if not node.args:
+                continue
             order.append(node)
-            near = node.kind in CELL or node.kind in AGGREGATES
-            for arg in dict.fromkeys(node.args):
-                uses[arg] = uses.get(arg, 0) + 1
-                fused[arg] = near and arg.kind in CELL
-                if arg not in seen:
-                    seen.add(arg)
+            products |= node.kind == "matmul"
+            near = node.near
+            for arg in node.parts:
+                count = uses.get(arg)
+                if count is None:
+                    uses[arg] = 1
                     stack.append(arg)
-        inlined = {n for n in order if uses[n] == 1 and fused.get(n, False)}
-        sampled = self._sampled(order, results)
+                    if near and arg.cell:
+                        fused.add(arg)
+                else:
+                    uses[arg] = count + 1
+        inlined = {n for n in fused if uses[n] == 1}
+        sampled = self._sampled(order, results) if products else {}
+        single = self.single
+        if not sampled:
+            return sum([single(n, (n in inlined, *[a in inlined for a in n.args])) for n in order])
         return sum(
             self._at(n, sampled)
             if n in sampled
-            else self.single(n, (n in inlined, *(a in inlined for a in n.args))) - self._handed(n, sampled)
+            else single(n, (n in inlined, *[a in inlined for a in n.args])) - self._handed(n, sampled)
             for n in order
-            if n.args
         )
 
     def _sampled(self, order: list[Node], roots: Mapping[Node, None]) -> dict[Node, float]:
         """Products that need not be formed and what is made of their cells, with the share of cells that is needed."""
-        products = [n for n in order if n not in roots and self.may_sample(n)]
+        products = [n for n in order if n.kind == "matmul" and n not in roots and self.may_sample(n)]
         if not products:
             return {}
         users: dict[Node, list[Node]] = {}
         for node in order:
-            for arg in dict.fromkeys(node.args):
+            for arg in node.parts:
                 users.setdefault(arg, []).append(node)
         needs: dict[Node, float] = {}
 
@@ -234,7 +239,7 @@ class Model:
         share = sampled[node]
         if node.kind == "matmul":
             return self.sample(node, share)
-        read = sum(self.bytes(a) for a in dict.fromkeys(node.args) if a not in sampled)
+        read = sum(self.bytes(a) for a in node.parts if a not in sampled)
         written = FUSED * self.bytes(node) if node.kind in CELL and self.density(node) < SAMPLED else 0.0
         return (read + written) / _BANDWIDTH + self.cells(node.args[0]) * share / _FLOPS
 
@@ -242,7 +247,7 @@ class Model:
         """What a product saves that takes its operand from the pass which computes it."""
         if node.kind != "matmul" or not sampled:
             return 0.0
-        return sum((1 + FUSED) * self.bytes(a) for a in dict.fromkeys(node.args) if a in sampled) / _BANDWIDTH
+        return sum((1 + FUSED) * self.bytes(a) for a in node.parts if a in sampled) / _BANDWIDTH
 
     def sample(self, product: Node, share: float) -> float:
         """Seconds for a share of the cells of a product."""

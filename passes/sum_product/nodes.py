@@ -21,7 +21,20 @@ _FLIPPED: Final = {"": "lr", "l": "l", "r": "r", "lr": ""}
 class Node:
     """An expression: what it does, to which nodes, and the shape of its result."""
 
-    __slots__ = ("args", "attr", "cols", "exact", "id", "kind", "rows", "scalar", "value")
+    __slots__ = (
+        "args",
+        "attr",
+        "cell",
+        "cols",
+        "exact",
+        "id",
+        "kind",
+        "near",
+        "parts",
+        "rows",
+        "scalar",
+        "value",
+    )
 
     def __init__(
         self, id: int, kind: str, args: tuple[Node, ...], attr: object, rows: Dim, cols: Dim, scalar: bool
@@ -29,6 +42,11 @@ class Node:
         self.id = id
         self.kind = kind
         self.args = args
+        self.parts = args if len(args) < 2 or args[0] is not args[1] else args[:1]
+        """The operands, each once."""
+        self.cell = kind in CELL
+        self.near = self.cell or kind in AGGREGATES
+        """Whether cells of the operands are computed where this needs them."""
         self.attr = attr
         self.rows = rows
         self.cols = cols
