@@ -66,7 +66,8 @@ def _estimate(group: Group) -> float:
     count = cells(group.shape)
     known = [v.type.nnz for v in group.drivers if isinstance(v.type, Matrix) and v.type.nnz is not None]
     share = min([n / max(count, 1) for n in known], default=1.0)
-    arithmetic = (flops_of(group.body) + 2 * sum(k != "map" for k in group.kinds)) * count * share
+    work = flops_of(op for cell in group.cells for op in cell.regions[0])
+    arithmetic = (work + 2 * sum(k != "map" for k in group.kinds)) * count * share
     moved = float(sum(bytes_of(v) for v in group.inputs))
     # A new matrix is written, and its lines are read before that.
     moved += sum(

@@ -7,7 +7,7 @@ a producer is then computed again in each, which can be cheaper than writing and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from sysmlc.ir.core import Op, Region, Value, clone
@@ -63,21 +63,31 @@ def feeds(producer: Op, consumer: Op) -> list[Value]:
     ]
 
 
-def may_be_sparse(value: Value) -> bool:
-    """Whether a matrix may be stored sparse: not when it is known how it was made, and that makes dense ones."""
+def may_be_sparse(value: Value, known: dict[Value, bool] | None = None) -> bool:
+    """Whether a matrix may be stored sparse: not when it is known how it was made, and that makes dense ones.
+
+    `known` remembers answers, for as long as nothing changes.
+    """
+    known = {} if known is None else known
+    if value not in known:
+        known[value] = _may_be_sparse(value, known)
+    return known[value]
+
+
+def _may_be_sparse(value: Value, known: dict[Value, bool]) -> bool:
     op = value.op
     if not lower_cells.may_be_sparse(value) or op is None:
         return lower_cells.may_be_sparse(value)
     if op.name in _MOVES:
-        return may_be_sparse(op.operands[0])
+        return may_be_sparse(op.operands[0], known)
     if op.name == "dml.matmul":
-        return all(may_be_sparse(v) for v in op.operands)
+        return all(may_be_sparse(v, known) for v in op.operands)
     if op.name == "dml.rand":
         return constant(op.operands[4]) != 1
     if op.name == "dml.fill":
         return constant(op.operands[0]) in (None, 0, 0.0)
     if isinstance(op, Cell):
-        return op.outputs[value.index] == "map" and bool(Group((op,), (value,)).drivers)
+        return op.outputs[value.index] == "map" and bool(Group((op,), (value,), known).drivers)
     return op.name not in _DENSE
 
 
@@ -87,6 +97,8 @@ class Group:
 
     cells: tuple[Op, ...]
     outputs: tuple[Value, ...]
+    sparse: dict[Value, bool] = field(default_factory=dict)
+    """Which values may be sparse, as far as somebody asked."""
     seconds: float | None = None
     """What the group is estimated to cost, once somebody asked."""
 
@@ -150,7 +162,7 @@ class Group:
         ]
         found = []
         for i, value in enumerate(self.inputs):
-            if fills(value, self.shape) and may_be_sparse(value):
+            if fills(value, self.shape) and may_be_sparse(value, self.sparse):
                 at_zero: Sequence[Abstract] = [*unknown[:i], 0.0, *unknown[i + 1 :]]
                 if all(v == 0.0 for v in outputs_at(self.body, at_zero)):
                     found.append(value)

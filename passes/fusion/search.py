@@ -2,7 +2,8 @@
 
 Vertical: every producer with one consumer is computed inside it. Producers with several are the interesting points
 (Boehm et al., On Optimizing Operator Fusion Plans for Large-Scale Machine Learning in SystemML, VLDB 2018): each is either
-written once or computed again where it is used. All assignments of up to `EXACT` points are tried, more points one by one.
+written once or computed again where it is used. All assignments of up to `EXACT` points are tried, more points one by one, the
+largest values first, within a budget.
 Horizontal: groups that read the same matrices are joined while that saves time and loses no sparse driver.
 """
 
@@ -19,6 +20,8 @@ from sysmlc.passes.fusion.cost import bytes_of, group_seconds
 from sysmlc.passes.fusion.groups import Group, Shape, feeds, same_shape, shape_of
 
 EXACT = 6
+BUDGET = 400
+"""Groups that may be looked at before the best plan so far is taken."""
 SMALL = 4096
 """Bytes that are not worth sharing."""
 
@@ -33,10 +36,14 @@ class Graph:
     needs: dict[Op, set[Op]] = field(default_factory=dict)
     consumers: dict[Op, list[Cell]] = field(default_factory=dict)
     """For each cell, the cells that can compute it inside themselves."""
+    fed: set[tuple[Value, Op]] = field(default_factory=set)
+    """Values and cells that read them cell by cell."""
     leaves: set[Op] = field(default_factory=set)
     """Cells with a result that something else than such a consumer uses."""
     groups: dict[tuple[tuple[Op, ...], tuple[Value, ...]], Group] = field(default_factory=dict)
     """Groups are made once: what is known about them does not depend on the plan."""
+    detours: dict[Group, bool] = field(default_factory=dict)
+    sparse: dict[Value, bool] = field(default_factory=dict)
     gains: dict[tuple[Group, Group], tuple[float, Group] | None] = field(default_factory=dict)
     """What joining two groups saves, and the joined group; None where it cannot or should not be done."""
 
@@ -58,8 +65,8 @@ class Graph:
                 if isinstance(u, Cell) and u.parent is self.region and feeds(cell, u)
             ]
             self.consumers[cell] = fusible
-            inside = {(r, u) for u in fusible for r in feeds(cell, u)}
-            if any((r, u) not in inside for r in cell.results for u in r.users()):
+            self.fed.update((r, u) for u in fusible for r in feeds(cell, u))
+            if any((r, u) not in self.fed for r in cell.results for u in r.users()):
                 self.leaves.add(cell)
 
     def _here(self, value: Value) -> Op | None:
@@ -75,7 +82,7 @@ class Graph:
         key = (cells, tuple(r for c in cells for r in c.results if r in wanted))
         found = self.groups.get(key)
         if found is None:
-            found = self.groups[key] = Group(*key)
+            found = self.groups[key] = Group(*key, self.sparse)
         return found
 
     def gain(self, a: Group, b: Group) -> tuple[float, Group] | None:
@@ -136,11 +143,15 @@ def _plan(graph: Graph, cells: list[Cell], decided: list[Group]) -> list[Group]:
     if len(points) <= EXACT:
         choices = (frozenset(c) for n in range(1, len(points) + 1) for c in combinations(points, n))
         for choice in choices:
+            if len(graph.groups) > BUDGET:
+                break
             groups, seconds = _evaluate(graph, cells, choice, decided)
             if seconds < best_seconds:
                 best, best_seconds = groups, seconds
         return best
-    for point in points:
+    for point in sorted(points, key=lambda c: -sum(bytes_of(r) for r in c.results)):
+        if len(graph.groups) > BUDGET:
+            break
         groups, seconds = _evaluate(graph, cells, cut | {point}, decided)
         if seconds < best_seconds:
             best, best_seconds, cut = groups, seconds, cut | {point}
@@ -208,11 +219,18 @@ def _group(graph: Graph, members: Iterable[Op], root: Op) -> Group:
 
 def _detour(graph: Graph, group: Group) -> bool:
     """Whether a member depends on another through something that is not in the group, or on what is only known at the end."""
+    found = graph.detours.get(group)
+    if found is None:
+        found = graph.detours[group] = _has_detour(graph, group)
+    return found
+
+
+def _has_detour(graph: Graph, group: Group) -> bool:
     inside = set(group.cells)
     for cell in group.cells:
         for value in cell.operands:
             producer = value.op
-            if producer in inside and value not in feeds(producer, cell):
+            if producer in inside and (value, cell) not in graph.fed:
                 return True
     outside = {d for c in group.cells for d in graph.needs[c] if d not in inside}
     first = min(graph.order[c] for c in group.cells)
