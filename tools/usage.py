@@ -14,6 +14,7 @@ sysmlc compiles DML, the R-like language of declarative machine learning, to nat
 
   sysmlc script.dml -o prog                           make an executable; it needs neither Python nor sysmlc
   ./prog -nvargs X=in.csv B=out.csv                   ... which takes the same arguments (./prog --help lists them)
+  sysmlc script.dml -o prog -nvargs X=in.csv          an executable for these arguments: sizes of files are known, it takes no others
   sysmlc script.dml --emit=lib -o libprog.so          a shared library and prog.h for C, C++, Go, Rust, ...
   sysmlc script.dml --target-cpu=x86-64-v3 -o prog    for other machines than this one
   sysmlc script.dml --target-cpu=x86-64-v2,x86-64-v4  ... for several kinds, with kernels for each in one file

@@ -5,6 +5,7 @@ It is the same for every way of running it. Kernels are found by name when they 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -103,10 +104,13 @@ def lower_module(module: Module, options: Options) -> None:
     PassManager([*options.passes(), *lowering(options.fuses, options.formats)]).run(module)
 
 
-def compile_program(module: Module, name: str, options: Options | None = None) -> Compiled:
-    """Compile a logical module (which is lowered in place)."""
+def compile_program(
+    module: Module, name: str, options: Options | None = None, fixed: Mapping[str, str] | None = None
+) -> Compiled:
+    """Compile a logical module (which is lowered in place). `fixed` are the arguments it was made for."""
     options = options or Options()
     parameters = script_parameters(module)
+    parameters += [Parameter(name, True, text, fixed=True) for name, text in (fixed or {}).items()]
     lower_module(module, options)
     return emit_compiled(module, name, parameters, options)
 

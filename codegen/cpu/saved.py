@@ -17,7 +17,7 @@ def pack(made: Compiled, sourced: Sequence[Source]) -> bytes:
     """A program, and what the files it sourced were when it was made."""
     head = {
         "name": made.name,
-        "parameters": [[p.name, p.has_default, p.default] for p in made.parameters],
+        "parameters": [[p.name, p.has_default, p.default, p.fixed] for p in made.parameters],
         "sourced": [[s.name, key_of(s.text)] for s in sourced],
         "llvm": made.llvm,
         "kernels": made.kernels,

@@ -27,6 +27,8 @@ class Parameter:
     name: str
     has_default: bool = False
     default: str = ""
+    fixed: bool = False
+    """The program was compiled for this value, in `default`."""
 
 
 def c_bytes(text: str) -> tuple[int, str]:
@@ -114,7 +116,7 @@ class Tables:
         ]
         where = self.array("@locations", "{ ptr, i32, i32, ptr }", locations)
         params = [
-            f"{{ ptr {self.text(p.name)}, i32 {int(p.has_default)}, "
+            f"{{ ptr {self.text(p.name)}, i32 {2 if p.fixed else int(p.has_default)}, "
             f"ptr {self.text(p.default) if p.has_default else 'null'}, ptr null }}"
             for p in parameters
         ]

@@ -18,7 +18,7 @@ from sysmlc.codegen.reference.table import fail, functions
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.dml_cell import BINARY, UNARY
 from sysmlc.ir.source import Diagnostic
-from sysmlc.ir.types import Matrix, Type, f64, i1, i64, list_, string
+from sysmlc.ir.types import Matrix, Type, box, f64, i1, i64, list_, string
 
 __all__ = ["Evaluator", "StopProgram", "evaluate"]
 _FAMILIES = (files, lists, matrices, statistics, text)  # importing them fills the table
@@ -150,6 +150,22 @@ class Evaluator:
             raise fail(op, f"argument ${name} was not passed")
         return (cast(op, literal(self.args[name]), op.result.type),)
 
+    def _dml_dynamic(self, op: Op, env: dict[Value, Any]) -> Sequence[Any]:
+        a, b = (env[v] for v in op.operands)
+        fn = str(op.attrs["operator"])
+        texts = isinstance(a, str) or isinstance(b, str)
+        if texts and fn == "add":
+            return (text.scalar_text(a) + text.scalar_text(b),)
+        if texts or isinstance(a, bool) != isinstance(b, bool):
+            raise fail(op, f"'{fn}' cannot be applied to {a!r} and {b!r}")
+        return (binary(op, fn, a, b),)
+
+    def _dml_dynamic_compare(self, op: Op, env: dict[Value, Any]) -> Sequence[Any]:
+        a, b = (env[v] for v in op.operands)
+        if isinstance(a, str) or isinstance(b, str):
+            a, b = text.scalar_text(a), text.scalar_text(b)
+        return (binary(op, str(op.attrs["operator"]), a, b),)
+
     def _dml_input(self, op: Op, env: dict[Value, Any]) -> Sequence[Any]:
         name = str(op.attrs["name_"])
         if name not in self.inputs:
@@ -240,6 +256,8 @@ def cast(op: Op, value: Any, type: Type) -> Any:
     """Scalar conversion by the rules of the language."""
     if type is string:
         return text.scalar_text(value)
+    if type is box:
+        return value
     if isinstance(value, str):
         if type is i1:
             return value.upper() == "TRUE"

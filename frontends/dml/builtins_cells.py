@@ -7,7 +7,7 @@ from typing import Any, Final
 from sysmlc.frontends.dml import ast
 from sysmlc.frontends.dml.arguments import Builtin, Emitter, empty, evaluate
 from sysmlc.frontends.dml.frame import Frame
-from sysmlc.frontends.dml.scalars import OPERATORS, apply, combine
+from sysmlc.frontends.dml.scalars import OPERATORS, apply, combine, negated
 from sysmlc.frontends.dml.types import NUMERIC, describe, merge
 from sysmlc.ir.core import Value
 from sysmlc.ir.dialects.dml_cell import Aggregate, Binary, IfElse, Outer, Unary
@@ -15,7 +15,7 @@ from sysmlc.ir.dialects.dml_matrix import AsScalar
 from sysmlc.ir.dialects.dml_scalar import AsMatrix
 from sysmlc.ir.dialects.dml_stat import CountDistinct, Quantile, WeightedMean
 from sysmlc.ir.source import Diagnostic
-from sysmlc.ir.types import Matrix, f64, i1, i64, string
+from sysmlc.ir.types import Matrix, box, f64, i1, i64, string
 
 _INTEGER: Final = ("abs",)
 """Functions whose result for an integer is an integer."""
@@ -57,6 +57,8 @@ def unary(fn: str) -> Emitter:
         if not isinstance(type, Matrix):
             if type not in NUMERIC:
                 raise Diagnostic(f"'{node.name}' cannot be applied to {describe(type)}", node.loc)
+            if type is box and fn == "abs":
+                return combine(frame, node, "max", value, negated(frame, node, value), "'abs'")
             if not (type is i64 and fn in _INTEGER):
                 value = frame.cast(node.args[0].value, value, f64)
         return frame.emit(node, Unary, fn, value)

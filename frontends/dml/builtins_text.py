@@ -96,10 +96,8 @@ def _wanted(form: ast.StringLit, count: int) -> dict[int, tuple[str, Type | None
 
 
 def _fit(frame: Frame, arg: ast.Arg, value: Value, specifier: str, type: Type | None) -> Value:
-    if type is None or value.type is type:
-        return frame.cast(arg, value, string) if value.type is box else value
-    if value.type is box:
-        return frame.cast(arg, value, type)
+    if type is None or value.type is type or value.type is box:
+        return value
     wanted, cast = ("integers", "as.integer") if type is i64 else ("doubles", "as.double")
     raise Diagnostic(
         f"'{specifier}' shows {wanted}, but this is {describe(value.type)}",

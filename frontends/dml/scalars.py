@@ -10,7 +10,7 @@ from sysmlc.frontends.dml.types import NUMERIC, describe, is_scalar
 from sysmlc.ir.core import Value
 from sysmlc.ir.dialects.dml_cell import Binary, Unary
 from sysmlc.ir.dialects.dml_matrix import MatMul
-from sysmlc.ir.dialects.dml_scalar import Arg, Concat
+from sysmlc.ir.dialects.dml_scalar import DYNAMIC, DYNAMIC_RELATIONS, Arg, Concat, Dynamic, DynamicCompare
 from sysmlc.ir.source import Diagnostic
 from sysmlc.ir.types import Matrix, Type, box, f64, i1, i64, list_, string
 
@@ -71,9 +71,9 @@ def _unary(frame: Frame, node: ast.Unary) -> Value:
     if type in (string, list_, i1):
         hint = "convert it: as.double(…)" if type is not list_ else None
         raise Diagnostic(f"'{node.op}' cannot be applied to {describe(type)}", node.loc, hint=hint)
-    if type is box:
-        value = frame.cast(node.operand, value, f64)
-    return value if node.op == "+" else frame.emit(node, Unary, "neg", value)
+    if node.op == "+":
+        return value
+    return negated(frame, node, value)
 
 
 @lowers(ast.Binary)
@@ -106,6 +106,13 @@ def apply(frame: Frame, node: ast.Node, op: str, left: Value, right: Value) -> V
     return combine(frame, node, OPERATORS[op], left, right, f"'{op}'")
 
 
+def negated(frame: Frame, node: ast.Node, value: Value) -> Value:
+    """`-value`"""
+    if value.type is box:
+        return combine(frame, node, "mul", value, frame.constant(node, -1), "'-'")
+    return frame.emit(node, Unary, "neg", value)
+
+
 def combine(frame: Frame, node: ast.Node, fn: str, left: Value, right: Value, called: str) -> Value:
     """The cellwise operation `fn` of two values, after the conversions that DML makes; `called` is for messages."""
     a, b = left.type, right.type
@@ -115,6 +122,13 @@ def combine(frame: Frame, node: ast.Node, fn: str, left: Value, right: Value, ca
         elif not isinstance(b, Matrix):
             right = _cell(frame, node, right, called)
         return frame.emit(node, Binary, fn, left, right)
+    if box in (a, b) and is_scalar(a) and is_scalar(b):
+        both = [frame.cast(node, value, box) for value in (left, right)]
+        if fn in DYNAMIC_RELATIONS:
+            return frame.emit(node, DynamicCompare, *both, operator=fn)
+        # Next to a double only a sum is not certain to be one: it may join texts.
+        if fn in DYNAMIC and (fn == "add" or f64 not in (a, b)):
+            return frame.emit(node, Dynamic, *both, operator=fn)
     to = _common(node, fn, a, b, called)
     return frame.emit(node, Binary, fn, frame.cast(node, left, to), frame.cast(node, right, to))
 

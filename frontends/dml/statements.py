@@ -13,7 +13,7 @@ from sysmlc.ir.dialects.core import Yield
 from sysmlc.ir.dialects.dml_scalar import Arg, HasArg, Undefined
 from sysmlc.ir.dialects.scf import If
 from sysmlc.ir.source import Diagnostic, Note
-from sysmlc.ir.types import Type, i1
+from sysmlc.ir.types import Type, box, i1
 
 
 @lowers(ast.Import)
@@ -49,15 +49,15 @@ def _ifdef(frame: Frame, node: ast.IfDef) -> Value:
     passed, otherwise = Region(), Region()
     with frame.inside(otherwise):
         default = frame.expr(node.default)
-        frame.op(node.default, Yield, [default])
-    if not is_scalar(default.type):
-        raise Diagnostic(
-            f"the default of ${name} must be a scalar, but is {describe(default.type)}", node.default.loc
-        )
+        if not is_scalar(default.type):
+            raise Diagnostic(
+                f"the default of ${name} must be a scalar, but is {describe(default.type)}", node.default.loc
+            )
+        frame.op(node.default, Yield, [frame.cast(node.default, default, box)])
     condition = frame.emit(node.arg, HasArg, name_=name)
     with frame.inside(passed):
-        frame.op(node.arg, Yield, [frame.emit(node.arg, Arg, name_=name, types=[default.type])])
-    return frame.op(node, If, condition, types=[default.type], regions=[passed, otherwise]).result
+        frame.op(node.arg, Yield, [frame.emit(node.arg, Arg, name_=name, types=[box])])
+    return frame.op(node, If, condition, types=[box], regions=[passed, otherwise]).result
 
 
 # ---- branches

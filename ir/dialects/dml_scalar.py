@@ -12,6 +12,21 @@ from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.types import Handle, Scalar, Type, box, i1, i64, list_, matrix, string
 
 PURE = {"pure"}
+DYNAMIC = (
+    "add",
+    "sub",
+    "mul",
+    "mod",
+    "intdiv",
+    "min",
+    "max",
+    "bitand",
+    "bitor",
+    "bitxor",
+    "shiftl",
+    "shiftr",
+)
+DYNAMIC_RELATIONS = ("lt", "le", "gt", "ge", "eq", "ne")
 
 
 @define("dml.cast", traits=PURE)
@@ -28,6 +43,39 @@ class Cast(Op):
         known = constant(source)
         found = None if known is None else scalar_semantics.cast(known, to.text)
         return None if found is None else [found]
+
+
+@define("dml.dynamic", traits=PURE)
+class Dynamic(Op):
+    """The operator `operator` of two boxes, whose kinds are known at run time only: integers give an integer, other numbers a
+    double, `add` with a string joins texts; anything else is an error."""
+
+    lhs: Operand[Handle]
+    rhs: Operand[Handle]
+    operator: Attr[str]
+
+    def infer(self) -> Sequence[Type]:
+        return (box,)
+
+    def check(self) -> None:
+        if self.operator not in DYNAMIC:
+            raise self.error(f"has no operator '{self.operator}'")
+
+
+@define("dml.dynamic_compare", traits=PURE)
+class DynamicCompare(Op):
+    """The relation `operator` of two boxes, i1: of numbers as numbers; when one is a string, of their print forms."""
+
+    lhs: Operand[Handle]
+    rhs: Operand[Handle]
+    operator: Attr[str]
+
+    def infer(self) -> Sequence[Type]:
+        return (i1,)
+
+    def check(self) -> None:
+        if self.operator not in DYNAMIC_RELATIONS:
+            raise self.error(f"has no relation '{self.operator}'")
 
 
 @define("dml.concat", traits=PURE)

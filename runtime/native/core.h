@@ -159,6 +159,10 @@ int write_double(char* out, double v) noexcept;
 // Java's Double.parseDouble syntax (surrounding blanks, NaN, Infinity); false when it is no number.
 bool parse_double(std::string_view text, double& value) noexcept;
 bool parse_int(std::string_view text, int64_t& value) noexcept;
+// as.double, as.integer and as.logical of text; what is no number is an error, what is no boolean is false.
+double to_f64(std::string_view text);
+int64_t to_i64(std::string_view text);
+bool to_i1(std::string_view text);
 // as.integer: NaN is 0, what is too big saturates.
 inline int64_t truncated(double v) {
     if (v != v) return 0;

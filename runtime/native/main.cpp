@@ -26,6 +26,8 @@ void on_interrupt(int) {
     _exit(130);
 }
 
+constexpr int32_t kFixed = 2;  // sm_param::has_default of arguments that a program was compiled with
+
 struct Usage {
     std::string message;
 };
@@ -37,7 +39,8 @@ void help(const char* self, const sm_program* program) {
     if (program->n_params > 0) out += "arguments of the script ($name):\n";
     for (int64_t i = 0; i < program->n_params; i++) {
         const sm_param& p = program->params[i];
-        out += format("  %-16s %s%s%s\n", p.name, p.has_default ? "default: " : "required",
+        const char* what = p.has_default == kFixed ? "fixed: " : p.has_default ? "default: " : "required";
+        out += format("  %-16s %s%s%s\n", p.name, what,
                       p.has_default && p.default_text ? p.default_text : "", p.help && *p.help ? (std::string("  ") + p.help).c_str() : "");
     }
     out += "\noptions:\n"
@@ -61,10 +64,25 @@ bool is_option(const char* arg, const char* name) {
     return strcmp(arg, name) == 0;
 }
 
-void pass_named(sm_ctx* ctx, const char* text) {
+// A program that was compiled with arguments has no others: everything that depends on them is decided.
+void check_fixed(const sm_program* program, const std::string& name, const char* value) {
+    bool fixed = false;
+    for (int64_t i = 0; i < program->n_params; i++) {
+        const sm_param& p = program->params[i];
+        fixed = fixed || p.has_default == kFixed;
+        if (p.has_default != kFixed || name != p.name) continue;
+        if (strcmp(value, p.default_text) == 0) return;
+        throw Usage{format("the argument $%s is '%s' since the program was compiled with it", p.name, p.default_text)};
+    }
+    if (fixed) throw Usage{"the program was compiled with its arguments, $" + name + " is not one of them"};
+}
+
+void pass_named(sm_ctx* ctx, const sm_program* program, const char* text) {
     const char* equals = strchr(text, '=');
     if (!equals || equals == text) throw Usage{format("-nvargs needs name=value, got '%s'", text)};
-    sm_set_arg(ctx, std::string(text, equals).c_str(), equals + 1);
+    std::string name(text, equals);
+    check_fixed(program, name, equals + 1);
+    sm_set_arg(ctx, name.c_str(), equals + 1);
 }
 
 void check_params(sm_ctx* ctx, const sm_program* program) {
@@ -80,7 +98,7 @@ struct Options {
     int64_t top = 10;
 };
 
-Options parse(sm_ctx* ctx, int argc, char** argv) {
+Options parse(sm_ctx* ctx, const sm_program* program, int argc, char** argv) {
     Options options;
     for (int i = 1; i < argc; i++) {
         if (is_option(argv[i], "-help") || strcmp(argv[i], "-h") == 0) {
@@ -96,9 +114,13 @@ Options parse(sm_ctx* ctx, int argc, char** argv) {
         } else if (is_option(argv[i], "-seed")) {
             sm_set_seed(ctx, integer("-seed", i + 1 < argc ? argv[++i] : nullptr));
         } else if (is_option(argv[i], "-nvargs")) {
-            while (++i < argc) pass_named(ctx, argv[i]);
+            while (++i < argc) pass_named(ctx, program, argv[i]);
         } else if (is_option(argv[i], "-args")) {
-            for (int k = 1; ++i < argc; k++) sm_set_arg(ctx, std::to_string(k).c_str(), argv[i]);
+            for (int k = 1; ++i < argc; k++) {
+                std::string name = std::to_string(k);
+                check_fixed(program, name, argv[i]);
+                sm_set_arg(ctx, name.c_str(), argv[i]);
+            }
         } else {
             throw Usage{format("unknown option '%s'", argv[i])};
         }
@@ -109,7 +131,7 @@ Options parse(sm_ctx* ctx, int argc, char** argv) {
 int run(sm_ctx* ctx, int argc, char** argv, const sm_program* program) {
     Options options;
     try {
-        options = parse(ctx, argc, argv);
+        options = parse(ctx, program, argc, argv);
         if (options.help) {
             help(argv[0], program);
             return fflush(stdout) == 0 ? 0 : 1;

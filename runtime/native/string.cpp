@@ -18,15 +18,19 @@ String new_string(sm_ctx* ctx, std::string_view text) {
 
 String lasting(sm_ctx* ctx, sm_string* s) { return s->o.ctx ? String::borrow(s) : new_string(ctx, view(s)); }
 
-namespace {
-
 double to_f64(std::string_view text) {
     double v;
     if (!parse_double(text, v)) fail("cannot read '%.*s' as a number", int(std::min<size_t>(text.size(), 60)), text.data());
     return v;
 }
 
-}  // namespace
+int64_t to_i64(std::string_view text) {
+    int64_t exact;
+    return parse_int(text, exact) ? exact : truncated(to_f64(text));
+}
+
+bool to_i1(std::string_view text) { return text == "TRUE" || text == "true"; }
+
 }  // namespace sm
 
 using sm::view;
@@ -68,66 +72,7 @@ SM_API double sm_cast_str_f64(sm_ctx* ctx, sm_string* s) {
     return SM_ENTRY(ctx, { return sm::to_f64(view(s)); });
 }
 SM_API int64_t sm_cast_str_i64(sm_ctx* ctx, sm_string* s) {
-    return SM_ENTRY(ctx, {
-        int64_t exact;
-        return sm::parse_int(view(s), exact) ? exact : sm::truncated(sm::to_f64(view(s)));
-    });
+    return SM_ENTRY(ctx, { return sm::to_i64(view(s)); });
 }
-SM_API int32_t sm_cast_str_i1(sm_ctx*, sm_string* s) { return view(s) == "TRUE" || view(s) == "true"; }
+SM_API int32_t sm_cast_str_i1(sm_ctx*, sm_string* s) { return sm::to_i1(view(s)); }
 SM_API int64_t sm_cast_f64_i64(sm_ctx*, double v) { return sm::truncated(v); }
-
-// ---- boxes: scalars whose type is known at run time only ------------------------------------------------------
-
-SM_API sm_box* sm_cast_f64_box(sm_ctx* ctx, double v) {
-    return SM_ENTRY(ctx, {
-        sm::Box b = sm::new_object<sm_box>(ctx, SM_KIND_BOX);
-        b->tag = SM_TAG_F64;
-        b->v.f64 = v;
-        return b.take();
-    });
-}
-SM_API sm_box* sm_cast_i64_box(sm_ctx* ctx, int64_t v) {
-    return SM_ENTRY(ctx, {
-        sm::Box b = sm::new_object<sm_box>(ctx, SM_KIND_BOX);
-        b->tag = SM_TAG_I64;
-        b->v.i64 = v;
-        return b.take();
-    });
-}
-SM_API sm_box* sm_cast_i1_box(sm_ctx* ctx, int32_t v) {
-    return SM_ENTRY(ctx, {
-        sm::Box b = sm::new_object<sm_box>(ctx, SM_KIND_BOX);
-        b->tag = SM_TAG_I1;
-        b->v.i64 = v != 0;
-        return b.take();
-    });
-}
-SM_API sm_box* sm_cast_str_box(sm_ctx* ctx, sm_string* s) {
-    return SM_ENTRY(ctx, {
-        sm::Box b = sm::new_object<sm_box>(ctx, SM_KIND_BOX);
-        b->v.str = sm::lasting(ctx, s).take();
-        b->tag = SM_TAG_STRING;
-        return b.take();
-    });
-}
-
-SM_API double sm_cast_box_f64(sm_ctx* ctx, sm_box* b) {
-    if (b->tag == SM_TAG_F64) return b->v.f64;
-    return b->tag == SM_TAG_STRING ? sm_cast_str_f64(ctx, b->v.str) : double(b->v.i64);
-}
-SM_API int64_t sm_cast_box_i64(sm_ctx* ctx, sm_box* b) {
-    if (b->tag == SM_TAG_F64) return sm::truncated(b->v.f64);
-    return b->tag == SM_TAG_STRING ? sm_cast_str_i64(ctx, b->v.str) : b->v.i64;
-}
-SM_API int32_t sm_cast_box_i1(sm_ctx* ctx, sm_box* b) {
-    if (b->tag == SM_TAG_F64) return b->v.f64 != 0;
-    return b->tag == SM_TAG_STRING ? sm_cast_str_i1(ctx, b->v.str) : b->v.i64 != 0;
-}
-SM_API sm_string* sm_cast_box_str(sm_ctx* ctx, sm_box* b) {
-    switch (b->tag) {
-        case SM_TAG_F64: return sm_cast_f64_str(ctx, b->v.f64);
-        case SM_TAG_I64: return sm_cast_i64_str(ctx, b->v.i64);
-        case SM_TAG_I1: return sm_cast_i1_str(ctx, int32_t(b->v.i64));
-        default: sm::retain(&b->v.str->o); return b->v.str;
-    }
-}

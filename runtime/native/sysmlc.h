@@ -147,7 +147,7 @@ typedef struct sm_location {
 
 typedef struct sm_param {
     const char* name;
-    int32_t has_default;
+    int32_t has_default;  // 2: the program was compiled for the value in default_text
     const char* default_text;
     const char* help;
 } sm_param;

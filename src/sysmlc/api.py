@@ -243,12 +243,14 @@ class Program:
         *,
         runtime_args: bool = False,
     ) -> Op:
-        """The program as logical IR, before any pass."""
+        """The program as logical IR, before any pass. With `runtime_args` a program that is given no arguments now looks
+        them up when it runs; one that is given some is for these, as if it were run with them."""
         from sysmlc.frontends.dml.lower import compile_source
 
         types = {name: _type_of(kind) for name, kind in (kinds or {}).items()}
         texts = self.args if args is None else args
-        made = compile_source(self.source, texts, inputs=types, outputs=outputs, runtime_args=runtime_args)
+        later = runtime_args and not texts
+        made = compile_source(self.source, texts, inputs=types, outputs=outputs, runtime_args=later)
         expected = {name: kind.partition("; ")[2] for name, kind in (kinds or {}).items()}
         for op in made.walk() if any(expected.values()) else ():
             if op.name == "dml.input" and expected[str(op.attrs["name_"])]:
@@ -278,7 +280,8 @@ def compile_script(
         module: Any = program.module(kinds, args, outputs, runtime_args=runtime_args)
         sourced = {op.loc.source.name: op.loc.source for op in module.walk() if op.loc.line > 0}
         sourced.pop(source.name, None)
-        made = compile_program(module, os.path.basename(source.name), options)
+        fixed = args if runtime_args else {}
+        made = compile_program(module, os.path.basename(source.name), options, fixed)
         return saved.pack(made, list(sourced.values()))
     finally:
         if collecting:
