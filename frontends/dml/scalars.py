@@ -123,12 +123,12 @@ def combine(frame: Frame, node: ast.Node, fn: str, left: Value, right: Value, ca
             right = _cell(frame, node, right, called)
         return frame.emit(node, Binary, fn, left, right)
     if box in (a, b) and is_scalar(a) and is_scalar(b):
-        both = [frame.cast(node, value, box) for value in (left, right)]
-        if fn in DYNAMIC_RELATIONS:
-            return frame.emit(node, DynamicCompare, *both, operator=fn)
         # Next to a double only a sum is not certain to be one: it may join texts.
-        if fn in DYNAMIC and (fn == "add" or f64 not in (a, b)):
-            return frame.emit(node, Dynamic, *both, operator=fn)
+        relation = fn in DYNAMIC_RELATIONS
+        if relation or (fn in DYNAMIC and (fn == "add" or f64 not in (a, b))):
+            operation = DynamicCompare if relation else Dynamic
+            left, right = frame.cast(node, left, box), frame.cast(node, right, box)
+            return frame.emit(node, operation, left, right, operator=fn)
     to = _common(node, fn, a, b, called)
     return frame.emit(node, Binary, fn, frame.cast(node, left, to), frame.cast(node, right, to))
 
