@@ -83,7 +83,7 @@ class Cost:
 FREE: Final = Cost(0.0, 0.0)
 SPARSE: Final = 0.4
 """Matrices with a smaller share of non-zeros are stored as CSR, where that is smaller."""
-SPARSE_BY_DENSE: Final = 7.0
+SPARSE_BY_DENSE: Final = 4.0
 """How much longer a multiplication takes than in BLAS when one operand is CSR …"""
 SPARSE_BY_SPARSE: Final = 25.0
 """… and when both are."""

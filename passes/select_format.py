@@ -28,8 +28,13 @@ _LOOPS: Final = ("scf.for", "scf.parfor", "scf.while")
 _UNKNOWN_TRIPS: Final = 10.0
 _WORTH: Final = 1.2
 """A conversion must save so much more than it costs."""
+_CLEARLY: Final = 1.3
+"""How much faster a use must be in the other format, by a model that is no better than that."""
 _LEAST: Final = 20e-6
 """Seconds that a plan must save to be changed."""
+_LEFT_ALONE: Final = frozenset({"fused.convert", "dml.undefined", "dml.fill"})
+_SMALL: Final = 1 << 14
+"""Cells of a matrix that is not worth looking at."""
 _TOO_BIG: Final = 4e9
 """Bytes of a matrix that is not made dense for speed alone."""
 
@@ -51,12 +56,14 @@ class SelectFormat(Pass):
                 self._choose(value, expected)
 
     def _choose(self, value: Value, expected: Expectations) -> None:
-        if value.op is not None and value.op.name in ("fused.convert", "dml.undefined"):
+        if value.op is not None and value.op.name in _LEFT_ALONE:
             return
         uses = [_Use(user, i, use_cost(user, i, expected), _runs(user, value)) for user, i in value.uses]
         if not uses or all(u.cost.dense == u.cost.csr for u in uses):
             return
         sketch = expected.sketch(value)
+        if sketch.rows * sketch.cols < _SMALL:
+            return
         if not may_be_sparse(value):
             self._to_csr(value, uses, expected)
         elif sketch.density < SPARSE:
@@ -68,7 +75,7 @@ class SelectFormat(Pass):
         sketch = expected.sketch(value)
         price = conversion(sketch)
         full = [u for u in uses if u.cost.full]
-        faster = [u for u in uses if not u.cost.full and u.saved > 0] if sure else []
+        faster = [u for u in uses if not u.cost.full and u.cost.csr > u.cost.dense * _CLEARLY] if sure else []
         gain = sum(u.saved * u.runs for u in faster)
         if gain < (0.0 if full else price) * _WORTH + _LEAST or 8.0 * sketch.rows * sketch.cols > _TOO_BIG:
             faster = []
@@ -86,7 +93,7 @@ class SelectFormat(Pass):
         sketch = expected.sketch(value)
         if sketch.density >= SPARSE or sketch.cols <= 1:
             return
-        faster = [u for u in uses if u.saved < 0]
+        faster = [u for u in uses if u.cost.dense > u.cost.csr * _CLEARLY]
         gain = -sum(u.saved * u.runs for u in faster)
         price = conversion(sketch)
         if gain < price * _WORTH + _LEAST:

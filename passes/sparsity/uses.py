@@ -14,14 +14,19 @@ from sysmlc.passes.fusion.cost import BYTES_PER_SECOND, FLOPS_PER_SECOND, flops_
 from sysmlc.passes.fusion.groups import may_be_sparse
 from sysmlc.passes.lower_cells import zero_masks
 from sysmlc.passes.lower_rows import is_sparse_safe
-from sysmlc.passes.outer.zeros import zeros_through
 from sysmlc.passes.sparse_safety import Abstract, Unknown, outputs_at
 from sysmlc.passes.sparsity.expect import Expectations
 from sysmlc.passes.sparsity.sketch import Sketch
 
 PRODUCT_FLOPS_PER_SECOND: Final = 50e9
-_ENTRY_SECONDS: Final = 2.5e-9
-"""To fetch one stored entry and what it meets elsewhere."""
+_THIN: Final = 64
+"""Rows or columns of a factor below which BLAS gets slower."""
+_ENTRY_SECONDS: Final = 0.9e-9
+"""To fetch one stored entry and the cell of a vector it meets …"""
+_SCATTER_SECONDS: Final = 1.4e-9
+"""… or to add to that cell, …"""
+_ROW_SECONDS: Final = 0.85e-9
+"""… or to do either in a kernel over rows."""
 _FULL_ONLY: Final = frozenset(
     f"dml.{fn}"
     for fn in (
@@ -50,7 +55,8 @@ def conversion(sketch: Sketch) -> float:
 
 def is_stored_csr(value: Value, expected: Expectations) -> bool:
     """Whether a matrix is expected to be stored as CSR."""
-    return may_be_sparse(value) and expected.density(value) < SPARSE
+    made_dense = value.op is not None and value.op.name == "dml.fill"  # with zeros, to be filled
+    return not made_dense and may_be_sparse(value) and expected.density(value) < SPARSE
 
 
 def use_cost(user: Op, index: int, expected: Expectations) -> Cost:
@@ -113,8 +119,11 @@ def _row(op: Op, index: int, expected: Expectations) -> Cost:
         return Cost(0.0, conversion(sketch), True)
     cells = float(sketch.rows * sketch.cols)
     if index == 0 and is_sparse_safe(op.regions[0], roles, outputs):  # type: ignore[arg-type]
-        passes = sum(1 for inner in op.regions[0] if inner.fn == "matmul") + 1
-        return Cost(8 * cells / BYTES_PER_SECOND, passes * sketch.nnz * _ENTRY_SECONDS)
+        sides = [v.type for v, role in zip(op.operands, roles, strict=True) if role == "side"]
+        if any(isinstance(t, Matrix) and t.cols != 1 for t in sides):
+            return ANY
+        passes = max(1, sum(1 for inner in op.regions[0] if inner.fn == "matmul"))
+        return Cost(8 * cells / BYTES_PER_SECOND, passes * sketch.nnz * _ROW_SECONDS)
     return Cost(0.0, 8 * cells / BYTES_PER_SECOND)  # rows are written out block by block, in the cache
 
 
@@ -125,13 +134,7 @@ def _outer(op: Op, index: int, expected: Expectations) -> Cost:
     inputs = op.operands[first : first + len(op.regions[0].args) - len(products)]
     sketch = expected.sketch(op.operands[index])
     if first <= index < first + len(inputs):
-        drives = all(zeros_through(op.regions[0], inputs)[index - first])
-        if drives:
-            inner = max(expected.sketch(v).cols for v in op.operands[:first:2])
-            return Cost(
-                2.0 * sketch.rows * sketch.cols * inner / PRODUCT_FLOPS_PER_SECOND, sketch.nnz * inner * 1e-9
-            )
-        return ANY
+        return ANY  # where it drives, only its non-zeros are computed; where it does not, tiles of it are written out
     return Cost(0.0, conversion(sketch), True)
 
 
@@ -141,31 +144,23 @@ def _product(op: Op, index: int, expected: Expectations) -> Cost:
     a, b = a.t() if "l" in turned else a, b.t() if "r" in turned else b
     if a.cols != b.rows:
         return ANY
-    here = b if index == 1 else a
-    other = op.operands[1 - index] if op.name == "dml.matmul" else op.operands[0]
-    paired = op.name == "dml.tsmm" or is_stored_csr(other, expected)
-    far = a if index == 1 else b
+    here, far = (b, a) if index == 1 else (a, b)
+    wide = a.rows if index == 1 else b.cols
+    fetch = here.nnz * (_SCATTER_SECONDS if "l" in turned else _ENTRY_SECONDS)
+    met = a.products(b) * 2 / PRODUCT_FLOPS_PER_SECOND
     if op.name == "dml.tsmm":
-        work, met = a.rows * a.cols * b.cols / 2, a.products(b) / 2
-        sparse = 2 * SPARSE_BY_DENSE * met
-        return Cost(
-            _product_seconds(work * 2, here, 8.0),
-            max(sparse / PRODUCT_FLOPS_PER_SECOND, here.nnz * _ENTRY_SECONDS),
-        )
-    dense_work = 2.0 * a.rows * a.cols * b.cols
-    met = a.products(b)
-    if paired:  # the other one is CSR
-        beside = 2 * SPARSE_BY_DENSE * far.nnz * (b.cols if index == 1 else a.rows)
-        both = 2 * SPARSE_BY_SPARSE * met
-        return Cost(
-            beside / PRODUCT_FLOPS_PER_SECOND, max(both / PRODUCT_FLOPS_PER_SECOND, here.nnz * _ENTRY_SECONDS)
-        )
-    alone = 2 * SPARSE_BY_DENSE * here.nnz * (b.cols if index == 0 else a.rows)
-    return Cost(
-        _product_seconds(dense_work, here, 8.0),
-        max(alone / PRODUCT_FLOPS_PER_SECOND, here.nnz * _ENTRY_SECONDS),
-    )
+        return Cost(_dense_product(a, b) / 2, max(SPARSE_BY_DENSE * met / 2, fetch))
+    if is_stored_csr(op.operands[1 - index], expected):
+        across = b.cols if index == 1 else a.rows
+        beside = 2 * far.nnz * across / PRODUCT_FLOPS_PER_SECOND
+        return Cost(SPARSE_BY_DENSE * beside, max(SPARSE_BY_SPARSE * met, fetch))
+    alone = 2 * here.nnz * wide / PRODUCT_FLOPS_PER_SECOND
+    return Cost(_dense_product(a, b), max(SPARSE_BY_DENSE * alone, fetch))
 
 
-def _product_seconds(flops: float, sketch: Sketch, bytes: float) -> float:
-    return max(flops / PRODUCT_FLOPS_PER_SECOND, bytes * sketch.rows * sketch.cols / BYTES_PER_SECOND)
+def _dense_product(a: Sketch, b: Sketch) -> float:
+    """Seconds of a dense product: vectors at the speed of memory, and BLAS, which is not at its best with thin matrices."""
+    read = 8.0 * (a.rows * a.cols + b.rows * b.cols) / BYTES_PER_SECOND
+    thin = min(a.rows, a.cols, b.cols)
+    rate = PRODUCT_FLOPS_PER_SECOND * (1.0 if thin == 1 else min(1.0, thin / _THIN))
+    return max(2.0 * a.rows * a.cols * b.cols / rate, read)
