@@ -58,7 +58,11 @@ class SelectFormat(Pass):
     def _choose(self, value: Value, expected: Expectations) -> None:
         if value.op is not None and value.op.name in _LEFT_ALONE:
             return
-        uses = [_Use(user, i, use_cost(user, i, expected), _runs(user, value)) for user, i in value.uses]
+        uses = [
+            _Use(user, i, use_cost(user, i, expected), _runs(user, value))
+            for user, i in value.uses
+            if not _is_rare(user, value)
+        ]
         if not uses or all(u.cost.dense == u.cost.csr for u in uses):
             return
         sketch = expected.sketch(value)
@@ -183,6 +187,18 @@ def _loops_between(op: Op, value: Value) -> list[Op]:
             found.append(at)
         inner, at = at, at.parent_op
     return found
+
+
+def _is_rare(op: Op, value: Value) -> bool:
+    """Whether an operation is in a branch in a loop: a conversion for it would be placed where it is perhaps never needed."""
+    branch = False
+    at: Op | None = op
+    while at is not None and at.parent is not value.region:
+        at = at.parent_op
+        branch |= at is not None and at.name == "scf.if"
+        if branch and at is not None and at.name in _LOOPS:
+            return True
+    return False
 
 
 def _outermost_loop(op: Op, value: Value) -> Op | None:
