@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sysmlc.ir.core import Builder, Op, Region, Value, clone_region
-from sysmlc.ir.dialects.core import Module, Yield
+from sysmlc.ir.dialects.core import Constant, Module, Yield
 from sysmlc.ir.dialects.dml_cell import Binary
 from sysmlc.ir.dialects.scf import If
 from sysmlc.ir.dialects.shapes import constant, constant_int
@@ -23,12 +23,14 @@ from sysmlc.ir.source import Diagnostic
 from sysmlc.ir.types import i64, meet, refines
 from sysmlc.passes.loops.accesses import Rounds, Stuck
 from sysmlc.passes.loops.affine import Affine, Integers, at_most
-from sysmlc.passes.loops.branches import make_choices
+from sysmlc.passes.loops.branches import choose, make_choices
 from sysmlc.passes.loops.carried import Array, carried
 from sysmlc.passes.loops.lift import Fixed, Lift
 from sysmlc.passes.loops.operations import lift_op
 from sysmlc.passes.splice import take_place
 
+MOST_STEPS = 8
+"""A loop that counts by more leaves too much out to do it all."""
 _COUNTING = frozenset({"scf.for", "scf.parfor"})
 
 
@@ -141,7 +143,7 @@ class _Nest:
     def values(self) -> list[Value]:
         """What the loop's results are. Fails with `Stuck`."""
         body, loop = self.body, self.loop
-        rounds, order = self._rounds()
+        rounds, order, step = self._rounds()
         assert loop.parent is not None
         nested = loop.parent.parent is None  # in the copy of the body of another loop
         self.lift = lift = Lift(
@@ -155,6 +157,8 @@ class _Nest:
                 make_choices(op)
             elif op.regions or ("pure" not in op.traits and "terminator" not in op.traits):
                 raise Stuck(f"{op.name} in the loop")
+        if abs(step) > 1:
+            self._choose_rounds(abs(step))
         for op in body.reversed():  # loops inside may have left operands behind that nobody needs
             if "pure" in op.traits and not any(r.uses for r in op.results):
                 op.erase()
@@ -165,20 +169,42 @@ class _Nest:
             lift.require(small, large)
         return self._carried(loop.operands[3:], body.terminator.operands)
 
-    def _rounds(self) -> tuple[Rounds, tuple[Affine, Affine] | None]:
-        """How the loop counts, and what must hold for that (first at most second)."""
+    def _rounds(self) -> tuple[Rounds, tuple[Affine, Affine] | None, int]:
+        """How the loop counts, what must hold for that (first at most second), and its step."""
         start, stop, step = self.loop.operands[:3]
         first, last = self.integers.of(start), self.integers.of(stop)
         known = constant_int(step)
         if known is None and _counts_towards_its_end(self.loop):
             known = -1 if last.known() is not None and first.known() is None else 1  # `nrow(X):1` goes down
-        if known not in (1, -1):
-            raise Stuck("the step is not 1 or -1")
+        if known is None or not 0 < abs(known) <= MOST_STEPS:
+            raise Stuck("the step is not known, or large")
         order = (first, last) if known > 0 else (last, first)
         holds = at_most(*order)
         if holds is False:
             raise Stuck("there are no rounds")
-        return Rounds(self.body.args[0], first, last, known), None if holds else order
+        if abs(known) > 1:
+            last = self._last(start, stop, known)
+        return Rounds(self.body.args[0], first, last, 1 if known > 0 else -1), None if holds else order, known
+
+    def _last(self, start: Value, stop: Value, step: int) -> Affine:
+        """The counter in the last round of a loop that does not count by one."""
+        first, end = self.integers.of(start).known(), self.integers.of(stop).known()
+        if first is not None and end is not None:
+            return Affine(first + (end - first) // step * step)
+        b = Builder.before(self.loop)
+        size = b(Constant, value=step)
+        rounds = b(Binary, "intdiv", b(Binary, "sub", stop, start), size)
+        return self.integers.of(b(Binary, "add", start, b(Binary, "mul", rounds, size)))
+
+    def _choose_rounds(self, step: int) -> None:
+        """Count by one after all, and change things only in the rounds of the loop."""
+        end = self.body.terminator
+        b = Builder.before(end)
+        distance = b(Binary, "sub", self.body.args[0], self.loop.operands[0])
+        taken = b(Binary, "eq", b(Binary, "mod", distance, b(Constant, value=step)), b(Constant, value=0))
+        # What does not depend on the round before is that of the last round, which is taken.
+        values = zip(self.body.args[1:], list(end.operands), strict=True)
+        end.set_operands([choose(b, taken, value, arg) if arg.uses else value for arg, value in values])
 
     def _inner(self, loop: Op) -> list[tuple[Affine, Affine]]:
         """Write a loop inside this one for all of its rounds; gives what that needs."""

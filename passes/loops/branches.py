@@ -37,7 +37,7 @@ def make_choices(branch: Op) -> None:
     sides = [splice(branch, region) for region in branch.regions]
     b = Builder.before(branch)
     condition = branch.operands[0]
-    branch.replace_by([_choice(b, condition, x, y) for x, y in zip(*sides, strict=True)])
+    branch.replace_by([choose(b, condition, x, y) for x, y in zip(*sides, strict=True)])
 
 
 def _is_step(op: Op) -> bool:
@@ -49,18 +49,14 @@ def _is_step(op: Op) -> bool:
     )
 
 
-def _choice(b: Builder, condition: Value, x: Value, y: Value) -> Value:
+def choose(b: Builder, condition: Value, x: Value, y: Value) -> Value:
     """`x` where the condition holds, else `y`."""
     if x is y:
         return x
     for one, other, first in ((x, y, True), (y, x, False)):
-        made = one.op
-        if isinstance(made, Binary) and made.fn in _NEUTRAL and made.operands[0] is other:
-            added = _pick(b, condition, made.operands[1], _neutral(b, made), first)
-            return b(Binary, made.fn, other, added)
-        if isinstance(made, (LeftIndex, SetCell)) and made.operand is other:
-            before = _read(b, made)
-            return _write(b, made, _pick(b, condition, made.operands[1], before, first))
+        made = _changed(b, condition, one, other, first)
+        if made is not None:
+            return made
     left, right = x.op, y.op
     if isinstance(left, (LeftIndex, SetCell)) and type(left) is type(right):
         assert right is not None
@@ -84,23 +80,40 @@ def _choice(b: Builder, condition: Value, x: Value, y: Value) -> Value:
     return b(IfElse, condition, x, y)
 
 
+def _changed(b: Builder, condition: Value, one: Value, other: Value, first: bool) -> Value | None:
+    """`one`, which is made of `other` step by step, with steps that change nothing where it is not chosen."""
+    if one is other:
+        return other
+    made = one.op
+    if isinstance(made, (LeftIndex, SetCell)):
+        base = _changed(b, condition, made.operand, other, first)
+        if base is None:
+            return None
+        before = b(GetCell if isinstance(made, SetCell) else Index, base, *made.operands[2:])
+        picked = _pick(b, condition, made.operands[1], before, first)
+        return b(type(made), base, picked, *made.operands[2:])
+    if isinstance(made, Binary) and made.fn in _NEUTRAL:
+        sides = [made.operands] if made.fn == "sub" else [made.operands, made.operands[::-1]]
+        for before, added in sides:
+            base = _changed(b, condition, before, other, first)
+            if base is not None:
+                return b(Binary, made.fn, base, _pick(b, condition, added, _neutral(b, made, added), first))
+    return None
+
+
 def _pick(b: Builder, condition: Value, x: Value, y: Value, first: bool) -> Value:
     return b(IfElse, condition, *((x, y) if first else (y, x)))
 
 
-def _neutral(b: Builder, op: Binary) -> Value:
-    """What changes nothing on the right of an operation."""
+def _neutral(b: Builder, op: Binary, added: Value) -> Value:
+    """What changes nothing as an operand of an operation, where `added` is one."""
     type = op.results[0].type
     known = _NEUTRAL[op.fn]
-    if type is f64 and op.rhs.type is f64:
+    if type is f64 and added.type is f64:
         return b(Constant, value=known)
-    if type is i64 and op.rhs.type is i64 and op.fn not in ("min", "max"):
+    if type is i64 and added.type is i64 and op.fn not in ("min", "max"):
         return b(Constant, value=int(known))
     raise Stuck("a choice between matrices that are added up")
-
-
-def _read(b: Builder, op: LeftIndex | SetCell) -> Value:
-    return b(GetCell if isinstance(op, SetCell) else Index, op.operand, *op.operands[2:])
 
 
 def _write(b: Builder, op: LeftIndex | SetCell, value: Value) -> Value:
