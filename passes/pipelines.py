@@ -9,7 +9,7 @@ from sysmlc.ir.passes import Pass
 from sysmlc.passes import parse_pipeline
 
 FACTS = "inline,cse,infer,canonicalize,cse,dce"
-LOOPS = "simplify,canonicalize,cse,vectorize-loops,infer,canonicalize,cse,hoist"
+LOOPS = "simplify,canonicalize,cse,vectorize-loops,cse,infer,canonicalize,cse,hoist"
 ALGEBRA = "simplify,sum-product,matmul-chain,cse,simplify{tables=products},decompose,canonicalize,cse,dce"
 
 LEVELS = (
