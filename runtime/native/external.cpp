@@ -55,29 +55,30 @@ Matrix wrap_csr(sm_ctx* ctx, int64_t rows, int64_t cols, double* data, const Ptr
     require(rowptr[0] == 0, "sparse input: row offsets must start at 0");
     Matrix r = new_csr_empty(ctx, rows, cols);
     int64_t nnz = int64_t(rowptr[rows]);
-    std::atomic<bool> ascends{true};
-    std::atomic<int64_t> starts{0}, descents{0}, zeros{0};
-    parallel_chunks(ctx, rows, kGrain, [&](int64_t b, int64_t e) {
-        int64_t found = 0;
-        for (int64_t i = b; i < e; i++) {
-            int64_t p = int64_t(rowptr[i]), next = int64_t(rowptr[i + 1]);
-            if (next < p || p < 0 || next > nnz) {
-                ascends = false;
-                return;
+    std::atomic<int64_t> misplaced{0}, zeros{0};
+    int64_t n = (nnz + rows) / (8 * kGrain) + 1;
+    auto row_at = [&](int64_t t) { return t == 0 ? 0 : t == n ? rows : std::lower_bound(rowptr, rowptr + rows, nnz * t / n) - rowptr; };
+    parallel_for(ctx, n, [&](int64_t t) {
+        constexpr int64_t kRows = 512;  // whose entries are still in the cache when they are looked at again
+        int64_t first = row_at(t), last = row_at(t + 1);
+        require(first <= last, "sparse input: row offsets must ascend");
+        for (int64_t b = first, e; b < last; b = e) {
+            e = std::min(last, b + kRows);
+            int64_t begin = int64_t(rowptr[b]), end = begin, starts = 0;
+            require(begin >= 0, "sparse input: row offsets must ascend");
+            for (int64_t i = b; i < e; i++) {
+                int64_t next = int64_t(rowptr[i + 1]);
+                require(end <= next && next <= nnz, "sparse input: row offsets must ascend");
+                starts += next > end && next < nnz && colidx[next] <= colidx[next - 1];  // where the row after this one begins
+                r->rowptr[i + 1] = end = next;
             }
-            r->rowptr[i + 1] = next;
-            found += p > 0 && next > p && colidx[p] <= colidx[p - 1];
+            Entries seen = look_at(data + begin, colidx + begin, end - begin, end < nnz);
+            require(begin == end || seen.largest < uint64_t(cols), "sparse input: columns must stay below %lld", (long long)cols);
+            misplaced += seen.descents - starts;
+            zeros += seen.zeros;
         }
-        starts += found;
     });
-    require(ascends.load(), "sparse input: row offsets must ascend");
-    parallel_chunks(ctx, nnz, 2 * kGrain, [&](int64_t b, int64_t e) {
-        Entries seen = look_at(data + b, colidx + b, e - b, e < nnz);
-        require(seen.largest < uint64_t(cols), "sparse input: columns must stay below %lld", (long long)cols);
-        descents += seen.descents;
-        zeros += seen.zeros;
-    });
-    if (descents.load() != starts.load()) return Matrix();
+    if (misplaced.load() != 0) return Matrix();
     free_buffer(r->data, 0);
     free_buffer(r->colidx, 0);
     r->data = data;
