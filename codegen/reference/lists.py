@@ -65,6 +65,18 @@ def list_named(op: Op, value: ListValue, key: str) -> ListValue:
     return value.part(at, at + 1)
 
 
+@evaluates("list_find")
+def list_find(op: Op, value: ListValue, key: str, position: int) -> int:
+    if value.names:
+        return value.names.index(key) + 1 if key in value.names else 0
+    return position if position <= len(value.items) else 0
+
+
+@evaluates("no_function")
+def no_function(op: Op, called: str) -> None:
+    raise fail(op, f"there is no function '{called}' that could be called here")
+
+
 @evaluates("list_matrix")
 def list_matrix(op: Op, value: ListValue) -> Any:
     item = value.only(op)

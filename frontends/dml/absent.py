@@ -22,8 +22,6 @@ ABSENT: Final[dict[str, str]] = {
         "freplicate rowClassMeet rcm",
     ),
     **_reasons("trains with a parameter server, which this version does not have", "paramserv"),
-    **_reasons("needs the name of a function written out, as in eval('f', x)", "eval"),
-    **_reasons("calls functions by name, which this version does not do", "evalList"),
     **_reasons("works on tensors, which this version does not have", "tensor"),
     **_reasons("works on federated data, which this version does not have", "federated"),
     **_reasons("reads from databases, which this version does not do", "sql"),

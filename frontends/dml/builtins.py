@@ -10,14 +10,15 @@ from sysmlc.frontends.dml import builtins_files as files
 from sysmlc.frontends.dml import builtins_matrix as matrices
 from sysmlc.frontends.dml import builtins_text as texts
 from sysmlc.frontends.dml.absent import ABSENT
-from sysmlc.frontends.dml.arguments import Builtin
+from sysmlc.frontends.dml.arguments import Builtin, Emitter
 from sysmlc.frontends.dml.builtins_cells import aggregate, binary, family, op, unary
-from sysmlc.frontends.dml.frame import PoisonedError
+from sysmlc.frontends.dml.frame import Frame, PoisonedError
+from sysmlc.ir.core import Value
 from sysmlc.ir.dialects import dml_matrix as m
 from sysmlc.ir.dialects import dml_stat as stat
 from sysmlc.ir.dialects.dml_scalar import ListRemove, Time
 from sysmlc.ir.source import Diagnostic
-from sysmlc.ir.types import f64, i1, i64
+from sysmlc.ir.types import Type, f64, i1, i64, list_, matrix
 
 _X: Final = "X: matrix"
 _CDF: Final = "target: number, dist: word, mean: number = ?, sd: number = ?, rate: number = ?, df: number = ?, df1: number = ?, df2: number = ?"
@@ -28,6 +29,19 @@ _FILE: Final = (
     "rows_in_block: integer = ?, cols_in_block: integer = ?, schema: text = ?, description: text = ?, "
     "author: text = ?, created: text = ?"
 )
+
+
+
+def by_name(type: Type) -> Emitter:
+    """`eval` and `evalList`, which give a value of `type`."""
+
+    def emit(frame: Frame, node: ast.Call, self: Builtin) -> Value:
+        from sysmlc.frontends.dml.by_name import call_by_name  # it needs this table, and few scripts need it
+
+        return call_by_name(frame, node, type)
+
+    return emit
+
 
 # fmt: off
 TABLE: Final[dict[str, Builtin]] = {
@@ -151,6 +165,8 @@ TABLE: Final[dict[str, Builtin]] = {
     "as.boolean": Builtin("x: node", matrices.as_type(i1)),
     "as.list": Builtin("x: any", matrices.as_list),
     # the rest
+    "eval": Builtin("…name, …", by_name(matrix())),
+    "evalList": Builtin("…name, …", by_name(list_)),
     "exists": Builtin("x: node", matrices.exists),
     "time": Builtin("", op(Time)),
     "toString": Builtin(

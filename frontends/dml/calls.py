@@ -94,8 +94,13 @@ def call_function(frame: Frame, node: ast.Call, function: Function) -> list[Valu
     for param in definition.params:
         if param.name not in values:
             assert param.default is not None
-            values[param.name] = _default(frame, function, param, values, types[param.name])
-    operands = [values[param.name] for param in definition.params]
+            values[param.name] = default_value(frame, function, param, values, types[param.name])
+    return call_with(frame, node, function, values)
+
+
+def call_with(frame: Frame, node: ast.Call, function: Function, values: dict[str, Value]) -> list[Value]:
+    """A call with a value for each parameter, in its type."""
+    operands = [values[param.name] for param in function.definition.params]
     results = [type or matrix() for type in function.outputs]
     op = frame.op(node, Call, operands, callee=function.symbol, types=results)
     return list(op.results)
@@ -115,7 +120,7 @@ def _arguments(node: ast.Call, definition: ast.FunctionDef) -> list[tuple[ast.Pa
     return pairs
 
 
-def _default(
+def default_value(
     frame: Frame, function: Function, param: ast.Param, values: dict[str, Value], type: Type | None
 ) -> Value:
     """A parameter's default. It may use the parameters given so far, but no variables of the caller."""

@@ -148,8 +148,7 @@ class ExpressionParser(Cursor):
             raise self._fail(
                 self.at, "the result of a call cannot be indexed", "assign it to a variable first"
             )
-        call = ast.Call((self.source, starts[here], self._end()), namespace or None, name, tuple(args))
-        return _evaluated(call) if call.name == "eval" else call
+        return ast.Call((self.source, starts[here], self._end()), namespace or None, name, tuple(args))
 
     def _argument_name(self) -> str | None:
         here = self.at
@@ -251,16 +250,3 @@ class ExpressionParser(Cursor):
             hint = _CASTS.get(text.lower()) if self.kinds[here + 1] == OPEN else None
             raise self._fail(here, f"'{text}' is the name of a type and cannot be used as a value", hint)
         raise self.unexpected("an expression")
-
-
-def _evaluated(call: ast.Call) -> ast.Call:
-    """`eval("ns::f", x)` is a call of `ns::f`, whose result becomes a matrix; other names are only known at run time."""
-    first = call.args[0] if call.args else None
-    if call.namespace or first is None or first.name or not isinstance(first.value, ast.StringLit):
-        return call
-    namespace, _, name = first.value.value.rpartition("::")
-    if not name.replace(".", "").isidentifier():
-        return call
-    source, start, _ = first.span
-    called = ast.Call((source, start + 1, call.span[2]), namespace or None, name, call.args[1:])
-    return ast.Call(call.span, None, "as.matrix", (ast.Arg(called.span, None, called),))

@@ -126,6 +126,17 @@ class Stop(Op):
         return ()
 
 
+@define("dml.no_function")
+class NoFunction(Op):
+    """Abort because no function is called `called`; the message suggests the nearest of the names in `known`."""
+
+    called: Operand[Scalar]
+    known: Attr[str]
+
+    def infer(self) -> Sequence[Type]:
+        return ()
+
+
 @define("dml.assert")
 class Assert(Op):
     """Abort the program with `assertion failed` unless the condition (i1) holds."""
@@ -264,6 +275,18 @@ class ListNamed(Op):
 
     def infer(self) -> Sequence[Type]:
         return (list_,)
+
+
+@define("dml.list_find", traits=PURE)
+class ListFind(Op):
+    """The position (i64) of the entry called `key`; in a list without names, `position` itself; 0 when there is none."""
+
+    operand: Operand[Handle]
+    key: Operand[Scalar]
+    position: Operand[Scalar]
+
+    def infer(self) -> Sequence[Type]:
+        return (i64,)
 
 
 @define("dml.list_matrix", traits=PURE)

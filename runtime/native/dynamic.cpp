@@ -1,8 +1,12 @@
-// Boxes: scalars whose kind is known at run time only. Conversions, and the operators on them.
+// What is known at run time only: the kinds of boxed scalars, with conversions and operators, and the functions that names mean.
 #include "context.h"
 
 #include <math.h>
 #include <string.h>
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
 
 namespace sm {
 namespace {
@@ -135,8 +139,46 @@ Box apply(sm_ctx* ctx, const sm_box* a, const sm_box* b, const char* fn) {
     return new_box(ctx, op->doubles(number(a), number(b)));
 }
 
+// How many characters have to be put in, taken out or changed.
+size_t distance(std::string_view a, std::string_view b) {
+    std::vector<size_t> row(b.size() + 1);
+    std::iota(row.begin(), row.end(), size_t(0));
+    for (size_t i = 0; i < a.size(); i++) {
+        size_t corner = i;
+        row[0] = i + 1;
+        for (size_t j = 0; j < b.size(); j++) {
+            size_t change = corner + (a[i] != b[j]);
+            corner = row[j + 1];
+            row[j + 1] = std::min({change, row[j] + 1, corner + 1});
+        }
+    }
+    return row[b.size()];
+}
+
+// The nearest of the blank-separated names, empty when none is near.
+std::string_view nearest(std::string_view name, std::string_view known) {
+    std::string_view best;
+    size_t least = name.size() / 2 + 1;
+    while (!known.empty()) {
+        size_t end = std::min(known.find(' '), known.size());
+        size_t away = distance(name, known.substr(0, end));
+        if (away < least) least = away, best = known.substr(0, end);
+        known.remove_prefix(std::min(end + 1, known.size()));
+    }
+    return best;
+}
+
 }  // namespace
 }  // namespace sm
+
+SM_API void sm_no_function(sm_ctx* ctx, sm_string* called, const char* known) {
+    SM_ENTRY(ctx, {
+        std::string_view near = sm::nearest(sm::view(called), known);
+        std::string hint = near.empty() ? "" : "; did you mean '" + std::string(near) + "'?";
+        sm::fail("there is no function '%.*s' that could be called here%s", int(std::min<int64_t>(called->length, 60)), called->text,
+                 hint.c_str());
+    });
+}
 
 SM_API sm_box* sm_dynamic(sm_ctx* ctx, sm_box* a, sm_box* b, const char* fn) {
     return SM_ENTRY(ctx, { return sm::apply(ctx, a, b, fn).take(); });

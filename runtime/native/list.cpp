@@ -143,6 +143,13 @@ SM_API sm_list* sm_list_named(sm_ctx* ctx, sm_list* list, sm_string* key) {
     });
 }
 
+SM_API int64_t sm_list_find(sm_ctx*, sm_list* list, sm_string* key, int64_t position) {
+    if (!list->names) return position <= list->length ? position : 0;
+    for (int64_t i = 0; i < list->length; i++)
+        if (list->names[i] && sm::view(list->names[i]) == sm::view(key)) return i + 1;
+    return 0;
+}
+
 SM_API sm_matrix* sm_list_matrix(sm_ctx* ctx, sm_list* list) {
     return SM_ENTRY(ctx, {
         sm_object* item = sm::only_entry(list, "as.matrix");
