@@ -31,7 +31,6 @@ _FILE: Final = (
 )
 
 
-
 def by_name(type: Type) -> Emitter:
     """`eval` and `evalList`, which give a value of `type`."""
 

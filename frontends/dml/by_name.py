@@ -7,6 +7,7 @@ an ordinary call: the functions that can be called at this place, and the builti
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from sysmlc.frontends.dml import ast
 from sysmlc.frontends.dml.arguments import Builtin
@@ -19,12 +20,20 @@ from sysmlc.ir.core import Region, Value
 from sysmlc.ir.dialects.core import Yield
 from sysmlc.ir.dialects.dml_cell import Binary
 from sysmlc.ir.dialects.dml_scalar import (
-    ListFind, ListList, ListMatrix, ListNew, ListRange, ListScalar, NoFunction, Stop, Undefined,
+    ListFind,
+    ListList,
+    ListMatrix,
+    ListNew,
+    ListRange,
+    ListScalar,
+    NoFunction,
+    Stop,
+    Undefined,
 )  # fmt: skip
 from sysmlc.ir.dialects.scf import If
 from sysmlc.ir.nearest import nearest
 from sysmlc.ir.source import Diagnostic
-from sysmlc.ir.types import Matrix, Type, list_, matrix, string
+from sysmlc.ir.types import Matrix, Type, list_, string
 
 Target = Function | Builtin
 
@@ -40,20 +49,19 @@ def call_by_name(frame: Frame, node: ast.Call, type: Type) -> Value:
     if not node.args or node.args[0].name is not None:
         raise Diagnostic(f"'{node.name}' needs the name of a function, then its arguments", node.loc)
     name = frame.scalar(node.args[0].value, string, "the name of the function")
-    given: list[ast.Arg] = []
-    for number, arg in enumerate(node.args[1:], 1):
-        place = ast.Name(arg.span, f"{node.name}({number})")  # no variable of a script is called so
+    places = [ast.Name(arg.span, f"{node.name}({i})") for i, arg in enumerate(node.args)]
+    """Variables for the arguments, called as no variable of a script can be."""
+    for place, arg in zip(places[1:], node.args[1:], strict=True):
         frame.env[place.name] = Variable(frame.expr(arg.value), None, arg)
-        given.append(ast.Arg(arg.span, arg.name, place))
     try:
-        call = _Call(frame, node, tuple(given), type)
+        call = _Call(frame, node, places[1:], type)
         first = node.args[0].value
         if isinstance(first, ast.StringLit):
             return call.written(first)
         return call.one_of(name, list(_candidates(frame)))
     finally:
-        for arg in given:
-            del frame.env[arg.value.name]  # type: ignore[attr-defined]
+        for place in places[1:]:
+            frame.env.pop(place.name, None)
 
 
 def _candidates(frame: Frame) -> Iterator[tuple[str, Target]]:
@@ -75,14 +83,18 @@ def _texts(program: ast.Program) -> list[str]:
 class _Call:
     """The arguments of one `eval`, whatever function they are for."""
 
-    def __init__(self, frame: Frame, node: ast.Call, args: tuple[ast.Arg, ...], type: Type) -> None:
+    def __init__(self, frame: Frame, node: ast.Call, places: Sequence[ast.Name], type: Type) -> None:
         self.frame = frame
         self.node = node
-        self.args = args
+        self.args = tuple(
+            ast.Arg(arg.span, arg.name, place) for arg, place in zip(node.args[1:], places, strict=True)
+        )
         self.type = type
-        only = frame.env[args[0].value.name].value if len(args) == 1 else None  # type: ignore[attr-defined]
-        self.packed = only if only is not None and only.type is list_ and args[0].name is None else None
+        self.packed: Value | None = None
         """The list that holds the arguments, where that is all that is given."""
+        if len(places) == 1 and self.args[0].name is None:
+            only = frame.env[places[0].name].value
+            self.packed = only if only is not None and only.type is list_ else None
 
     def written(self, name: ast.StringLit) -> Value:
         """The call of the one function that is named."""
@@ -135,9 +147,15 @@ class _Call:
         frame, node = self.frame, self.node
         values = self._values(name, target)
         if self.type is list_:
-            return values[0] if len(values) == 1 and values[0].type is list_ else frame.emit(node, ListNew, values)
+            return (
+                values[0]
+                if len(values) == 1 and values[0].type is list_
+                else frame.emit(node, ListNew, values)
+            )
         if len(values) != 1:
-            raise Diagnostic(f"'{name}' returns {len(values)} values", node.loc, hint="evalList gives all of them")
+            raise Diagnostic(
+                f"'{name}' returns {len(values)} values", node.loc, hint="evalList gives all of them"
+            )
         if values[0].type is list_:
             raise Diagnostic(f"'{name}' returns a list", node.loc, hint="evalList gives lists")
         return as_matrix(frame, node, values[0])
@@ -160,14 +178,16 @@ class _Call:
         """The call with the entries of a list: by name if it has names, else by position."""
         frame, node = self.frame, self.node
         values: dict[str, Value] = {}
-        for number, (param, type) in enumerate(zip(function.definition.params, function.params, strict=True), 1):
+        for number, (param, type) in enumerate(
+            zip(function.definition.params, function.params, strict=True), 1
+        ):
             assert type is not None
-            at = frame.emit(node, ListFind, packed, frame.constant(node, param.name), frame.constant(node, number))
+            key, position = frame.constant(node, param.name), frame.constant(node, number)
+            at = frame.emit(node, ListFind, packed, key, position)
             found = frame.emit(node, Binary, "gt", at, frame.constant(node, 0))
-            values[param.name] = self._branch(
-                found, lambda at=at, type=type: self._entry(packed, at, type),
-                lambda param=param, type=type: self._default(function, param, values, type), type,
-            )  # fmt: skip
+            entry = partial(self._entry, packed, at, type)
+            default = partial(self._default, function, param, values, type)
+            values[param.name] = self._branch(found, entry, default, type)
         return call_with(frame, node, function, values)
 
     def _entry(self, packed: Value, at: Value, type: Type) -> Value:
