@@ -146,6 +146,8 @@ CASES: dict[str, tuple[str, str]] = {
     "as.logical": ("as.logical(i)", ""),
     "as.boolean": ("as.boolean(i)", ""),
     "as.list": ('as.list(L["a"])', "dml.list_named dml.list_list"),
+    "eval": ('eval("t", X)', "dml.t"),
+    "evalList": ('evalList("t", X)', "dml.t dml.list_new"),
     "exists": ('exists("X")', ""),
     "time": ("time()", "dml.time"),
     "toString": ("toString(X, rows=3, decimal=6, sparse=TRUE)", "dml.matrix_to_string"),
