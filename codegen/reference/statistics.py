@@ -236,5 +236,7 @@ def cdf(op: Op, x: float, dist: str, a: float, b: float, lower: bool) -> float:
 
 @evaluates("icdf")
 def icdf(op: Op, p: float, dist: str, a: float, b: float, lower: bool) -> float:
+    if not 0 <= p <= 1:
+        raise fail(op, f"icdf: a probability must be between 0 and 1, got {p}")
     d = _distribution(op, dist, a, b)
     return float(d.ppf(p) if lower else d.isf(p))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from sysmlc.frontends.dml import ast
+from sysmlc.frontends.dml.absent import ABSENT
 from sysmlc.frontends.dml.unparse import to_source
 from sysmlc.ir.nearest import nearest
 from sysmlc.ir.source import Diagnostic, Note
@@ -191,7 +192,7 @@ class _Checker:
         space, name = call.namespace, call.name
         if space is None:
             if name not in self.functions and self.builtins is not None and name not in self.builtins:
-                hint = self.near(name, [*self.functions, *self.builtins])
+                hint = self.near(name, [*self.functions, *(b for b in self.builtins if b not in ABSENT)])
                 self.errors.append(Diagnostic(f"there is no function '{name}'", call.name_loc, hint=hint))
             return self.functions.get(name)
         if space not in self.imported:

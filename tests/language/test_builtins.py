@@ -5,7 +5,9 @@ Each expression is one script over the inputs it names. Where the reference repo
 
 from __future__ import annotations
 
+import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from scipy import sparse
 
 import sysmlc
 from sysmlc.codegen.reference import ListValue, evaluate
+from sysmlc.frontends.dml.builtins import TABLE
 from sysmlc.frontends.dml.lower import compile_source
 from sysmlc.ir.source import Diagnostic, Source
 from sysmlc.ir.types import matrix
@@ -98,7 +101,15 @@ OTHERS = [
     "sample(100, 7, FALSE, 9)", "sample(5, 20, TRUE, 9)", "as.matrix(sum(X))", "(X - colMeans(X)) / (colSds(X) + 1)", "exp(X - rowMaxs(X)) / rowSums(exp(X - rowMaxs(X)))",
     "(X != 0) * log(abs(X) + 1)", "sum((X - X %*% matrix(0.1, ncol(X), ncol(X))) ^ 2)", "1 - X * 2", "sum(X) * X", "X * (1 - X)", "(X > 0) - (X < 0)",
 ]  # fmt: skip
-EXPRESSIONS = UNARY + SCALAR_BINARY + [f"{f}(X)" for f in FULL + ROWS] + OTHERS
+SCALAR = "as.scalar(X[1, 1])"
+ALIASES = [
+    "pmin(X, 1)", "pmax(X, 0)", "isNA(X)", "isNaN(X)", "isInf(X)", "append(X, X)", "ppred(X, 0, '>')", "ctable(abs(round(X[, 1])) + 1, 2)",
+    "groupedAggregate(target=X[, 1], groups=abs(round(X[, 1])) + 1, fn='sum')", "centralMoment(X[, 1], 2)", "tr(X %*% t(X))", "rowCountDistinct(X)",
+    "colCountDistinct(X)", "countDistinctApprox(X)", "countDistinctApproxRow(X)", "countDistinctApproxCol(X)", "castAsScalar(X[1, 1])",
+    f"as.integer({SCALAR})", f"as.logical({SCALAR})", f"as.boolean({SCALAR})", "as.double(nrow(X))", "exists('X')", "length(list(X, 1))",
+    "eval('rowSums', X)", "length(evalList('t', X))",
+]  # fmt: skip
+EXPRESSIONS = UNARY + SCALAR_BINARY + [f"{f}(X)" for f in FULL + ROWS] + OTHERS + ALIASES
 
 
 @cache
@@ -142,3 +153,62 @@ def test_against_reference(expression: str, level: int) -> None:
             pytest.fail(f"{kind}: {error}")
         except AssertionError as error:
             raise AssertionError(f"{kind}: {error}") from None
+
+
+A = "A = t(X) %*% X / (sum(X * X) + 1) + diag(matrix(1, ncol(X), 1))\n"
+FACTORS = [
+    f"{A}R = solve(A, t(X) %*% matrix(1, nrow(X), 1))", f"{A}R = inv(A)", f"{A}R = inverse(A)", f"{A}R = cholesky(A)", f"{A}R = as.matrix(det(A))",
+    f"{A}[w, V] = eigen(A)\nR = V %*% diag(w) %*% t(V)", f"{A}[P, L, U] = lu(A)\nR = t(P) %*% L %*% U",
+    f"{A}[U, S, V] = svd(A)\nR = U %*% S %*% t(V)", f"{A}[H, S] = qr(A)\nR = abs(S)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("script", FACTORS)
+def test_decompositions(script: str) -> None:
+    """What has one value is compared as it is, the rest by what the factors multiply to."""
+    module = compile_source(Source("case.dml", script + "\n"), {}, inputs={"X": matrix()}, outputs=["R"])
+    program = sysmlc.compile(script + "\n", outputs=["R"])
+    for kind, X in X_KINDS.items():
+        if np.isfinite(dense(X)).all() and min(X.shape) > 0 and X.shape[1] < 100:
+            expected = evaluate(module, {"X": X})["R"]
+            np.testing.assert_allclose(dense(program.run({"X": X})["R"]), expected, 1e-8, 1e-9, err_msg=kind)
+
+
+POINTS = "-1.5 0 0.25 0.5 0.975 1 2 7"
+DISTRIBUTIONS = [
+    "pnorm({}, mean=1, sd=2)", "pexp({}, rate=2)", "pchisq({}, df=3)", "pf({}, df1=3, df2=5)", "pt({}, df=4)", "pnorm({}, lower.tail=FALSE)",
+    "qnorm({}, mean=1, sd=2)", "qexp({}, rate=2)", "qchisq({}, df=3)", "qf({}, df1=3, df2=5)", "qt({}, df=4)",
+    "cdf(target={}, dist='normal')", "icdf(target={}, dist='t', df=3)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call", DISTRIBUTIONS)
+def test_distributions(call: str) -> None:
+    for point in POINTS.split():
+        script = f"R = {call.format(point)}\n"
+        module = compile_source(Source("case.dml", script), {}, outputs=["R"])
+        try:
+            expected = evaluate(module, {})["R"]
+        except Diagnostic:
+            with pytest.raises((NativeError, Diagnostic)):
+                sysmlc.run(script, outputs=["R"])
+            continue
+        found = sysmlc.run(script, outputs=["R"])["R"]
+        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-12, err_msg=script)
+
+
+ELSEWHERE = {
+    "as.list": "frontends/dml/test_builtins.py", "assert": "tools/test_bad_input.py", "print": "language/test_print_cases.py", "read": "runtime/io",
+    "readMM": "frontends/dml/test_builtins.py", "write": "runtime/io", "stop": "language/test_print_cases.py", "remove": "language/oracle/list_changes.dml",
+    "time": "frontends/dml/test_builtins.py", "toString": "language/oracle/to_string.dml",
+}  # fmt: skip
+"""Builtins with effects, or of texts and lists, and the tests that are about them."""
+
+
+def test_every_builtin_has_cases() -> None:
+    """A builtin that is added to the table needs a line here."""
+    tried = "\n".join([*EXPRESSIONS, *FACTORS, *DISTRIBUTIONS])
+    called = set(re.findall(r"([A-Za-z][\w.]*)\s*\(", tried))
+    assert set(TABLE) <= called | set(ELSEWHERE), sorted(set(TABLE) - called - set(ELSEWHERE))
+    tests = Path(__file__).resolve().parents[1]
+    assert all((tests / place).exists() for place in ELSEWHERE.values())
