@@ -51,8 +51,9 @@ def call_by_name(frame: Frame, node: ast.Call, type: Type) -> Value:
     name = frame.scalar(node.args[0].value, string, "the name of the function")
     places = [ast.Name(arg.span, f"{node.name}({i})") for i, arg in enumerate(node.args)]
     """Variables for the arguments, called as no variable of a script can be."""
-    for place, arg in zip(places[1:], node.args[1:], strict=True):
-        frame.env[place.name] = Variable(frame.expr(arg.value), None, arg)
+    given = [frame.expr(arg.value) for arg in node.args[1:]]  # may call by name themselves
+    for place, value in zip(places[1:], given, strict=True):
+        frame.env[place.name] = Variable(value, None, place)
     try:
         call = _Call(frame, node, places[1:], type)
         first = node.args[0].value
@@ -181,7 +182,8 @@ class _Call:
         for number, (param, type) in enumerate(
             zip(function.definition.params, function.params, strict=True), 1
         ):
-            assert type is not None
+            if type is None:
+                raise PoisonedError  # a wrong declaration, which is reported
             key, position = frame.constant(node, param.name), frame.constant(node, number)
             at = frame.emit(node, ListFind, packed, key, position)
             found = frame.emit(node, Binary, "gt", at, frame.constant(node, 0))

@@ -30,6 +30,7 @@ CASES = [
     ('print(sum(eval("add", X, 1)))\nprint(sum(eval("relu::forward", X)))\nprint(sum(eval("max", X)))', "2.0\n4.0\n3.0"),
     ('f = "bo" + "th"\nL = evalList(f, list(a=3))\nprint(length(L) + " " + as.scalar(L[1]) + " " + as.scalar(L[2]))', "2 7.0 12.0"),
     ('f = "par" + "ts"\nL = evalList(f, X)\nprint(length(L) + " " + as.scalar(L[2]) + as.scalar(L[3]))', "3 -2.0x"),
+    ('f = "ad" + "d"\nprint(sum(eval(f, X, as.scalar(eval("size", eval(f, X))))))', "14.0"),
     ('f = "take" + ""\nprint(as.scalar(eval(f, list(7, 8))))', "9.0"),
 ]  # fmt: skip
 
