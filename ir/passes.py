@@ -210,13 +210,18 @@ def _place(error: BaseException) -> str:
 
 
 class PassManager:
-    """Runs passes in order and verifies the module after each."""
+    """Runs passes in order and verifies the module after each, or (`verify_last`) after the last one only."""
 
     def __init__(
-        self, passes: Sequence[Pass], verify_each: bool = True, instruments: Sequence[Instrument] = ()
+        self,
+        passes: Sequence[Pass],
+        verify_each: bool = True,
+        instruments: Sequence[Instrument] = (),
+        verify_last: bool = False,
     ) -> None:
         self.passes = list(passes)
         self.verify_each = verify_each
+        self.verify_last = verify_last
         self.instruments = list(instruments)
         self.statistics: Statistics = Counter()
 
@@ -254,7 +259,7 @@ class PassManager:
             raise
         except Exception as error:
             raise PassError(p, f"crashed: {type(error).__name__}: {error} ({_place(error)})") from error
-        if self.verify_each:
+        if self.verify_each or (self.verify_last and p is self.passes[-1]):
             try:
                 verify(module, shapes=False)
             except Diagnostic as error:

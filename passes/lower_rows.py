@@ -19,7 +19,7 @@ from sysmlc.ir.dialects.rt import Launch
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import Dim, Matrix, matrix
 from sysmlc.passes.lower_cells import MAX_INPUTS, MAX_OUTPUTS, body_text, may_be_sparse
-from sysmlc.passes.rows.lengths import is_matmul, is_product, is_reduction
+from sysmlc.passes.rows.lengths import WIDE, Lengths, is_matmul, is_product, is_reduction
 from sysmlc.passes.rows.plan import Plan
 from sysmlc.passes.sparse_safety import Abstract, Unknown, evaluate_at
 
@@ -117,12 +117,18 @@ def is_sparse_safe(body: Region, roles: tuple[str, ...], outputs: tuple[str, ...
 
 
 def variants(row: Row, kernel: RowKernel) -> Iterator[int]:
-    """The keys of all variants a launch of this region may ask for."""
+    """The keys of all variants a launch of this region may ask for.
+
+    Where one column would be repeated along the few columns of a product, the run time writes it out: no variants for that.
+    """
     options = [_options(row, i) for i in range(len(row.operands))]
     if sum(len(o) > 1 for o in options) > MAX_UNDECIDED:
         options = [(True,) if True in o else o for o in options]
     sparse = kernel.sparse_safe and may_be_sparse(row.operands[0])
-    for several in product(*options):
+    classes = Lengths(kernel.body, kernel.roles).classes()
+    narrow = [members for number, members in classes.items() if number != WIDE]
+    every = list(product(*options))
+    for several in [s for s in every if all(len({s[i] for i in members}) == 1 for members in narrow)] or every:
         key = sum(1 << i for i, s in enumerate(several) if s)
         yield key
         if sparse:

@@ -5,7 +5,8 @@ It is the same for every way of running it. Kernels are found by name when they 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -91,17 +92,23 @@ class Compiled:
 
 def optimize_module(module: Module, options: Options) -> None:
     """Run the optimisation pipeline, in place."""
-    from sysmlc.ir.passes import PassManager
-
-    PassManager(options.passes()).run(module)
+    _run_passes(options.passes(), module)
 
 
 def lower_module(module: Module, options: Options) -> None:
     """Run the optimisation pipeline and the lowering to a program, in place."""
-    from sysmlc.ir.passes import PassManager
     from sysmlc.passes.pipelines import lowering
 
-    PassManager([*options.passes(), *lowering(options.fuses, options.formats)]).run(module)
+    _run_passes(options.passes(), module)
+    _run_passes(lowering(options.fuses, options.formats), module)
+
+
+def _run_passes(passes: Sequence[Pass], module: Module) -> None:
+    """Run passes; what they leave is verified. After each of them with SYSMLC_VERIFY=1, as in all tests."""
+    from sysmlc.ir.passes import PassManager
+
+    each = bool(os.environ.get("SYSMLC_VERIFY"))
+    PassManager(passes, verify_each=each, verify_last=True).run(module)
 
 
 def compile_program(
