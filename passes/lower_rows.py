@@ -128,7 +128,9 @@ def variants(row: Row, kernel: RowKernel) -> Iterator[int]:
     classes = Lengths(kernel.body, kernel.roles).classes()
     narrow = [members for number, members in classes.items() if number != WIDE]
     every = list(product(*options))
-    for several in [s for s in every if all(len({s[i] for i in members}) == 1 for members in narrow)] or every:
+    for several in [
+        s for s in every if all(len({s[i] for i in members}) == 1 for members in narrow)
+    ] or every:
         key = sum(1 << i for i, s in enumerate(several) if s)
         yield key
         if sparse:
