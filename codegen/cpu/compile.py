@@ -16,6 +16,7 @@ from sysmlc.codegen.cpu.target import Target, make_targets
 if TYPE_CHECKING:
     from sysmlc.ir.core import Op
     from sysmlc.ir.dialects.core import Module
+    from sysmlc.ir.passes import Pass
 
 
 @dataclass(frozen=True)
