@@ -22,19 +22,36 @@ class Run:
     """One finished process."""
 
     seconds: float
+    cpu: float
+    """Seconds of processors that it and everything it started took."""
     megabytes: float
-    """Peak resident memory of the process and its children, the largest of them."""
+    """Its peak resident memory."""
+    others: float
+    """The same of the largest process that it started and did not wait for: sysmlc compiles in such processes."""
     output: str
 
 
-# A process inherits the peak memory of the one that starts it, so a small one starts and times what is measured.
+# A process inherits the peak memory of the one that starts it, so a small one starts and times what is measured. What that
+# leaves behind comes to it too (prctl: PR_SET_CHILD_SUBREAPER).
 LAUNCHER = """
 import os, sys, time
 begin = time.perf_counter()
 pid = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
-_, status, usage = os.wait4(pid, 0)
+import ctypes
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+cpu = own = others = 0
+while True:
+    try:
+        done, status, usage = os.wait4(-1, 0)
+    except ChildProcessError:
+        break
+    cpu += usage.ru_utime + usage.ru_stime
+    if done == pid:
+        seconds, own, code = time.perf_counter() - begin, usage.ru_maxrss, os.waitstatus_to_exitcode(status)
+    else:
+        others = max(others, usage.ru_maxrss)
 with open(sys.argv[1], "w") as file:
-    file.write(f"{time.perf_counter() - begin} {usage.ru_maxrss} {os.waitstatus_to_exitcode(status)}")
+    file.write(f"{seconds} {cpu} {own} {others} {code}")
 """
 
 
@@ -42,20 +59,22 @@ def run(
     command: Sequence[str], folder: Path | str | None = None, environment: Mapping[str, str] | None = None
 ) -> Run:
     """Run a command to its end; it must succeed."""
+    # Installed packages have their bytecode; so has a checkout, unless it is forbidden to write any.
+    variables = {k: v for k, v in (environment or os.environ).items() if k != "PYTHONDONTWRITEBYTECODE"}
     with tempfile.NamedTemporaryFile("r") as figures:
         done = subprocess.run(
             [sys.executable, "-S", "-E", "-c", LAUNCHER, figures.name, *command],
             cwd=folder,
-            env=None if environment is None else dict(environment),
+            env=variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             text=True,
         )
-        seconds, kilobytes, code = figures.read().split()
-    if int(code):
+        seconds, cpu, own, others, code = map(float, figures.read().split())
+    if code:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}")
-    return Run(float(seconds), int(kilobytes) / 1024, done.stdout)
+    return Run(seconds, cpu, own / 1024, others / 1024, done.stdout)
 
 
 def side_by_side(

@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from measure import machine, median, run, side_by_side, systemds, systemds_environment, table  # noqa: E402
+from measure import Run, machine, median, run, side_by_side, systemds, systemds_environment, table  # noqa: E402
 
 LOOP = """s = 0.0
 X = matrix(1, 10, 10)
@@ -53,23 +53,34 @@ def main() -> None:
                 rounds,
             )
             times = {k: median([r.seconds for r in v]) for k, v in found.items()}
-            rows.append([script, *(f"{times[k]:.4f} s" for k in times)])
+            memory = {k: median([r.megabytes for r in v]) for k, v in found.items()}
+            rows.append(
+                [script, *(f"{times[k]:.4f} s" for k in times), *(f"{memory[k]:.0f} MB" for k in memory)]
+            )
         size = os.path.getsize(folder / "hi")
         largest = max((ROOT / "examples").glob("*.dml"), key=lambda p: p.stat().st_size)
-        cold = []
+        compiled: dict[str, list[Run]] = {"cold": [], "warm": []}
+        first: list[Run] = []
         for i in range(rounds):
             environment = {**os.environ, "SYSMLC_CACHE_DIR": str(folder / f"cache{i}")}
+            first.append(run([*compiler, "run", "hi.dml"], folder, environment))
             command = [*compiler, str(largest), "-o", "prog"]
-            cold.append(
-                (run(command, folder, environment).seconds, run(command, folder, environment).seconds)
-            )
+            for runs in compiled.values():
+                runs.append(run(command, folder, environment))
     print(machine())
-    print(table(["program", "in process", "executable", "SystemDS"], rows))
+    header = ["program", "in process", "executable", "SystemDS"]
+    print(table([*header, *(f"{name}, peak" for name in header[1:])], rows))
     print(f"executable of hi.dml, stripped: {size / 1e6:.2f} MB")
-    print(
-        f"compile {largest.name} to an executable: cold {median([c for c, _ in cold]):.2f} s, warm {median([w for _, w in cold]):.2f} s"
-    )
+    print(f"first run of hi.dml: {_figures(first)}")
+    for state, runs in compiled.items():
+        print(f"compile {largest.name} to an executable, {state}: {_figures(runs)}")
     _front_end()
+
+
+def _figures(runs: list[Run]) -> str:
+    seconds, cpu = median([r.seconds for r in runs]), min(r.cpu for r in runs)
+    own, others = max(r.megabytes for r in runs), max(r.others for r in runs)
+    return f"{seconds:.2f} s, at least {cpu:.2f} s of processors; peak {own:.0f} MB, compiling processes {others:.0f} MB"
 
 
 def _front_end() -> None:
