@@ -106,11 +106,11 @@ class Workers:
         given = os.environ.get("SYSMLC_WORKERS", "")
         self._most = int(given) if given.isdecimal() else len(os.sched_getaffinity(0))
 
-    def start(self) -> None:
-        """Start all workers ahead of use: they load the compiler while they wait."""
+    def start(self, count: int) -> None:
+        """Start workers ahead of use, if there are processors for them: they load the compiler while they wait."""
         with self._lock:
             busy: dict[_Worker, int] = {}
-            while (worker := self._free(busy)) is not None:
+            while len(busy) < count and (worker := self._free(busy, count)) is not None:
                 busy[worker] = 0
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -119,20 +119,23 @@ class Workers:
 
     def each(self, tasks: Sequence[Task]) -> list[Any]:
         """What functions give, called by all workers at once; the results in the order of the tasks."""
+        results: list[Any] = [None] * len(tasks)
         with self._lock:
             try:
-                return self._each(tasks)
-            except (KeyboardInterrupt, WorkerDiedError):
+                failure = self._each(tasks, results)
+            except BaseException:
                 self.close()  # answers may be on their way that nobody waits for
                 raise
+        if failure is not None:
+            raise failure
+        return results
 
-    def _each(self, tasks: Sequence[Task]) -> list[Any]:
-        results: list[Any] = [None] * len(tasks)
+    def _each(self, tasks: Sequence[Task], results: list[Any]) -> Exception | None:
         waiting = list(reversed(range(len(tasks))))
         busy: dict[_Worker, int] = {}
         failure: Exception | None = None
         while (waiting and not failure) or busy:
-            worker = self._free(busy) if waiting and not failure else None
+            worker = self._free(busy, 1 + len(tasks) // 4) if waiting and not failure else None
             if worker is not None:
                 busy[worker] = waiting.pop()
                 worker.ask(tasks[busy[worker]])
@@ -151,19 +154,17 @@ class Workers:
             for number in here:
                 function, arguments = tasks[number]
                 results[number] = function(*arguments)
-        if failure is not None:
-            raise failure
-        return results
+        return failure
 
-    def _free(self, busy: dict[_Worker, int]) -> _Worker | None:
-        """A worker with nothing to do, perhaps a new one."""
+    def _free(self, busy: dict[_Worker, int], worth: int) -> _Worker | None:
+        """A worker with nothing to do, perhaps a new one, while there are fewer than are worth their start."""
         for worker in list(self._workers):
             if worker not in busy:
                 if worker.alive():
                     return worker
                 worker.close()
                 self._workers.remove(worker)
-        if len(self._workers) < self._most:
+        if len(self._workers) < min(self._most, worth):
             try:
                 self._workers.append(_Worker())
             except OSError:

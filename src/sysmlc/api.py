@@ -223,6 +223,8 @@ class Program:
         )
         found = object_cache().get(key)
         if found is None or not saved.is_current(found):
+            if runtime_args:  # an executable: all its kernels will be compiled at once
+                workers().start(2)
             found = workers().call(
                 compile_script,
                 self.source,
