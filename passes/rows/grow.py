@@ -294,7 +294,8 @@ def _prune(group: RowGroup) -> None:
 
 def candidates(region: Region) -> list[Value]:
     """Matrices that several operations may scan: left operands of products, operands of row aggregates, and what those
-    are made of cell by cell; in program order."""
+    are made of cell by cell; in program order. `t(X) %*% Y` scans X as well, which pays when there are two."""
+    closed: set[Value] = set()
     found: dict[Value, None] = {}
 
     def add(value: Value) -> None:
@@ -307,8 +308,12 @@ def candidates(region: Region) -> list[Value]:
                 add(operand)
 
     for op in region:
-        if isinstance(op, MatMul) and product_factors(op) is None:
-            add(op.lhs)
+        if isinstance(op, MatMul):
+            factors = product_factors(op)
+            if factors is None or factors[0] in closed:
+                add(op.lhs if factors is None else factors[0])
+            elif factors[0] is not factors[1]:
+                closed.add(factors[0])
         elif isinstance(op, Aggregate) and op.dir == "row":
             add(op.operand)
     return list(found)

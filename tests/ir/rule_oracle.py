@@ -131,28 +131,31 @@ def build(rule: TableRule, case: Case) -> Module:
     holder.append(Func.new(sym="main", regions=[body]))
     module = Module.new(regions=[holder])
     b = Builder(body)
-    env: dict[str, Value] = {}
+    env: dict[Expr, Value] = {}
     for name in variables(rule.left):
         if name in case.constants:
-            env[name] = b(Constant, value=case.values[name])
+            env[Variable(name)] = b(Constant, value=case.values[name])
         else:
-            env[name] = b(Input, name_=name, types=[case.type_of(name)])
+            env[Variable(name)] = b(Input, name_=name, types=[case.type_of(name)])
     b.op(Output, _emit(b, rule, rule.left, env), name_="result")
     b.op(Return, [])
     return module
 
 
-def _emit(b: Builder, rule: TableRule, e: Expr, env: dict[str, Value]) -> Value:
-    if isinstance(e, Variable):
-        return env[e.name]
+def _emit(b: Builder, rule: TableRule, e: Expr, env: dict[Expr, Value]) -> Value:
+    """The value of an expression; equal applications are computed once."""
+    if e in env:
+        return env[e]
     if isinstance(e, Number):
         return b(Constant, value=e.value)
+    assert isinstance(e, Apply)
     name, attrs = resolve(e, rule.vocabulary, UNKNOWN)
     args = [_emit(b, rule, a, env) for a in e.args]
     cls = registry[name]
     first: tuple[Any, ...] = (name.partition(".")[2],) if len(cls.names) > 1 else ()
     operands = [args] if definitions[cls].variadic else args
-    return b(cls, *first, *operands, **attrs)
+    env[e] = b(cls, *first, *operands, **attrs)
+    return env[e]
 
 
 def run(module: Module, case: Case) -> Any:
