@@ -15,6 +15,8 @@ from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.dml_cell import Aggregate, Binary, IfElse, Unary
 from sysmlc.ir.dialects.dml_matrix import MatMul
 from sysmlc.ir.types import NUMBERS, Dim, Matrix, f64, same_dim
+from sysmlc.passes.estimate import SPARSE
+from sysmlc.passes.sparsity import Expectations
 
 MAX_NARROW = 32
 """Columns of a side: beyond that a product is better left to the library."""
@@ -294,7 +296,8 @@ def _prune(group: RowGroup) -> None:
 
 def candidates(region: Region) -> list[Value]:
     """Matrices that several operations may scan: left operands of products, operands of row aggregates, and what those
-    are made of cell by cell; in program order. `t(X) %*% Y` scans X as well, which pays when there are two."""
+    are made of cell by cell; in program order. `t(X) %*% Y` scans X as well, which pays when there are two and
+    X is dense: the non-zeros of a sparse one are read as fast by the library."""
     closed: set[Value] = set()
     found: dict[Value, None] = {}
 
@@ -310,7 +313,7 @@ def candidates(region: Region) -> list[Value]:
     for op in region:
         if isinstance(op, MatMul):
             factors = product_factors(op)
-            if factors is None or factors[0] in closed:
+            if factors is None or (factors[0] in closed and Expectations().density(factors[0]) >= SPARSE):
                 add(op.lhs if factors is None else factors[0])
             elif factors[0] is not factors[1]:
                 closed.add(factors[0])
