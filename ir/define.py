@@ -13,7 +13,8 @@ A family of operations gives several names: `@define("dml", names=("exp", "log")
 
 Traits: `pure` (no effect, may be removed, moved and merged), `terminator`, `isolated` (regions see no outside values),
 `symbols` (its region is a list of named operations, without terminator), `call` (calls the symbol `callee`),
-`cellwise` (acts cell by cell), `random`.
+`cellwise` (acts cell by cell), `random`, `f32` (takes and gives matrices of f32 as well as of f64; others are called between
+conversions, see `set-precision`).
 """
 
 from __future__ import annotations

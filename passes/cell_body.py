@@ -12,6 +12,7 @@ from sysmlc.ir.dialects.dml_scalar import Cast
 from sysmlc.ir.dialects.kernel import (
     CellKernel,
     Field,
+    Gather,
     Halves,
     Integer,
     IntegerRelation,
@@ -19,11 +20,12 @@ from sysmlc.ir.dialects.kernel import (
     KernelIf,
     Load,
     Offset,
+    Precision,
     Splat,
     Store,
     TwoSum,
 )
-from sysmlc.ir.types import Vector, i64
+from sysmlc.ir.types import Scalar, Vector, f64, i64
 
 EXPENSIVE = frozenset({
     "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "sigmoid", "pow", "log_base",
@@ -31,16 +33,39 @@ EXPENSIVE = frozenset({
 })  # fmt: skip
 IDENTITY = {"sum": 0.0, "prod": 1.0, "min": float("inf"), "max": float("-inf")}
 
+EXTREMES = frozenset({"min", "max"})
+
 State = list[Value]
-"""The running values of one aggregate: {value, compensation}, {product}, or {extreme, NaN if one was seen}."""
+"""The running values of one aggregate: {value, compensation} or, of f32, {value} in f64; {product}; {extreme, NaN if one was
+seen}."""
 LoopBody = Callable[["Code", Value, list[Value]], Sequence[Value]]
 
 
 class Code(Builder):
-    """A builder with short forms for what kernels are made of."""
+    """A builder with short forms for what kernels are made of; `elem` is what cells are."""
 
-    def number(self, value: float) -> Value:
+    elem: Scalar = f64
+
+    def number(self, value: float | bool) -> Value:
         return self(Constant, value=value)
+
+    def cell(self, value: float, lanes: int) -> Value:
+        """A constant cell in every lane."""
+        return self.wide(self(Constant, value=value, types=[self.elem]), lanes)
+
+    def nested(self, region: Region) -> Code:
+        """A builder for a region inside of this code."""
+        made = Code(region, loc=self.loc)
+        made.elem = self.elem
+        return made
+
+    def widened(self, value: Value) -> Value:
+        """A cell (or lanes of them) as f64."""
+        return value if self.elem is f64 else self(Precision, "widen", value)
+
+    def rounded(self, value: Value) -> Value:
+        """An f64 as a cell."""
+        return value if self.elem is f64 else self(Precision, "narrow", value)
 
     def integer(self, value: int) -> Value:
         return self(Constant, value=value)
@@ -57,8 +82,17 @@ class Code(Builder):
     def relation(self, name: str, a: Value, b: Value) -> Value:
         return self(IntegerRelation, name, a, b)
 
-    def at(self, base: Value, index: Value, elem: str = "f64") -> Value:
-        return self(Offset, base, index, elem=elem)
+    def at(self, base: Value, index: Value, elem: str | None = None) -> Value:
+        """The address of a cell, or of another element."""
+        return self(Offset, base, index, elem=elem or self.elem.text)
+
+    def partial(self, base: Value, index: Value) -> Value:
+        """The address of a partial result, which is f64 whatever cells are."""
+        return self(Offset, base, index, elem="f64")
+
+    def gather(self, base: Value, indices: Value, mask: Value) -> Value:
+        """Cells at `base[indices]` where the mask holds, else 0."""
+        return self(Gather, base, indices, mask, elem=self.elem.text)
 
     def load_i64(self, base: Value, index: Value) -> Value:
         return self(Load, self.at(base, index, "i64"), types=[i64])
@@ -80,7 +114,7 @@ class Code(Builder):
     ) -> list[Value]:
         """A counted loop; `body(code, counter, carried)` gives the new carried values."""
         region = Region([i64, *(v.type for v in inits)])
-        inner = Code(region, loc=self.loc)
+        inner = self.nested(region)
         values = body(inner, region.args[0], list(region.args[1:]))
         inner.op(Yield, values)
         by = self.integer(step) if isinstance(step, int) else step
@@ -96,7 +130,7 @@ class Code(Builder):
         regions, types = [], []
         for make in (then, orelse):
             region = Region()
-            inner = Code(region, loc=self.loc)
+            inner = self.nested(region)
             values = make(inner)
             inner.op(Yield, values)
             regions.append(region)
@@ -120,8 +154,9 @@ class Frame:
         self, b: Builder, kernel: CellKernel, mask: int, lanes: int, params: Sequence[Value]
     ) -> None:
         self.code = Code(b.region, b.anchor, b.loc)
+        self.code.elem = self.elem = kernel.elem
         self.kernel = kernel
-        self.lanes = lanes
+        self.lanes = lanes if self.elem is f64 else 2 * lanes
         self.args, self.r0, self.r1, self.c0, self.c1 = params
         self.inputs = range(len(kernel.body.args))
         self.is_vector = [bool(mask >> i & 1) for i in self.inputs]
@@ -152,7 +187,7 @@ def at_width(code: Code, op: Op, operands: list[Value], lanes: int) -> Value:
     if isinstance(op, Constant):
         value = op.value
         assert isinstance(value, (int, float))
-        return code.wide(code.number(float(value)), lanes)
+        return code.cell(float(value), lanes)
     if isinstance(op, Binary) and op.fn == "pow":
         power = op.rhs.op
         if power is not None and power.name == "core.constant":
@@ -178,16 +213,16 @@ def _constant_power(code: Code, x: Value, power: float, lanes: int) -> Value | N
     if power == 1:
         return x
     if power == 0:
-        return code.wide(code.number(1.0), lanes)
+        return code.cell(1.0, lanes)
     if power == -1:
-        return binary("div", code.wide(code.number(1.0), lanes), x)
+        return binary("div", code.cell(1.0, lanes), x)
     if power in (2, 3, 4):
         square = binary("mul", x, x)
         return square if power == 2 else binary("mul", square, x if power == 3 else square)
     if power == 0.5:
         # sqrt(-Inf) is NaN, (-Inf)^0.5 is Inf.
         root = code(Unary, "sqrt", x)
-        low, high = (code.wide(code.number(v), lanes) for v in (float("-inf"), float("inf")))
+        low, high = (code.cell(v, lanes) for v in (float("-inf"), float("inf")))
         equal = binary("eq", x, low)
         return code(IfElse, equal, high, root)
     return None
@@ -198,31 +233,38 @@ def _constant_power(code: Code, x: Value, power: float, lanes: int) -> Value | N
 
 def start(code: Code, fn: str, lanes: int) -> State:
     """The state of nothing."""
+    if fn in EXTREMES:
+        return [code.cell(IDENTITY[fn], lanes), code.cell(0.0, lanes)]
     first = code.wide(code.number(IDENTITY[fn]), lanes)
-    return [first] if fn == "prod" else [first, code.wide(code.number(0.0), lanes)]
+    return [first, code.wide(code.number(0.0), lanes)] if fn == "sum" and code.elem is f64 else [first]
 
 
 def step(code: Code, fn: str, state: State, value: Value) -> State:
-    """The state after one more value in each lane."""
-    if fn == "sum":
-        total, error = code.op(TwoSum, state[0], value).results
-        return [total, code(Binary, "add", state[1], error)]
-    if fn == "prod":
-        return [code(Binary, "mul", state[0], value)]
+    """The state after one more cell in each lane. Sums and products of f32 are f64: exact enough to need no compensation."""
+    if fn not in EXTREMES:
+        return _combined(code, fn, state, code.widened(value))
     # One minimum instruction drops NaN; whether there was one is remembered beside it.
     less = code(Binary, "lt" if fn == "min" else "gt", value, state[0])
     unordered = code(Binary, "ne", value, value)
     return [code(IfElse, less, value, state[0]), code(IfElse, unordered, value, state[1])]
 
 
+def _combined(code: Code, fn: str, state: State, value: Value) -> State:
+    if fn == "prod":
+        return [code(Binary, "mul", state[0], value)]
+    if len(state) == 1:
+        return [code(Binary, "add", state[0], value)]
+    total, error = code.op(TwoSum, state[0], value).results
+    return [total, code(Binary, "add", state[1], error)]
+
+
 def merge(code: Code, fn: str, a: State, b: State) -> State:
     """The state of both parts."""
-    made = step(code, fn, a, b[0])
-    if fn == "sum":
-        return [made[0], code(Binary, "add", made[1], b[1])]
-    if fn == "prod":
-        return made
-    return [made[0], code(Binary, "add", made[1], b[1])]
+    if fn in EXTREMES:
+        made = step(code, fn, a, b[0])
+    else:
+        made = _combined(code, fn, a, b[0])
+    return made if len(made) == 1 else [made[0], code(Binary, "add", made[1], b[1])]
 
 
 def across_lanes(code: Code, fn: str, state: State) -> State:
@@ -235,26 +277,37 @@ def across_lanes(code: Code, fn: str, state: State) -> State:
 
 def finish(code: Code, fn: str, state: State, lanes: int = 1) -> State:
     """{value, compensation} for sums (0 unless the value is finite), {value} for the others."""
+    if fn in EXTREMES:
+        seen = code(Binary, "ne", state[1], state[1])
+        return [code(IfElse, seen, state[1], state[0])]
     if fn == "prod":
         return state
     zero = code.wide(code.number(0.0), lanes)
-    if fn == "sum":
-        finite = code(Binary, "eq", code(Binary, "sub", state[0], state[0]), zero)
-        return [state[0], code(IfElse, finite, state[1], zero)]
-    seen = code(Binary, "ne", state[1], state[1])
-    return [code(IfElse, seen, state[1], state[0])]
+    if len(state) == 1:
+        return [state[0], zero]
+    finite = code(Binary, "eq", code(Binary, "sub", state[0], state[0]), zero)
+    return [state[0], code(IfElse, finite, state[1], zero)]
+
+
+def cell_of(code: Code, fn: str, state: State, lanes: int = 1) -> Value:
+    """The result of an aggregate as a cell."""
+    parts = finish(code, fn, state, lanes)
+    if fn in EXTREMES:
+        return parts[0]
+    return code.rounded(code(Binary, "add", *parts) if len(state) == 2 else parts[0])
 
 
 def store_full(frame: Frame, output: Output, state: State) -> None:
-    """Write the partial of a full aggregate."""
+    """Write the partial of a full aggregate, which is f64."""
     code = frame.code
     address = frame.field("out", output.index)
-    for i, value in enumerate(finish(code, output.fn, across_lanes(code, output.fn, state))):
-        code.op(Store, value, code.at(address, code.integer(i)))
+    parts = finish(code, output.fn, across_lanes(code, output.fn, state))
+    for i, value in enumerate(parts):
+        wide = code.widened(value) if output.fn in EXTREMES else value
+        code.op(Store, wide, code.partial(address, code.integer(i)))
 
 
 def store_row(code: Code, output: Output, state: State, base: Value, row: Value) -> None:
     """Write the result of one row."""
-    parts = finish(code, output.fn, across_lanes(code, output.fn, state))
-    total = code(Binary, "add", *parts) if output.fn == "sum" else parts[0]
-    code.op(Store, total, code.at(base, row))
+    made = cell_of(code, output.fn, across_lanes(code, output.fn, state))
+    code.op(Store, made, code.at(base, row))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sysmlc.ir.core import Value
-from sysmlc.ir.dialects.dml_cell import Binary
 from sysmlc.ir.dialects.kernel import (
     Fence,
     Integer,
@@ -31,14 +30,23 @@ from sysmlc.passes.cell_body import (
     store_row,
 )
 from sysmlc.passes.cell_narrow import narrow_columns, short_rows
-from sysmlc.passes.cell_states import clean_columns, flat, load_vector, neutral, split, store_vector
+from sysmlc.passes.cell_states import (
+    clean_columns,
+    column_partials,
+    flat,
+    load_vector,
+    neutral,
+    split,
+    step_column,
+    store_vector,
+)
 
-PREFETCH_AHEAD = 512
-"""Cells: 4 KiB ahead keeps one stream at full bandwidth."""
-NEAR = 16384
-"""Cells that surely are still in the cache when their turn comes."""
-CACHE_LINE = 8
-"""Cells in a cache line."""
+PREFETCH_AHEAD = 4096
+"""Bytes: this far ahead keeps one stream at full bandwidth."""
+NEAR = 131072
+"""Bytes that surely are still in the cache when their turn comes."""
+CACHE_LINE = 64
+"""Bytes in a cache line."""
 COLUMN_BLOCK = 4
 """Rows that share one pass over the partial results of column aggregates."""
 MAX_STATE = 16
@@ -83,6 +91,7 @@ class _Dense:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self.lanes = frame.lanes
+        self.cell_size = 8 if frame.elem is f64 else 4
         self.full, self.rows = frame.of_kind("full"), frame.of_kind("row")
         self.maps, self.cols = frame.of_kind("map"), frame.of_kind("col")
         cheap = frame.expensive == 0 and frame.size <= 12
@@ -139,7 +148,7 @@ class _Dense:
         for row in rows:
             for address in row.maps.values():
                 first = code.at(address, self.frame.c0)
-                aligned = code.add(aligned, code(Misaligned, first, to=8 * self.lanes))
+                aligned = code.add(aligned, code(Misaligned, first, to=self.cell_size * self.lanes))
         stream = code(Select, code.relation("ieq", aligned, code.integer(0)), self.stream, code.number(False))
         per_row = [start(code, o.fn, self.lanes) for _ in rows for o in self.rows for _ in range(self.unroll)]
         states = [*full, *per_row]
@@ -167,7 +176,7 @@ class _Dense:
         for i in self.frame.inputs:
             address = code.at(self.bases[i], code.mul(r, self.strides[i]))
             if not self.frame.is_vector[i]:
-                address = code.wide(code(Load, address, types=[f64]), self.lanes)
+                address = code.wide(code(Load, address, types=[code.elem]), self.lanes)
             cells.append(address)
         maps = {
             o.index: code.at(self.outs[o.index], code.mul(r, self.out_strides[o.index])) for o in self.maps
@@ -215,18 +224,18 @@ class _Dense:
         for i in self.frame.inputs:
             if self.frame.is_vector[i]:
                 ahead = code.add(c, self.distance(code, i, len(rows)))
-                for u in range(0, self.unroll * self.lanes, CACHE_LINE):
+                for u in range(0, self.unroll * self.lanes, CACHE_LINE // self.cell_size):
                     column = ahead if u == 0 else code.add(ahead, code.integer(u))
                     for row in rows:
                         code.op(Prefetch, code.at(row.cells[i], column))
 
     def distance(self, code: Code, i: int, rows: int) -> Value:
         """How far ahead to fetch: the next block of rows if it is near, else further along these."""
-        along = code.integer(PREFETCH_AHEAD)
+        along = code.integer(PREFETCH_AHEAD // self.cell_size)
         if rows == 1:
             return along
         block = code.mul(self.strides[i], code.integer(rows))
-        return code(Select, code.relation("ilt", block, code.integer(NEAR)), block, along)
+        return code(Select, code.relation("ilt", block, code.integer(NEAR // self.cell_size)), block, along)
 
     def store_maps(
         self,
@@ -259,16 +268,10 @@ class _Dense:
         self, code: Code, output: Output, column: Value, values: list[Value], mask: Value | None
     ) -> None:
         """Fold values of some rows into the partial results of their columns, which are in memory (and in L1)."""
-        addresses = [code.at(self.outs[output.index], column)]
-        if output.fn == "sum":
-            addresses.append(code.at(addresses[0], self.out_strides[output.index]))
-        state = [load_vector(code, a, self.lanes, mask) for a in addresses]
+        addresses = column_partials(code, output, column, self.outs, self.out_strides)
+        state = [load_vector(code, a, self.lanes, mask, f64) for a in addresses]
         for value in values:
-            if output.fn == "sum":
-                state = step(code, "sum", state, value)
-            else:
-                fn = "mul" if output.fn == "prod" else output.fn
-                state = [code(Binary, fn, state[0], value)]
+            state = step_column(code, output, state, value)
         for value, address in zip(state, addresses, strict=True):
             store_vector(code, value, address, mask)
 

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from sysmlc.ir.core import Value
 from sysmlc.ir.dialects.dml_cell import Binary
-from sysmlc.ir.dialects.kernel import Gather, Iota, Load, Mask, Store, StoreMasked, TwoSum
-from sysmlc.ir.types import f64
-from sysmlc.passes.cell_body import Code, Frame, Output, State, across_lanes, finish, start, step
+from sysmlc.ir.dialects.kernel import Iota, Load, Mask, Store, StoreMasked, TwoSum
+from sysmlc.ir.types import f32, f64
+from sysmlc.passes.cell_body import (
+    EXTREMES,
+    Code,
+    Frame,
+    Output,
+    State,
+    across_lanes,
+    cell_of,
+    finish,
+    start,
+    step,
+)
 from sysmlc.passes.cell_states import flat, neutral, split
 
 
@@ -21,12 +32,12 @@ def short_rows(frame: Frame) -> None:
     def rows(inner: Code, r: Value, _: list[Value]) -> list[Value]:
         mask = inner(Mask, inner.sub(frame.r1, r), lanes=lanes)
         firsts = [inner.at(b, inner.mul(r, s)) for b, s in zip(bases, strides, strict=True)]
-        fixed = {i: inner(Gather, firsts[i], steps[i], mask) for i in frame.inputs if not frame.is_vector[i]}
+        fixed = {i: inner.gather(firsts[i], steps[i], mask) for i in frame.inputs if not frame.is_vector[i]}
         states = [start(inner, o.fn, lanes) for o in frame.outputs]
 
         def columns(deep: Code, c: Value, carried: list[Value]) -> list[Value]:
             cells = [
-                fixed[i] if i in fixed else deep(Gather, deep.at(firsts[i], c), steps[i], mask)
+                fixed[i] if i in fixed else deep.gather(deep.at(firsts[i], c), steps[i], mask)
                 for i in frame.inputs
             ]
             values = frame.evaluate(deep, cells, lanes)
@@ -37,9 +48,8 @@ def short_rows(frame: Frame) -> None:
 
         done = split(inner.loop(frame.c0, frame.c1, 1, flat(states), columns), states)[0]
         for output, state in zip(frame.outputs, done, strict=True):
-            parts = finish(inner, output.fn, state, lanes)
-            total = inner(Binary, "add", *parts) if output.fn == "sum" else parts[0]
-            inner.op(StoreMasked, total, inner.at(outs[output.index], r), mask)
+            made = cell_of(inner, output.fn, state, lanes)
+            inner.op(StoreMasked, made, inner.at(outs[output.index], r), mask)
         return []
 
     code.loop(frame.r0, frame.r1, lanes, [], rows)
@@ -61,7 +71,7 @@ def narrow_columns(frame: Frame) -> None:
         def rows(deep: Code, r: Value, carried: list[Value]) -> list[Value]:
             mask = deep(Mask, deep.sub(frame.r1, r), lanes=lanes)
             cells = [
-                deep(Gather, deep.at(first, deep.mul(r, stride)), offsets, mask)
+                deep.gather(deep.at(first, deep.mul(r, stride)), offsets, mask)
                 for first, stride, offsets in zip(firsts, strides, steps, strict=True)
             ]
             values = frame.evaluate(deep, cells, lanes)
@@ -75,7 +85,7 @@ def narrow_columns(frame: Frame) -> None:
 
         done = split(inner.loop(frame.r0, frame.r1, lanes, flat(states), rows), states)[0]
         for output, state in zip(frame.outputs, done, strict=True):
-            _add_to_partial(inner, output, state, inner.at(outs[output.index], c), errors[output.index])
+            _add_to_partial(inner, output, state, inner.partial(outs[output.index], c), errors[output.index])
         return []
 
     code.loop(frame.c0, frame.c1, 1, [], column)
@@ -87,9 +97,13 @@ def _add_to_partial(code: Code, output: Output, state: State, place: Value, erro
     before = code(Load, place, types=[f64])
     if output.fn != "sum":
         fn = "mul" if output.fn == "prod" else output.fn
-        code.op(Store, code(Binary, fn, before, parts[0]), place)
+        value = code.widened(parts[0]) if output.fn in EXTREMES else parts[0]
+        code.op(Store, code(Binary, fn, before, value), place)
         return
-    rest = code.at(place, errors)
+    if code.elem is f32:
+        code.op(Store, code(Binary, "add", before, parts[0]), place)
+        return
+    rest = code.partial(place, errors)
     total, error = code.op(TwoSum, before, parts[0]).results
     error = code(Binary, "add", code(Binary, "add", code(Load, rest, types=[f64]), parts[1]), error)
     made = finish(code, "sum", [total, error])

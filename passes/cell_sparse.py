@@ -5,10 +5,19 @@ from __future__ import annotations
 from sysmlc.ir.core import Region, Value
 from sysmlc.ir.dialects.core import Yield
 from sysmlc.ir.dialects.dml_cell import Binary
-from sysmlc.ir.dialects.kernel import Gather, Integer, KernelWhile, Load, LoadMasked, Mask, Select, Store
+from sysmlc.ir.dialects.kernel import Integer, KernelWhile, Load, LoadMasked, Mask, Select, Store
 from sysmlc.ir.types import f64, i32, i64, vector
 from sysmlc.passes.cell_body import Code, Frame, Output, State, start, step, store_full, store_row
-from sysmlc.passes.cell_states import clean_columns, flat, load_vector, neutral, split, store_vector
+from sysmlc.passes.cell_states import (
+    clean_columns,
+    column_partials,
+    flat,
+    load_vector,
+    neutral,
+    split,
+    step_column,
+    store_vector,
+)
 
 NO_COLUMN = 1 << 40
 """Greater than every column."""
@@ -67,7 +76,9 @@ class _Csr:
         for i in self.others:
             address = code.at(self.bases[i], code.mul(r, self.strides[i]))
             vector_class = self.frame.is_vector[i]
-            places[i] = address if vector_class else code.wide(code(Load, address, types=[f64]), self.lanes)
+            places[i] = (
+                address if vector_class else code.wide(code(Load, address, types=[code.elem]), self.lanes)
+            )
         states = [*full, *(start(code, o.fn, self.lanes) for o in self.rows)]
 
         def main(inner: Code, p: Value, carried: list[Value]) -> list[Value]:
@@ -99,10 +110,12 @@ class _Csr:
         needs_column = bool(self.cols) or any(self.frame.is_vector[i] for i in self.others)
         if lanes == 1:
             columns = code(Load, index, types=[i64], width="i32")
-            known = {self.driver: code(Load, value, types=[f64])}
+            known = {self.driver: code(Load, value, types=[code.elem])}
             for i in self.others:
                 vector_class = self.frame.is_vector[i]
-                known[i] = code(Load, code.at(places[i], columns), types=[f64]) if vector_class else places[i]
+                known[i] = (
+                    code(Load, code.at(places[i], columns), types=[code.elem]) if vector_class else places[i]
+                )
         else:
             known = {self.driver: load_vector(code, value, lanes, mask)}
             chosen = code(Mask, code.integer(lanes), lanes=lanes) if mask is None else mask
@@ -115,7 +128,7 @@ class _Csr:
                 )
             for i in self.others:
                 vector_class = self.frame.is_vector[i]
-                known[i] = code(Gather, places[i], columns, chosen) if vector_class else places[i]
+                known[i] = code.gather(places[i], columns, chosen) if vector_class else places[i]
         results = self.frame.evaluate(code, [known[i] for i in self.frame.inputs], lanes)
         for output in self.maps:
             store_vector(code, results[output.index], code.at(self.outs[output.index], p), mask)
@@ -131,14 +144,8 @@ def add_to_column(
     code: Code, output: Output, outs: dict[int, Value], errors: dict[int, Value], column: Value, value: Value
 ) -> None:
     """Fold one cell into the partial result of its column."""
-    addresses = [code.at(outs[output.index], column)]
-    if output.fn == "sum":
-        addresses.append(code.at(addresses[0], errors[output.index]))
-    state = [code(Load, a, types=[f64]) for a in addresses]
-    if output.fn == "sum":
-        state = step(code, "sum", state, value)
-    else:
-        state = [code(Binary, "mul" if output.fn == "prod" else output.fn, state[0], value)]
+    addresses = column_partials(code, output, column, outs, errors)
+    state = step_column(code, output, [code(Load, a, types=[f64]) for a in addresses], value)
     for made, address in zip(state, addresses, strict=True):
         code.op(Store, made, address)
 
@@ -164,17 +171,17 @@ def union_loops(frame: Frame) -> None:
         after = inner.add(r, inner.integer(1))
         begins = [inner.load_i64(p, r) for p in rowptrs]
         ends = [inner.load_i64(p, after) for p in rowptrs]
-        fixed = [inner(Load, inner.at(bases[i], inner.mul(r, strides[i])), types=[f64]) for i in rest]
+        fixed = [inner(Load, inner.at(bases[i], inner.mul(r, strides[i])), types=[inner.elem]) for i in rest]
         maps = {k: inner.at(outs[k], inner.load_i64(s, r)) for k, s in row_starts.items()}
         states = [*split(carried, outer_states)[0], *(start(inner, o.fn, 1) for o in rows)]
         inits = [*begins, inner.integer(0), *flat(states)]
         condition, body = (Region([v.type for v in inits]) for _ in range(2))
 
-        test = Code(condition, loc=code.loc)
+        test = code.nested(condition)
         more = [test.relation("ilt", condition.args[k], ends[k]) for k in (0, 1)]
         test.op(Yield, [test(Binary, "or", *more)])
 
-        step_code = Code(body, loc=code.loc)
+        step_code = code.nested(body)
         positions, q = body.args[:2], body.args[2]
         columns = [_column(step_code, colidxs[k], positions[k], ends[k]) for k in (0, 1)]
         column = step_code(Integer, "imin", *columns)
@@ -220,6 +227,6 @@ def _column(code: Code, colidx: Value, position: Value, end: Value) -> Value:
 def _cell(code: Code, here: Value, values: Value, position: Value) -> Value:
     return code.when(
         here,
-        lambda inner: [inner(Load, inner.at(values, position), types=[f64])],
-        lambda inner: [inner.number(0.0)],
+        lambda inner: [inner(Load, inner.at(values, position), types=[inner.elem])],
+        lambda inner: [inner.cell(0.0, 1)],
     )[0]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sysmlc.ir.core import Value
+from sysmlc.ir.dialects.dml_cell import Binary
 from sysmlc.ir.dialects.kernel import Load, LoadMasked, Mask, Select, Store, StoreMasked
-from sysmlc.ir.types import f64, vector
-from sysmlc.passes.cell_body import IDENTITY, Code, Frame, Output, State, finish
+from sysmlc.ir.types import Scalar, f64, vector
+from sysmlc.passes.cell_body import IDENTITY, Code, Frame, Output, State, finish, step
 
 
 def split(values: Sequence[Value], states: Sequence[State]) -> tuple[list[State], list[Value]]:
@@ -23,9 +24,11 @@ def flat(states: Sequence[State]) -> list[Value]:
     return [v for state in states for v in state]
 
 
-def load_vector(code: Code, address: Value, lanes: int, mask: Value | None) -> Value:
-    """A vector of cells; with a mask, zeros in the other lanes."""
-    type = vector(lanes, f64)
+def load_vector(
+    code: Code, address: Value, lanes: int, mask: Value | None, elem: Scalar | None = None
+) -> Value:
+    """A vector of cells (or of another element); with a mask, zeros in the other lanes."""
+    type = vector(lanes, elem or code.elem)
     return (
         code(Load, address, types=[type]) if mask is None else code(LoadMasked, address, mask, types=[type])
     )
@@ -41,12 +44,30 @@ def store_vector(code: Code, value: Value, address: Value, mask: Value | None) -
 def neutral(code: Code, output: Output, value: Value, mask: Value | None, lanes: int) -> Value:
     if mask is None:
         return value
-    return code(Select, mask, value, code.wide(code.number(IDENTITY[output.fn]), lanes))
+    return code(Select, mask, value, code.cell(IDENTITY[output.fn], lanes))
+
+
+def column_partials(
+    code: Code, output: Output, column: Value, outs: dict[int, Value], errors: dict[int, Value]
+) -> list[Value]:
+    """Where the partial result of a column is, and its compensation if there is one."""
+    place = code.partial(outs[output.index], column)
+    if output.fn == "sum" and code.elem is f64:
+        return [place, code.partial(place, errors[output.index])]
+    return [place]
+
+
+def step_column(code: Code, output: Output, state: State, cell: Value) -> State:
+    """The partial result of a column after one more cell."""
+    if output.fn == "sum":
+        return step(code, "sum", state, cell)
+    fn = "mul" if output.fn == "prod" else output.fn
+    return [code(Binary, fn, state[0], code.widened(cell))]
 
 
 def clean_columns(frame: Frame, outs: dict[int, Value], errors: dict[int, Value]) -> None:
-    """Compensations of columns whose sum is not finite are NaN by now: make them 0."""
-    sums = [o for o in frame.of_kind("col") if o.fn == "sum"]
+    """Compensations of columns whose sum is not finite are NaN by now: make them 0. (Sums of f32 have none.)"""
+    sums = [o for o in frame.of_kind("col") if o.fn == "sum" and frame.elem is f64]
 
     def body(inner: Code, c: Value, carried: list[Value]) -> list[Value]:
         mask = inner(Mask, inner.sub(frame.c1, c), lanes=frame.lanes)

@@ -17,7 +17,7 @@ from sysmlc.ir.dialects.core import Constant, Module, Yield
 from sysmlc.ir.dialects.dml_cell import Aggregate, Binary, IfElse, Outer, Unary
 from sysmlc.ir.dialects.dml_scalar import Cast
 from sysmlc.ir.dialects.fused import Cell
-from sysmlc.ir.dialects.shapes import constant
+from sysmlc.ir.dialects.shapes import common_element, constant
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import Matrix, Scalar, Type, f64, i1
 
@@ -60,6 +60,7 @@ def _form(op: Op) -> None:
     b = Builder.before(op)
     outputs: str = "map"
     outer = False
+    elem = common_element(op, *op.operands)
     make: BodyMaker
     if isinstance(op, Aggregate):
         fn = op.fn
@@ -71,21 +72,22 @@ def _form(op: Op) -> None:
         fn, outer = op.op, True
 
         def make(inner: Builder, cells: Sequence[Value]) -> Value:
-            return as_cell(inner, inner(Binary, fn, cells[0], cells[1]))
+            return as_cell(inner, inner(Binary, fn, cells[0], cells[1]), elem)
     else:
         fn, cls = op.fn, type(op)
 
         def make(inner: Builder, cells: Sequence[Value]) -> Value:
-            return as_cell(inner, inner(cls, *cells) if isinstance(op, IfElse) else inner(cls, fn, *cells))
+            made = inner(cls, *cells) if isinstance(op, IfElse) else inner(cls, fn, *cells)
+            return as_cell(inner, made, elem)
 
     made = make_cell(b, op.operands, (outputs,), [op.results[0].type], lambda i, c: [make(i, c)], outer)
     made.results[0].name = op.results[0].name
     op.replace_by(made.results)
 
 
-def as_cell(b: Builder, value: Value) -> Value:
+def as_cell(b: Builder, value: Value, elem: Scalar) -> Value:
     """A truth value as a 0/1 cell."""
-    return b(Cast, value, types=[f64]) if value.type is i1 else value
+    return b(Cast, value, types=[elem]) if value.type is i1 else value
 
 
 def make_cell(
@@ -96,20 +98,21 @@ def make_cell(
     body: Callable[[Builder, Sequence[Value]], Sequence[Value]],
     outer: bool = False,
 ) -> Op:
-    """A `fused.cell` over `operands` (matrices first, each once); `body` computes with one f64 value for each operand."""
+    """A `fused.cell` over `operands` (matrices first, each once); `body` computes with one value for each operand."""
     inputs: list[Value] = []
     region = Region()
     inner = Builder(region, loc=b.loc)
+    elem = next(v.type.elem for v in operands if isinstance(v.type, Matrix))
     cells: dict[Value, Value] = {}
     for value in sorted(operands, key=lambda v: not isinstance(v.type, Matrix)):
         if value in cells:
             continue
         known = None if isinstance(value.type, Matrix) else constant(value)
         if isinstance(known, (int, float)) and float(known) in SIMPLE_CONSTANTS:
-            cells[value] = inner(Constant, value=float(known))
+            cells[value] = inner(Constant, value=float(known), types=[elem])
             continue
         assert isinstance(value.type, (Matrix, Scalar))
-        cells[value] = region.add_arg(f64, value.name)
+        cells[value] = region.add_arg(elem, value.name)
         scalar = isinstance(value.type, Scalar) and value.type is not f64
         inputs.append(b(Cast, value, types=[f64]) if scalar else value)
     inner.op(Yield, body(inner, [cells[v] for v in operands]))

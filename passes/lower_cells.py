@@ -18,7 +18,7 @@ from sysmlc.ir.dialects.fused import Cell
 from sysmlc.ir.dialects.kernel import FORM_UNION, CellKernel, csr_form
 from sysmlc.ir.dialects.rt import Launch
 from sysmlc.ir.passes import Pass, register_pass
-from sysmlc.ir.types import Dim, Matrix, differ_dim, f64, same_dim
+from sysmlc.ir.types import Dim, Matrix, differ_dim, f32, f64, same_dim
 from sysmlc.passes.sparse_safety import Abstract, Unknown, outputs_at
 
 MAX_INPUTS, MAX_OUTPUTS = 16, 8
@@ -96,7 +96,7 @@ def body_text(body: Region) -> str:
     number: dict[Value, int] = {}
     for arg in body.args:
         number[arg] = len(number)
-    lines = []
+    lines = ["f32"] if any(arg.type is f32 for arg in body.args) else []
     for op in body:
         operands = ",".join(str(number[v]) for v in op.operands)
         lines.append(f"{op.name}({operands}){sorted(op.attrs.items())!r}{[r.type.text for r in op.results]}")

@@ -80,8 +80,9 @@ def type_suffix(type: Type) -> str:
 
 
 def _by_result_type(b: Builder, op: Op) -> Sequence[Value]:
-    name = op.attrs["name_"]
-    return _call(b, op, f"sm_{op.fn}_{type_suffix(op.result.type)}", (), extra=(name,))
+    type = op.result.type
+    extra = (op.attrs["name_"], *((str(type.elem),) if isinstance(type, Matrix) else ()))
+    return _call(b, op, f"sm_{op.fn}_{type_suffix(type)}", (), extra=extra)
 
 
 def _undefined(b: Builder, op: Op) -> Sequence[Value]:
@@ -135,6 +136,10 @@ def _convert(b: Builder, op: Op) -> Sequence[Value]:
     return _call(b, op, f"sm_to_{op.attrs['format']}", op.operands)
 
 
+def _recast(b: Builder, op: Op) -> Sequence[Value]:
+    return _call(b, op, f"sm_to_{op.attrs['elem']}", op.operands)
+
+
 def _compare_strings(b: Builder, op: Op) -> Sequence[Value]:
     order = b.op(RtCall, op.operands, callee="sm_string_compare", types=[i64]).result
     return (b(Binary, op.fn, order, b(Constant, value=0)),)
@@ -175,4 +180,5 @@ _SPECIAL: Final[dict[str, Callable[[Builder, Op], Sequence[Value]]]] = {
     "dml.read_scalar": _read_scalar,
     "dml.write_scalar": _write_scalar,
     "fused.convert": _convert,
+    "fused.recast": _recast,
 }

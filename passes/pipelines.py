@@ -30,10 +30,15 @@ def lowering(fusion: bool = True, formats: str = "") -> list[Pass]:
     return _chosen(PROGRAM.replace("lower-cells", forced) if formats else PROGRAM, fusion)
 
 
-def pipeline(level: int, fusion: bool = True, strict_fp: bool = False) -> list[Pass]:
-    """The passes of optimisation level 0, 1 or 2; with `strict_fp` without what distributes over sums."""
+def pipeline(level: int, fusion: bool = True, strict_fp: bool = False, elem: str = "f64") -> list[Pass]:
+    """The passes of optimisation level 0, 1 or 2; with `strict_fp` without what distributes over sums. `elem` is what matrices hold."""
     settings = {"strict_fp": strict_fp, "sampling": fusion}
-    return [_with(p, settings) for p in _chosen(LEVELS[level], fusion)]
+    passes = [_with(p, settings) for p in _chosen(LEVELS[level], fusion)]
+    if elem != "f64":
+        # The first physical choice: algebra does not depend on it, fusion does.
+        at = next((i for i, p in enumerate(passes) if p.name.startswith("fuse-")), len(passes))
+        passes[at:at] = parse_pipeline(f"set-precision{{elem={elem}}},cse")
+    return passes
 
 
 def _with(one: Any, settings: dict[str, bool]) -> Pass:

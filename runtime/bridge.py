@@ -1,7 +1,8 @@
 """Values between Python and native programs, and the context a program runs in.
 
-Dense f64 arrays in C order go in without a copy (the program never writes to them) and come out as views of the program's
-memory; they keep it alive. So do values and columns of SciPy's CSR matrices with 4-byte indices; other ones are converted.
+Dense arrays in C order, of the elements the program computes with (f64, or f32 in single precision), go in without a copy (the
+program never writes to them) and come out as views of the program's memory; they keep it alive. So do, of f64, values and
+columns of SciPy's CSR matrices with 4-byte indices; other ones are converted.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sysmlc.runtime.library import native
 MATRIX, STRING, LIST, BOX = 1, 2, 3, 4
 TAG_F64, TAG_MATRIX, TAG_I64, TAG_I1, TAG_STRING, TAG_LIST, TAG_BOX = range(7)
 CSR = 1
+F32 = 1
 
 _kept: dict[int, Any] = {}
 """Buffers that native matrices look into, by the number the runtime knows them by."""
@@ -52,9 +54,12 @@ class Arg(ctypes.Structure):
 
 
 class Context:
-    """What one run of a program needs and leaves behind. Arrays that came out of it keep it alive."""
+    """What one run of a program needs and leaves behind. Arrays that came out of it keep it alive.
 
-    def __init__(self) -> None:
+    `precision` is what matrices that go in are made of: `double` or `single`."""
+
+    def __init__(self, precision: str = "double") -> None:
+        self._single = precision == "single"
         self._lib = native()
         self._ctx: int | None = self._lib.sm_ctx_new()
         if not self._ctx:
@@ -187,11 +192,11 @@ class Context:
         if hasattr(value, "tocsr"):
             return self._sparse(value)
         if hasattr(value, "to_numpy"):
-            value = value.to_numpy(dtype=np.float64)
+            value = value.to_numpy(dtype=self._element())
         array = np.asarray(value)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"cannot make a matrix of {array.dtype} values")
-        array = np.ascontiguousarray(array, dtype=np.float64)
+        array = np.ascontiguousarray(array, dtype=self._element())
         if array.ndim < 2:
             array = array.reshape(-1, 1)
         if array.ndim != 2:
@@ -200,17 +205,21 @@ class Context:
         _kept[number] = array
         rows, cols = array.shape
         release = ctypes.cast(_forget, ctypes.c_void_p)
-        made = self._made(
-            self._lib.sm_matrix_from_external(self._ctx, rows, cols, array.ctypes.data, release, number)
-        )
+        wrap = self._lib.sm_matrix_from_external_f32 if self._single else self._lib.sm_matrix_from_external
+        made = self._made(wrap(self._ctx, rows, cols, array.ctypes.data, release, number))
         self._borrowed.add(made)
         return made
+
+    def _element(self) -> Any:
+        import numpy as np
+
+        return np.float32 if self._single else np.float64
 
     def _sparse(self, value: Any) -> int:
         import numpy as np
 
         csr = value.tocsr()
-        if csr.indices.dtype == np.int32:
+        if csr.indices.dtype == np.int32 and not self._single:
             found = self._csr_view(csr)
             if not found:  # columns in any order, perhaps more than once
                 csr = csr.copy()
@@ -221,10 +230,11 @@ class Context:
         if not csr.has_canonical_format:
             csr = csr.copy()
             csr.sum_duplicates()
-        data = np.ascontiguousarray(csr.data, dtype=np.float64)
+        data = np.ascontiguousarray(csr.data, dtype=self._element())
         rowptr, colidx = np.ascontiguousarray(csr.indptr), np.ascontiguousarray(csr.indices)
+        make = self._lib.sm_csr_new_f32 if self._single else self._lib.sm_csr_new
         made = self._made(
-            self._lib.sm_csr_new(
+            make(
                 self._ctx,
                 *csr.shape,
                 data.ctypes.data,
@@ -301,10 +311,11 @@ class Context:
         lib = self._lib
         rows, cols = lib.sm_matrix_rows(value), lib.sm_matrix_cols(value)
         view = _View(self, value)
+        kind = "<f4" if lib.sm_matrix_elem(value) == F32 else "<f8"
         if lib.sm_matrix_format(value) != CSR:
             if rows * cols == 0:
-                return np.empty((rows, cols))
-            array = view.array(lib.sm_matrix_data(value), (rows, cols), "<f8")
+                return np.empty((rows, cols), kind)
+            array = view.array(lib.sm_matrix_data(value), (rows, cols), kind)
             if value in self._borrowed:
                 array.flags.writeable = False
             return array
@@ -313,8 +324,8 @@ class Context:
         rowptr = view.array(lib.sm_matrix_rowptr(value), (rows + 1,), "<i8")
         nnz = int(rowptr[-1])
         if nnz == 0:
-            return csr_matrix((rows, cols))
-        data = view.array(lib.sm_matrix_data(value), (nnz,), "<f8")
+            return csr_matrix((rows, cols), dtype=kind)
+        data = view.array(lib.sm_matrix_data(value), (nnz,), kind)
         colidx = view.array(lib.sm_matrix_colidx(value), (nnz,), "<i4")
         if value in self._borrowed:
             data.flags.writeable = colidx.flags.writeable = False

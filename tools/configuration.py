@@ -62,7 +62,9 @@ def _apply(command: Any, name: str, text: str, path: str) -> None:
         if text == "false" and command.threads is None:
             command.threads = 1
     elif name == "floating.point.precision":
-        if text != "double":
-            raise Diagnostic(f"{path}: floating.point.precision '{text}' is not supported; use double")
+        if text not in ("double", "single"):
+            raise Diagnostic(f"{path}: floating.point.precision is double or single, not '{text}'")
+        if command.precision is None:
+            command.precision = text
     elif name not in WITHOUT_EFFECT and not name.startswith(("gpu.", "dml.yarn.")):
         print(f"warning: {path}: unknown setting '{name}'", file=sys.stderr)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TARGETS = ("native", "x86-64-v2", "x86-64-v3", "x86-64-v4")
 INPUT_TYPES = ("", "matrix", "f64", "i64", "i1", "str", "list")
+PRECISIONS = ("double", "single")
 KINDS = ("exe", "lib", "obj", "asm", "llvm", "ir")
 
 
@@ -42,6 +43,7 @@ class Command:
     level: int | None = None
     fusion: bool = True
     strict_fp: bool = False
+    precision: str | None = None
     output: str | None = None
     emit: str = "exe"
     target: str = "native"
@@ -204,6 +206,10 @@ def _option(command: Command, option: str, words: list[str]) -> None:
         command.fusion = False
     elif name == "-strict-fp":
         command.strict_fp = True
+    elif name == "-precision":
+        command.precision = _following(option, words)
+        if command.precision not in PRECISIONS:
+            raise UsageError(f"--precision is {' or '.join(PRECISIONS)}, not '{command.precision}'")
     elif name == "-stats":
         command.stats = int(words.pop(0)) if words and words[0].isdigit() else 10
     elif name == "-explain":
@@ -269,7 +275,13 @@ def _program(command: Command, outputs: Sequence[str] = ()) -> Program:
         Source("<script>", command.text) if command.text is not None else read_source(str(command.script))
     )
     level = 2 if command.level is None else command.level
-    options = Options(level, command.target, command.fusion, strict_fp=command.strict_fp)
+    options = Options(
+        level,
+        command.target,
+        command.fusion,
+        strict_fp=command.strict_fp,
+        precision=command.precision or "double",
+    )
     return Program(source, args=command.args, outputs=outputs, options=options)
 
 

@@ -47,6 +47,8 @@ options of compiling
 
 both
   -O0 -O1 -O2         optimisation level (default 2)
+  --precision=P       what matrices hold: double (default), or single for half the memory and twice the SIMD lanes; scalars
+                      are double in any case
   --no-fusion         run every operator on its own, to see what fusion does
   --strict-fp         neither multiply out nor factor sums: roundings stay relative to the terms that are written
   --version, --help

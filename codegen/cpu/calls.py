@@ -9,12 +9,12 @@ from sysmlc.codegen.cpu.scalars import LLVM_TYPES, convert, double_text
 from sysmlc.codegen.cpu.tables import Tables
 from sysmlc.ir.core import Op, Value
 from sysmlc.ir.source import Location
-from sysmlc.ir.types import Matrix, Type, box, f64, i1, i64, list_, string
+from sysmlc.ir.types import Matrix, Type, box, f32, f64, i1, i64, list_, string
 
 # Offsets in sm_object and sm_matrix; a test compares them with the header.
 HOLDS: Final = 6
 ROWS, COLS, NNZ, LAYOUT, DATA = 32, 40, 48, 56, 64
-DENSE_F64: Final = 0x00FFFF  # of the i32 at LAYOUT: the bytes elem and format are 0 ...
+DENSE: Final = 0x00FFFF  # of the i32 at LAYOUT: the byte elem is that of the type, the byte format is 0 ...
 WRITABLE: Final = 0x01FFFF  # ... and so is the read-only flag
 TAGS: Final[dict[Type, int]] = {f64: 0, i64: 2, i1: 3, string: 4, list_: 5, box: 6}
 MATRIX_TAG: Final = 1
@@ -176,20 +176,26 @@ def field(p: Printer, op: Op) -> None:
     p.names[op.result] = load(p, "i64", p.value(op.operands[0]), offset)
 
 
-def _cell(p: Printer, m: str, i: str, j: str, mask: int) -> tuple[str, str, str]:
+def _single(value: Value) -> bool:
+    return isinstance(value.type, Matrix) and value.type.elem is f32
+
+
+def _cell(p: Printer, m: str, i: str, j: str, mask: int, single: bool) -> tuple[str, str, str]:
     """(i1: plain access is possible, row, column), both 0-based."""
     layout = p.emit(f"and i32 {load(p, 'i32', m, LAYOUT)}, {mask}")
     row, col = p.emit(f"sub i64 {i}, 1"), p.emit(f"sub i64 {j}, 1")
     inside = p.emit(f"icmp ult i64 {row}, {load(p, 'i64', m, ROWS)}")
     across = p.emit(f"icmp ult i64 {col}, {load(p, 'i64', m, COLS)}")
-    plain = p.emit(f"and i1 {p.emit(f'icmp eq i32 {layout}, 0')}, {p.emit(f'and i1 {inside}, {across}')}")
+    plain = p.emit(
+        f"and i1 {p.emit(f'icmp eq i32 {layout}, {int(single)}')}, {p.emit(f'and i1 {inside}, {across}')}"
+    )
     return plain, row, col
 
 
-def _cell_address(p: Printer, m: str, row: str, col: str) -> str:
+def _cell_address(p: Printer, m: str, row: str, col: str, kind: str) -> str:
     start = p.emit(f"mul i64 {row}, {load(p, 'i64', m, COLS)}")
     at = p.emit(f"add i64 {start}, {col}")
-    return p.emit(f"getelementptr inbounds double, ptr {load(p, 'ptr', m, DATA)}, i64 {at}")
+    return p.emit(f"getelementptr inbounds {kind}, ptr {load(p, 'ptr', m, DATA)}, i64 {at}")
 
 
 def _slow(p: Printer, op: Op, result: str, callee: str, args: Sequence[str], join: str) -> tuple[str, str]:
@@ -207,14 +213,19 @@ def _slow(p: Printer, op: Op, result: str, callee: str, args: Sequence[str], joi
 
 def get_cell(p: Printer, op: Op) -> None:
     m, i, j = (p.value(v) for v in op.operands)
-    plain, row, col = _cell(p, m, i, j, DENSE_F64)
+    single = _single(op.operands[0])
+    plain, row, col = _cell(p, m, i, j, DENSE, single)
     fast, join = p.fresh("fast"), p.fresh("join")
     slow, other = _slow(
         p, op, "double", "sm_get_cell", ["ptr %ctx", f"ptr {m}", f"i64 {i}", f"i64 {j}"], join
     )
     p.do(f"br i1 {plain}, label %{fast}, label %{slow}, {RARE_ELSE}")
     p.label(fast)
-    found = p.emit(f"load double, ptr {_cell_address(p, m, row, col)}, align 8")
+    if single:
+        cell = p.emit(f"load float, ptr {_cell_address(p, m, row, col, 'float')}, align 4")
+        found = p.emit(f"fpext float {cell} to double")
+    else:
+        found = p.emit(f"load double, ptr {_cell_address(p, m, row, col, 'double')}, align 8")
     p.do(f"br label %{join}")
     p.label(join)
     p.names[op.result] = p.emit(f"phi double [ {found}, %{fast} ], [ {other}, %{slow} ]")
@@ -222,7 +233,8 @@ def get_cell(p: Printer, op: Op) -> None:
 
 def set_cell(p: Printer, op: Op) -> None:
     m, value, i, j = (p.value(v) for v in op.operands)
-    plain, row, col = _cell(p, m, i, j, WRITABLE)
+    single = _single(op.operands[0])
+    plain, row, col = _cell(p, m, i, j, WRITABLE, single)
     alone = p.emit(f"icmp eq i32 {load(p, 'i32', m, 0)}, 1")
     free = p.emit(f"icmp eq i16 {load(p, 'i16', m, HOLDS)}, 0")
     plain = p.emit(f"and i1 {plain}, {p.emit(f'and i1 {alone}, {free}')}")
@@ -231,7 +243,11 @@ def set_cell(p: Printer, op: Op) -> None:
     slow, other = _slow(p, op, "ptr", "sm_set_cell", args, join)
     p.do(f"br i1 {plain}, label %{fast}, label %{slow}, {RARE_ELSE}")
     p.label(fast)
-    p.do(f"store double {value}, ptr {_cell_address(p, m, row, col)}, align 8")
+    if single:
+        cell = p.emit(f"fptrunc double {value} to float")
+        p.do(f"store float {cell}, ptr {_cell_address(p, m, row, col, 'float')}, align 4")
+    else:
+        p.do(f"store double {value}, ptr {_cell_address(p, m, row, col, 'double')}, align 8")
     p.do(f"store i64 -1, ptr {address(p, m, NNZ)}, align 8")
     p.do(f"br label %{join}")
     p.label(join)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from sysmlc.ir.passes import Pass
 
 
+PRECISIONS = {"double": "f64", "single": "f32"}
+
+
 @dataclass(frozen=True)
 class Options:
     """What code depends on besides the script."""
@@ -32,10 +35,21 @@ class Options:
     """The format every matrix is converted to, to search for defects: see `passes/force_format.py`."""
     strict_fp: bool = False
     """Whether sums stay as they are written: neither multiplied out nor factored."""
+    precision: str = "double"
+    """What matrices hold: `double` (f64) or `single` (f32). Scalars always are f64."""
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision is {' or '.join(PRECISIONS)}, not '{self.precision}'")
 
     @property
     def key(self) -> str:
-        return f"{self.level};{self.target};{self.fuses};{self.formats};{self.strict_fp}"
+        return f"{self.level};{self.target};{self.fuses};{self.formats};{self.strict_fp};{self.precision}"
+
+    @property
+    def elem(self) -> str:
+        """The element type of matrices."""
+        return PRECISIONS[self.precision]
 
     @property
     def fuses(self) -> bool:
@@ -45,7 +59,7 @@ class Options:
         """The optimisation passes."""
         from sysmlc.passes.pipelines import pipeline
 
-        return pipeline(self.level, self.fuses, self.strict_fp)
+        return pipeline(self.level, self.fuses, self.strict_fp, self.elem)
 
 
 @dataclass

@@ -3,7 +3,8 @@
     python -m sysmlc.codegen.cpu.fit_coefficients > codegen/cpu/coefficients.py
 
 Each is the interpolation at Chebyshev nodes, which is within a small factor of the best possible; its error is printed
-beside it, relative to the whole function it is a part of, and stays far below half a unit in the last place (1.1e-16).
+beside it, relative to the whole function it is a part of, and stays far below half a unit in the last place (1.1e-16, or
+6e-8 where the name says SINGLE).
 """
 
 from __future__ import annotations
@@ -48,6 +49,15 @@ def _log_tail(z: Any) -> Any:
     return ((mp.atanh(s) / s - 1) / z - mpf(1) / 3) / z
 
 
+def _log_single_part(f: Any) -> Any:
+    return (mp.log1p(f) - f + f**2 / 2) / f**3
+
+
+def _tanh_part(z: Any) -> Any:
+    x = mp.sqrt(z)
+    return (mp.tanh(x) / x - 1) / z
+
+
 def _sin_part(z: Any) -> Any:
     r = mp.sqrt(z)
     return (mp.sin(r) - r) / r**3
@@ -84,6 +94,12 @@ QUARTER_PI = mp.pi / 4
 FITS = (
     Fit("EXP", "exp(r) = 1 + r + r^2 EXP(r), |r| <= ln(2)/2", _limit(_exp_part, mpf(1) / 2),
         lambda r: r**2 / mp.exp(r), -HALF_LN2 * mpf("1.0001"), HALF_LN2 * mpf("1.0001"), 9),
+    Fit("EXP_SINGLE", "exp(r) = 1 + r + r^2 EXP_SINGLE(r), |r| <= ln(2)/2", _limit(_exp_part, mpf(1) / 2),
+        lambda r: r**2 / mp.exp(r), -HALF_LN2 * mpf("1.0001"), HALF_LN2 * mpf("1.0001"), 4),
+    Fit("LOG_SINGLE", "log(1+f) = f - f^2/2 + f^3 LOG_SINGLE(f), sqrt(1/2) <= 1+f <= sqrt(2)", _limit(_log_single_part, mpf(1) / 3),
+        lambda f: f**2, mp.sqrt(mpf("0.49999")) - 1, mp.sqrt(mpf("2.0001")) - 1, 9),
+    Fit("TANH_SINGLE", "tanh(x) = x + x z TANH_SINGLE(z), z = x^2, |x| <= 5/8", _limit(_tanh_part, -mpf(1) / 3), lambda z: z, mpf(0),
+        mpf("0.391"), 5),
     Fit("LOG", "log((1+s)/(1-s)) = 2s + s z LOG(z), z = s^2, sqrt(1/2) <= (1+s)/(1-s) <= sqrt(2)",
         _limit(_log_part, mpf(2) / 3), lambda z: z / 2, mpf(0), S2 * mpf("1.0001"), 6),
     Fit("LOG_TAIL", "atanh(s)/s = 1 + z (1/3 + z LOG_TAIL(z))", _limit(_log_tail, mpf(1) / 5), lambda z: z**2, mpf(0),

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from sysmlc.codegen.cpu.llvm_arithmetic import BINARY, RELATIONS, UNARY
 from sysmlc.codegen.cpu.llvm_operations import PRINTERS
-from sysmlc.codegen.cpu.llvm_text import number, repeated, suffix, type_text
+from sysmlc.codegen.cpu.llvm_text import constant, repeated, suffix, type_text, with_element
 from sysmlc.codegen.cpu.target import Target
 from sysmlc.codegen.cpu.vecmath import MathLibrary
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.kernel import CellKernel
-from sysmlc.ir.types import Type, Vector, i1, ptr
+from sysmlc.ir.types import Type, Vector, f32, i1, ptr
 from sysmlc.passes.vectorize_cells import vectorize
 
 
@@ -106,7 +106,7 @@ class KernelPrinter:
             return self.text[value]
         if value not in self.truth:
             kind = type_text(value.type)
-            zero = "0.0" if kind == "double" else "zeroinitializer"
+            zero = "zeroinitializer" if kind.startswith("<") else "0.0"
             self.truth[value] = self.let(f"fcmp une {kind} {self.text[value]}, {zero}")
         return self.truth[value]
 
@@ -117,7 +117,7 @@ class KernelPrinter:
             return flag
         self.truth[result] = flag
         kind = type_text(result.type)
-        return self.let(f"uitofp {kind.replace('double', 'i1')} {flag} to {kind}")
+        return self.let(f"uitofp {with_element(kind, 'i1')} {flag} to {kind}")
 
     def arithmetic(self, op: Op) -> str:
         fn = op.fn
@@ -127,7 +127,7 @@ class KernelPrinter:
             if source.type is result.type:
                 return self.text[source]
             self.truth[result] = self.text[source]
-            return self.let(f"uitofp i1 {self.text[source]} to double")
+            return self.let(f"uitofp i1 {self.text[source]} to {type_text(result.type)}")
         if fn == "ifelse":
             condition = self.as_truth(op.operands[0])
             flags = "i1" if not isinstance(result.type, Vector) else f"<{result.type.lanes} x i1>"
@@ -150,15 +150,12 @@ class KernelPrinter:
             return self.from_truth(op, self.let(f"fcmp {RELATIONS[fn]} {kind} {arguments[0]}, {second}"))
         if fn == "isinf":
             size = self.intrinsic(kind, "fabs", arguments[0])
-            infinity = self.constant(float("inf"), op.operands[0].type)
+            infinity = constant(kind, float("inf"))
             return self.from_truth(op, self.let(f"fcmp oeq {kind} {size}, {infinity}"))
         inline = UNARY.get(fn) if len(arguments) == 1 else BINARY.get(fn)
         if inline is not None:
             return inline(self, kind, *arguments)
         return self.call(fn, op.operands[0].type, arguments)
-
-    def constant(self, value: float, type: Type) -> str:
-        return repeated(f"double {number(value)}", type) if isinstance(type, Vector) else number(value)
 
     def intrinsic(self, kind: str, name: str, *arguments: str) -> str:
         """A floating-point intrinsic, all of one type."""
@@ -174,13 +171,16 @@ class KernelPrinter:
 
     def call(self, fn: str, type: Type, arguments: list[str]) -> str:
         """A function of the math library. It has vectors only: a scalar is one lane of a vector."""
-        lanes = self.target.lanes
-        symbol = self.library.need(fn)
-        kind = f"<{lanes} x double>"
+        elem = type.elem if isinstance(type, Vector) else type
+        lanes = self.target.lanes * (2 if elem is f32 else 1)
+        symbol = self.library.need(fn, elem is f32)
+        kind = f"<{lanes} x {type_text(elem)}>"
         if isinstance(type, Vector):
             if type.lanes == lanes:
                 return self.let(f"call {kind} @{symbol}({', '.join(f'{kind} {a}' for a in arguments)})")
             raise AssertionError(f"{fn} of {type}")
-        wide = [self.let(f"insertelement {kind} zeroinitializer, double {a}, i32 0") for a in arguments]
+        wide = [
+            self.let(f"insertelement {kind} zeroinitializer, {type_text(elem)} {a}, i32 0") for a in arguments
+        ]
         made = self.let(f"call {kind} @{symbol}({', '.join(f'{kind} {a}' for a in wide)})")
         return self.let(f"extractelement {kind} {made}, i32 0")

@@ -1,11 +1,12 @@
-"""Cellwise operations that are a few instructions, on f64 and on vectors of it."""
+"""Cellwise operations that are a few instructions, on f64, f32 and vectors of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sysmlc.codegen.cpu.llvm_text import number
+from sysmlc.codegen.cpu.llvm_text import constant as _constant
+from sysmlc.codegen.cpu.llvm_text import is_single, suffix, with_element
 
 if TYPE_CHECKING:
     from sysmlc.codegen.cpu.llvm import KernelPrinter
@@ -25,16 +26,12 @@ def _splat(kind: str, element: str) -> str:
     return "<" + ", ".join([element] * int(kind[1:].partition(" ")[0])) + ">"
 
 
-def _constant(kind: str, value: float) -> str:
-    return _splat(kind, f"double {number(value)}")
-
-
 def _flags(kind: str) -> str:
-    return kind.replace("double", "i1")
+    return with_element(kind, "i1")
 
 
 def _integers(kind: str) -> str:
-    return kind.replace("double", "i64")
+    return with_element(kind, "i64")
 
 
 def _instruction(name: str) -> Inline:
@@ -85,7 +82,7 @@ def _mod(p: KernelPrinter, kind: str, x: str, y: str) -> str:
     plain = p.let(f"fsub {kind} {x}, {p.let(f'fmul {kind} {floor}, {y}')}")
     size = p.intrinsic(kind, "fabs", quotient)
     infinity = _constant(kind, float("inf"))
-    huge = p.let(f"fcmp oge {kind} {size}, {_constant(kind, 2.0**53)}")
+    huge = p.let(f"fcmp oge {kind} {size}, {_constant(kind, 2.0**24 if is_single(kind) else 2.0**53)}")
     finite = p.let(f"fcmp one {kind} {size}, {infinity}")
     flags = _flags(kind)
     clamped = _choose(p, kind, p.let(f"and {flags} {huge}, {finite}"), _constant(kind, 0.0), plain)
@@ -100,8 +97,8 @@ def _mod(p: KernelPrinter, kind: str, x: str, y: str) -> str:
 
 def _to_integer(p: KernelPrinter, kind: str, x: str) -> str:
     whole = _integers(kind)
-    lanes = "" if kind == "double" else f"v{kind[1:].partition(' ')[0]}"
-    return p.invoke(whole, f"llvm.fptosi.sat.{lanes}i64.{lanes}f64", f"{kind} {x}")
+    lanes = f"v{kind[1:].partition(' ')[0]}" if kind.startswith("<") else ""
+    return p.invoke(whole, f"llvm.fptosi.sat.{lanes}i64.{suffix(kind)}", f"{kind} {x}")
 
 
 def _bitwise(name: str) -> Inline:

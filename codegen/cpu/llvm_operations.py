@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sysmlc.codegen.cpu.llvm_text import number, repeated, suffix, type_text
+from sysmlc.codegen.cpu.llvm_text import constant, repeated, suffix, type_text
 from sysmlc.ir.core import Op, Value
-from sysmlc.ir.types import Type, Vector, f64, i1, i32
+from sysmlc.ir.types import Type, Vector, f32, f64, i1, i32
 
 if TYPE_CHECKING:
     from sysmlc.codegen.cpu.llvm import KernelPrinter
@@ -17,7 +17,7 @@ FIELD_OFFSETS = {
     "colidx2": 408, "flags": 416, "scratch": 400, "lengths": 408,
 }  # fmt: skip
 """Of sm_cell_args; sm_row_args begins in the same way."""
-ELEMENTS = {"f64": "double", "i64": "i64", "i32": "i32"}
+ELEMENTS = {"f64": "double", "f32": "float", "i64": "i64", "i32": "i32"}
 
 PRINTERS: dict[str, Callable[[KernelPrinter, Op], None]] = {}
 
@@ -41,7 +41,8 @@ def _constant(p: KernelPrinter, op: Op) -> None:
     if result.type is i1:
         p.text[result] = "true" if value else "false"
     else:
-        p.text[result] = number(float(value)) if result.type is f64 else str(int(value))
+        real = result.type is f64 or result.type is f32
+        p.text[result] = constant(type_text(result.type), float(value)) if real else str(int(value))
 
 
 @_prints("kernel.field")
@@ -86,12 +87,12 @@ def _load(p: KernelPrinter, op: Op) -> None:
 
 def _element_size(type: Type) -> int:
     element = type.elem if isinstance(type, Vector) else type
-    return 4 if element is i32 else 8
+    return 4 if element is i32 or element is f32 else 8
 
 
 def _intrinsic_suffix(type: Type) -> str:
     assert isinstance(type, Vector)
-    return f"v{type.lanes}{'f64' if type.elem is f64 else type.elem}"
+    return f"v{type.lanes}{type.elem}"
 
 
 @_prints("kernel.load_masked")
@@ -113,16 +114,20 @@ def _store(p: KernelPrinter, op: Op) -> None:
     value, address = op.operands
     if op.attrs.get("streaming"):
         assert isinstance(value.type, Vector)
-        p.emit(f"store {p.typed(value)}, {p.typed(address)}, align {8 * value.type.lanes}, !nontemporal !1")
+        p.emit(
+            f"store {p.typed(value)}, {p.typed(address)}, align {_element_size(value.type) * value.type.lanes}, !nontemporal !1"
+        )
     else:
-        p.emit(f"store {p.typed(value)}, {p.typed(address)}, align 8")
+        p.emit(f"store {p.typed(value)}, {p.typed(address)}, align {_element_size(value.type)}")
 
 
 @_prints("kernel.store_masked")
 def _store_masked(p: KernelPrinter, op: Op) -> None:
     value, address, mask = op.operands
     name = f"llvm.masked.store.{_intrinsic_suffix(value.type)}.p0"
-    p.invoke("void", name, p.typed(value), p.typed(address), "i32 8", p.typed(mask))
+    p.invoke(
+        "void", name, p.typed(value), p.typed(address), f"i32 {_element_size(value.type)}", p.typed(mask)
+    )
 
 
 @_prints("kernel.gather")
@@ -132,10 +137,16 @@ def _gather(p: KernelPrinter, op: Op) -> None:
     assert isinstance(result.type, Vector)
     lanes = result.type.lanes
     kind = type_text(result.type)
-    addresses = p.let(f"getelementptr double, {p.typed(base)}, {p.typed(indices)}")
-    name = f"llvm.masked.gather.v{lanes}f64.v{lanes}p0"
+    elem = result.type.elem
+    addresses = p.let(f"getelementptr {ELEMENTS[str(elem)]}, {p.typed(base)}, {p.typed(indices)}")
+    name = f"llvm.masked.gather.v{lanes}{elem}.v{lanes}p0"
     p.text[result] = p.invoke(
-        kind, name, f"<{lanes} x ptr> {addresses}", "i32 8", p.typed(mask), f"{kind} zeroinitializer"
+        kind,
+        name,
+        f"<{lanes} x ptr> {addresses}",
+        f"i32 {_element_size(elem)}",
+        p.typed(mask),
+        f"{kind} zeroinitializer",
     )
 
 
@@ -221,6 +232,12 @@ def _lane_sums(p: KernelPrinter, op: Op) -> None:
             sums.append(p.let(f"fadd {kind} {halves[0]}, {halves[1]}"))
         parts = sums
     p.text[op.results[0]] = parts[0]
+
+
+@_prints("kernel.widen", "kernel.narrow")
+def _precision(p: KernelPrinter, op: Op) -> None:
+    name = "fpext" if op.fn == "widen" else "fptrunc"
+    p.text[op.results[0]] = p.let(f"{name} {p.typed(op.operands[0])} to {type_text(op.results[0].type)}")
 
 
 @_prints("kernel.two_sum")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sysmlc.ir.source import UNKNOWN, Location
+from sysmlc.ir.types import f32
 
 if TYPE_CHECKING:
     from sysmlc.ir.dialects.kernel import CellKernel
@@ -101,7 +102,7 @@ class Tables:
             from sysmlc.passes.lower_rows import kernel_plan
 
             plan = self.array(f'@"plan.{name}"', "i32", [str(n) for n in kernel_plan(kernel)])  # type: ignore[arg-type]
-        zero_safe = int(kernel.zero_safe) | int(kernel.outer) << 1
+        zero_safe = int(kernel.zero_safe) | int(kernel.outer) << 1 | int(kernel.elem is f32) << 2
         self.lines.append(
             f'@"kernel.{name}" = internal global %sm_cell_kernel {{ i32 {len(kernel.body.args)}, i32 {len(kinds)}, {out_kind}, '
             f"{out_fn}, i32 {kernel.sparse_safe}, i32 {zero_safe}, i32 {len(keys)}, i32 {kernel.sparse_probe}, "

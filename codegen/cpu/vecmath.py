@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sysmlc.codegen.cpu.llvm_text import number
+from sysmlc.codegen.cpu.llvm_text import constant, suffix
 from sysmlc.codegen.cpu.target import Target
 
 MAGIC = 1.5 * 2.0**52
@@ -32,17 +32,20 @@ class MathLibrary:
         self.declared[name] = f"declare {kind} @{name}({types})"
         return f"call {kind} @{name}({', '.join(arguments)})"
 
-    def need(self, fn: str) -> str:
-        """The symbol of `fn` for the target's vectors; its definition becomes part of the module."""
+    def need(self, fn: str, single: bool = False) -> str:
+        """The symbol of `fn` for the target's vectors of f64 or f32; its definition becomes part of the module."""
         from sysmlc.codegen.cpu.vecmath_elementary import ELEMENTARY
+        from sysmlc.codegen.cpu.vecmath_single import SINGLE, in_double
         from sysmlc.codegen.cpu.vecmath_trigonometric import TRIGONOMETRIC
 
-        symbol = f"sm_{fn}_v{self.target.lanes}"
+        code = Lanes(self, single)
+        symbol = f"sm_{fn}_v{code.count}{'f32' if single else ''}"
         if symbol not in self.defined:
             self.defined[symbol] = ""
             function = (ELEMENTARY | TRIGONOMETRIC)[fn]
-            code = Lanes(self)
-            kind = f"<{self.target.lanes} x double>"
+            if single:
+                function = SINGLE.get(fn) or in_double(fn, function)
+            kind = code.types["f"]
             arguments = [Lane(code, f"%x{i}", "f") for i in range(function.arity)]
             made = function.write(code, *arguments)
             attributes = "alwaysinline nounwind" if function.inline else "noinline nounwind"
@@ -65,7 +68,7 @@ def _type_of(argument: str) -> str:
 
 @dataclass(frozen=True)
 class Lane:
-    """A vector value being written: kind `f` (f64 lanes), `i` (i64 lanes) or `b` (i1 lanes)."""
+    """A vector value being written: kind `f` (f64 or f32 lanes), `i` (integer lanes as wide) or `b` (i1 lanes)."""
 
     code: Lanes
     text: str
@@ -105,12 +108,17 @@ class Lane:
 class Lanes:
     """Writes straight-line code on vectors. Nothing is contracted or reassociated: what is written is what happens."""
 
-    def __init__(self, library: MathLibrary) -> None:
+    def __init__(self, library: MathLibrary, single: bool = False) -> None:
         self.library = library
         self.target = library.target
         self.lines: list[str] = []
-        n = self.target.lanes
-        self.types = {"f": f"<{n} x double>", "i": f"<{n} x i64>", "b": f"<{n} x i1>"}
+        self.count = n = self.target.lanes * (2 if single else 1)
+        self.integer = "i32" if single else "i64"
+        self.types = {
+            "f": f"<{n} x {'float' if single else 'double'}>",
+            "i": f"<{n} x {self.integer}>",
+            "b": f"<{n} x i1>",
+        }
 
     def let(self, kind: str, expression: str) -> Lane:
         name = f"%t{len(self.lines)}"
@@ -121,8 +129,9 @@ class Lanes:
         """A constant in every lane."""
         if isinstance(value, Lane):
             return value
-        element = f"double {number(float(value))}" if kind == "f" else f"i64 {int(value)}"
-        return Lane(self, "<" + ", ".join([element] * self.target.lanes) + ">", kind)
+        if kind == "f":
+            return Lane(self, constant(self.types["f"], float(value)), kind)
+        return Lane(self, "<" + ", ".join([f"{self.integer} {int(value)}"] * self.count) + ">", kind)
 
     def binary(self, name: str, a: Lane | float, b: Lane | float) -> Lane:
         kind = a.kind if isinstance(a, Lane) else b.kind if isinstance(b, Lane) else "f"
@@ -136,7 +145,7 @@ class Lanes:
     def intrinsic(self, name: str, *arguments: Lane) -> Lane:
         kind = self.types["f"]
         typed = [f"{kind} {a.text}" for a in arguments]
-        return self.let("f", self.library.call(kind, f"llvm.{name}.v{self.target.lanes}f64", typed))
+        return self.let("f", self.library.call(kind, f"llvm.{name}.{suffix(kind)}", typed))
 
     def fma(self, a: Lane | float, b: Lane | float, c: Lane | float) -> Lane:
         """a*b + c; one rounding where the target can."""

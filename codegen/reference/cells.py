@@ -21,8 +21,10 @@ def _floor_div(x: Any, y: Any) -> Any:
 
 def _mod(x: Any, y: Any) -> Any:
     q = x / y
-    # A quotient beyond the integers of a double has no meaningful remainder: 0.
-    r = np.where((np.abs(q) >= 2.0**53) & np.isfinite(q), 0.0, x - np.floor(q) * y)
+    # A quotient beyond the integers of its type has no meaningful remainder: 0.
+    r = np.where(
+        (np.abs(q) >= 2.0 ** (np.finfo(q.dtype).nmant + 1)) & np.isfinite(q), 0.0, x - np.floor(q) * y
+    )
     return np.where(np.isinf(y) & np.isfinite(x), np.where(x * y < 0, y, x), r)
 
 
@@ -82,6 +84,11 @@ def _integers(op: Op, fn: str, x: int, y: int) -> int:
     return result
 
 
+def _element(*values: Any) -> Any:
+    """What cells are computed in: f32 when there are matrices of it."""
+    return next((v.dtype for v in values if isinstance(v, np.ndarray) and v.dtype == np.float32), np.float64)
+
+
 def binary(op: Op, fn: str, x: Any, y: Any) -> Any:
     """`fn(x, y)` of scalars or (already broadcastable) arrays."""
     if isinstance(x, str) or isinstance(y, str):
@@ -96,9 +103,10 @@ def binary(op: Op, fn: str, x: Any, y: Any) -> Any:
     ):
         return _integers(op, fn, x, y)
     with np.errstate(all="ignore"):
-        result = _BINARY[fn](np.asarray(x, float), np.asarray(y, float))
+        elem = _element(x, y)
+        result = _BINARY[fn](np.asarray(x, elem), np.asarray(y, elem))
     if arrays:
-        return np.asarray(result, float)
+        return np.asarray(result, elem)
     return bool(result) if fn in PREDICATES else float(result)
 
 
@@ -107,9 +115,9 @@ def unary(op: Op, fn: str, x: Any) -> Any:
     if type(x) is int and fn in ("abs", "neg"):
         return abs(x) if fn == "abs" else -x
     with np.errstate(all="ignore"):
-        result = _UNARY[fn](np.asarray(x, float))
+        result = _UNARY[fn](np.asarray(x, _element(x)))
     if isinstance(x, np.ndarray):
-        return np.asarray(result, float)
+        return np.asarray(result, _element(x))
     return bool(result) if fn == "not" and isinstance(x, bool) else float(result)
 
 
@@ -141,7 +149,9 @@ def ifelse(op: Op, c: Any, a: Any, b: Any) -> Any:
         return float(chosen) if {type(a), type(b)} == {int, float} else chosen
     if any(v.shape != arrays[0].shape for v in arrays):
         raise fail(op, "ifelse: operands must have equal shapes")
-    return np.broadcast_to(np.where(np.asarray(c, float) != 0, a, b), arrays[0].shape).astype(float)
+    elem = _element(c, a, b)
+    a, b = np.asarray(a, elem), np.asarray(b, elem)
+    return np.broadcast_to(np.where(np.asarray(c, elem) != 0, a, b), arrays[0].shape).astype(elem)
 
 
 @evaluates("outer")
@@ -165,14 +175,14 @@ def _variance(x: Any) -> float:
     if len(x) < 2:
         return float(x[0] - x[0]) if len(x) else math.nan
     with np.errstate(all="ignore"):
-        return float(np.var(x, ddof=1))
+        return float(np.var(x, ddof=1, dtype=float))
 
 
 _AGGREGATES: dict[str, Any] = {
     "sum": _sum,
     "sumsq": lambda x: _sum(x * x),
     "mean": lambda x: _sum(x) / len(x) if len(x) else math.nan,
-    "prod": lambda x: float(np.prod(x)),
+    "prod": lambda x: float(np.prod(x, dtype=float)),
     "min_of": lambda x: float(np.min(x)) if len(x) else math.inf,
     "max_of": lambda x: float(np.max(x)) if len(x) else -math.inf,
     "var": _variance,
@@ -186,8 +196,8 @@ def aggregate(fn: str, dir: str, x: Any) -> Any:
     if dir == "full":
         return float(f(x.ravel()))
     if dir == "row":
-        return np.array([f(r) for r in x], float).reshape(-1, 1)
-    return np.array([f(c) for c in x.T], float).reshape(1, -1)
+        return np.array([f(r) for r in x], _element(x)).reshape(-1, 1)
+    return np.array([f(c) for c in x.T], _element(x)).reshape(1, -1)
 
 
 @evaluates(*_AGGREGATES)

@@ -14,7 +14,7 @@ from sysmlc.codegen.reference.cells import aggregate, binary, ifelse, unary
 from sysmlc.codegen.reference.lists import ListValue
 from sysmlc.codegen.reference.outer import evaluate_outer
 from sysmlc.codegen.reference.rows import evaluate_rows
-from sysmlc.codegen.reference.table import fail, functions
+from sysmlc.codegen.reference.table import element, fail, functions
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.dml_cell import BINARY, UNARY
 from sysmlc.ir.source import Diagnostic
@@ -69,7 +69,7 @@ class Evaluator:
                 return tuple(env[v] for v in op.operands)
             results = self.op(op, env)
             for result, value in zip(op.results, results, strict=True):
-                env[result] = value
+                env[result] = value.astype(element(result.type)) if _is_rounded(result, value) else value
         raise AssertionError("a region without terminator")
 
     def op(self, op: Op, env: dict[Value, Any]) -> Sequence[Any]:
@@ -191,6 +191,9 @@ class Evaluator:
     def _fused_convert(self, op: Op, env: dict[Value, Any]) -> Sequence[Any]:
         return (env[op.operands[0]],)
 
+    def _fused_recast(self, op: Op, env: dict[Value, Any]) -> Sequence[Any]:
+        return (env[op.operands[0]],)
+
     def _fused_row(self, op: Op, env: dict[Value, Any]) -> Sequence[Any]:
         return evaluate_rows(self, op, [env[v] for v in op.operands])
 
@@ -202,7 +205,9 @@ class Evaluator:
             shape = next(s for s in shapes if 0 in s)
         inner: dict[Value, Any] = {}
         for arg, value in zip(op.regions[0].args, inputs, strict=True):
-            inner[arg] = value if isinstance(value, np.ndarray) else np.full((1, 1), float(value))
+            inner[arg] = (
+                value if isinstance(value, np.ndarray) else np.full((1, 1), float(value), element(arg.type))
+            )
         results: list[Any] = []
         for body_op in op.regions[0]:
             if body_op.name == "core.yield":
@@ -221,7 +226,7 @@ class Evaluator:
         if op.name == "core.constant":
             value = op.attrs["value"]
             assert isinstance(value, (bool, int, float))
-            return np.full((1, 1), float(value))
+            return np.full((1, 1), float(value), element(op.result.type))
         if fn in BINARY:
             return binary(op, fn, *np.broadcast_arrays(*values))
         if fn in UNARY:
@@ -236,8 +241,13 @@ class Evaluator:
     def _cell_output(kind: str, value: Any) -> Any:
         dir, _, fn = kind.partition(":")
         if dir == "map":
-            return np.array(value, float)
+            return np.array(value)
         return aggregate({"min": "min_of", "max": "max_of"}.get(fn, fn), dir, np.asarray(value))
+
+
+def _is_rounded(result: Value, value: Any) -> bool:
+    """Whether a matrix was computed with other elements than those it has."""
+    return isinstance(value, np.ndarray) and value.dtype != element(result.type)
 
 
 def literal(raw: str) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sysmlc.codegen.reference.cells import aggregate
+from sysmlc.codegen.reference.table import element
 from sysmlc.ir.core import Op, Value
 
 CellBody = Callable[[Op, list[Any]], Any]
@@ -25,7 +26,10 @@ def evaluate_outer(op: Op, values: Sequence[Any], compute: CellBody) -> list[Any
         _turned(values[2 * i], "l" in str(t)) @ _turned(values[2 * i + 1], "r" in str(t))
         for i, t in enumerate(products)
     ]
-    cells += [v if isinstance(v, np.ndarray) else np.full((1, 1), float(v)) for v in values[first:last]]
+    cells += [
+        v if isinstance(v, np.ndarray) else np.full((1, 1), float(v), element(arg.type))
+        for v, arg in zip(values[first:last], body.args[len(products) :], strict=True)
+    ]
     known: dict[Value, Any] = dict(zip(body.args, cells, strict=True))
     shape = np.broadcast_shapes(*(c.shape for c in cells))
     factors = iter(values[last:])
@@ -43,7 +47,7 @@ def _turned(value: Any, transposed: bool) -> Any:
 
 def _close(kind: str, cells: Any, factors: Any) -> Any:
     if kind == "map":
-        return np.array(cells, float)
+        return np.array(cells)
     if kind == "right":
         return cells @ next(factors)
     if kind == "left":

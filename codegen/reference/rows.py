@@ -30,7 +30,9 @@ def evaluate_rows(run: Evaluator, op: Op, inputs: list[Any]) -> list[Any]:
         return float(value) if role == "scalar" else value
 
     # A row of zeros tells the shapes of results when there are no rows.
-    probe = [np.zeros((1, v.shape[1])) if r == "row" else v for v, r in zip(inputs, roles, strict=True)]
+    probe = [
+        np.zeros((1, v.shape[1]), v.dtype) if r == "row" else v for v, r in zip(inputs, roles, strict=True)
+    ]
     shapes = run.region(op.regions[0], probe, {})
     values = [
         run.region(
@@ -49,6 +51,6 @@ def _output(kind: str, parts: list[Any], example: Any) -> Any:
         fn = {"full:sum": "sum", "full:min": "min_of", "full:max": "max_of"}[kind]
         return aggregate(fn, "full", np.array(parts, float).reshape(-1, 1))
     if kind == "product":
-        return np.sum(parts, axis=0) if parts else np.zeros(example.shape)
+        return np.sum(parts, axis=0, dtype=float) if parts else np.zeros(example.shape)
     stacked = np.concatenate(parts, axis=0) if parts else np.zeros((0, example.shape[1]))
     return stacked if kind == "map" else aggregate("sum", "col", stacked)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from sysmlc.ir.core import Op
 from sysmlc.ir.source import Diagnostic
+from sysmlc.ir.types import Matrix, Type, f32
 
 Function = Callable[..., Any]
 
@@ -25,6 +28,12 @@ def evaluates(*names: str) -> Callable[[Function], Function]:
         return f
 
     return decorate
+
+
+def element(type: Type) -> Any:
+    """The NumPy type of the cells of a matrix, or of a number in a region over cells."""
+    elem = type.elem if isinstance(type, Matrix) else type
+    return np.float32 if elem is f32 else np.float64
 
 
 def fail(op: Op, message: str) -> Diagnostic:

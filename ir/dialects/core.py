@@ -7,7 +7,7 @@ from typing import Any
 
 from sysmlc.ir.core import Op
 from sysmlc.ir.define import Attr, Body, Operands, define
-from sysmlc.ir.types import Type, f64, i1, i64, string
+from sysmlc.ir.types import Type, f32, f64, i1, i64, string
 
 
 @define("core.module", traits={"isolated", "symbols"})
@@ -66,7 +66,7 @@ class Yield(Op):
 
 @define("core.constant", traits={"pure"})
 class Constant(Op):
-    """A scalar constant: f64, i64, i1 or str. The type is given where an integer text would be ambiguous."""
+    """A scalar constant: f64, i64, i1 or str, or in regions over cells f32. The type is given where the text is ambiguous."""
 
     value: Attr[bool | int | float | str]
 
@@ -76,4 +76,7 @@ class Constant(Op):
             return (i1,)
         if isinstance(value, int):
             return (i64,)
-        return (f64,) if isinstance(value, float) else (string,)
+        if isinstance(value, str):
+            return (string,)
+        single = bool(self.results) and self.results[0].type is f32
+        return (f32 if single else f64,)

@@ -11,12 +11,26 @@ from typing import Any, Final
 from sysmlc.ir import scalar_semantics
 from sysmlc.ir.core import Op, Value
 from sysmlc.ir.define import Attr, Operand, define
-from sysmlc.ir.dialects.shapes import cellwise, constant, matrix_of
-from sysmlc.ir.types import Matrix, Type, Vector, differ_dim, f64, i1, i64, matrix, same_dim, string, vector
+from sysmlc.ir.dialects.shapes import cellwise, common_element, constant, matrix_of
+from sysmlc.ir.types import (
+    Matrix,
+    Type,
+    Vector,
+    differ_dim,
+    f32,
+    f64,
+    i1,
+    i64,
+    matrix,
+    same_dim,
+    string,
+    vector,
+)
 
 Folded = Sequence[Value | bool | int | float | str] | None
 """What `fold` gives: for each result a value or a constant."""
 
+CELLWISE: Final = frozenset({"pure", "cellwise", "f32"})
 UNARY: Final = (
     "abs", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "sqrt", "exp", "log",
     "round", "floor", "ceil", "sign", "not", "isna", "isnan", "isinf", "sigmoid", "neg",
@@ -49,7 +63,7 @@ def same_shape(a: Matrix, b: Matrix) -> bool:
     return same_dim(a.rows, b.rows) and same_dim(a.cols, b.cols)
 
 
-@define("dml", names=UNARY, traits={"pure", "cellwise"})
+@define("dml", names=UNARY, traits=CELLWISE)
 class Unary(Op):
     """A function of every cell, or of a scalar.
 
@@ -65,6 +79,8 @@ class Unary(Op):
             raise self.error("cannot be applied to a string")
         if self.fn == "not" and source is i1:
             return (i1,)
+        if source is f32:
+            return (f32,)
         return (_shaped(source, i64 if source is i64 and self.fn in ("abs", "neg") else f64),)
 
     def fold(self) -> Folded:
@@ -72,11 +88,11 @@ class Unary(Op):
         return None if x is None else _folded(scalar_semantics.unary(self.fn, x))
 
 
-@define("dml", names=BINARY, traits={"pure", "cellwise"})
+@define("dml", names=BINARY, traits=CELLWISE)
 class Binary(Op):
     """A function of two cells or scalars; a scalar on either side or a vector on the right is broadcast.
 
-    Scalars follow language rules: `add sub mul intdiv mod min max` of two i64 give i64, relations give i1, everything else f64.
+    Scalars follow language rules (f32, which only regions have, stays f32): `add sub mul intdiv mod min max` of two i64 give i64, relations give i1, everything else f64.
     `intdiv` and `mod` floor; `min` and `max` propagate NaN; `log_base(x, b)` is ln x / ln b.
     """
 
@@ -99,6 +115,8 @@ class Binary(Op):
             return (i1,)
         if fn in RELATIONAL or fn in LOGICAL:
             return (i1,)
+        if left is f32 and right is f32:
+            return (f32,)
         if left is i64 and right is i64 and fn not in ("div", "pow", "log_base"):
             return (i64,)
         return (f64,)
@@ -109,7 +127,7 @@ class Binary(Op):
         return None if x is None or y is None else _folded(scalar_semantics.binary(self.fn, x, y))
 
 
-@define("dml.ifelse", traits={"pure", "cellwise"})
+@define("dml.ifelse", traits=CELLWISE)
 class IfElse(Op):
     """`a` where the condition is not 0, else `b`, cell by cell. A scalar condition picks a whole operand of equal shape."""
 
@@ -126,6 +144,7 @@ class IfElse(Op):
             a, b = self.a.type, self.b.type
             return (a if a is b else f64,)
         result = shapes[0]
+        common_element(self, *self.operands)
         for shape in shapes[1:]:
             if differ_dim(result.rows, shape.rows) or differ_dim(result.cols, shape.cols):
                 raise self.error(f"operands must have equal shapes: {result} and {shape}")
@@ -150,7 +169,7 @@ class IfElse(Op):
         return [float(known)] if isinstance(known, (bool, int, float)) and result is f64 else None
 
 
-@define("dml.outer", traits={"pure", "cellwise"})
+@define("dml.outer", traits=CELLWISE)
 class Outer(Op):
     """`r[i, j] = fn(u[i], v[j])` for a column vector u and a row vector v; `op` is a binary operation's name."""
 
@@ -160,6 +179,7 @@ class Outer(Op):
 
     def infer(self) -> Sequence[Type]:
         u, v = matrix_of(self, self.u), matrix_of(self, self.v)
+        common_element(self, self.u, self.v)
         if differ_dim(u.cols, 1) or differ_dim(v.rows, 1):
             raise self.error(f"needs a column vector and a row vector, got {u} and {v}")
         return (matrix(u.rows, v.cols, u.elem),)
@@ -168,7 +188,7 @@ class Outer(Op):
 AGGREGATES: Final = ("sum", "prod", "min_of", "max_of", "mean", "sumsq", "var", "sd")
 
 
-@define("dml", names=AGGREGATES, traits={"pure"})
+@define("dml", names=AGGREGATES, traits={"pure", "f32"})
 class Aggregate(Op):
     """All cells (`dir="full"`, a f64), each row (`"row"`, n×1) or each column (`"col"`, 1×m) to one number.
 

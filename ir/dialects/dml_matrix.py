@@ -6,10 +6,20 @@ from collections.abc import Sequence
 
 from sysmlc.ir.core import Op, Value
 from sysmlc.ir.define import Attr, Operand, Operands, define
-from sysmlc.ir.dialects.shapes import constant, constant_int, matrix_of, range_size, size_dim, stacked
+from sysmlc.ir.dialects.shapes import (
+    common_element,
+    constant,
+    constant_int,
+    element,
+    matrix_of,
+    range_size,
+    size_dim,
+    stacked,
+)
 from sysmlc.ir.types import Dim, Matrix, Scalar, Type, differ_dim, f64, i64, matrix, string
 
 PURE = {"pure"}
+NATIVE = {"pure", "f32"}
 
 
 @define("dml.matmul", traits=PURE)
@@ -29,7 +39,7 @@ class MatMul(Op):
                 f"inner dimensions differ: {left} %*% {right}",
                 "transpose one side with t()" if inner == cols or rows == inner2 else None,
             )
-        return (matrix(rows, cols, left.elem),)
+        return (matrix(rows, cols, common_element(self, self.lhs, self.rhs)),)
 
 
 @define("dml.tsmm", traits=PURE)
@@ -43,7 +53,7 @@ class TransposeSelfProduct(Op):
         return (matrix(source.cols, source.cols, source.elem),)
 
 
-@define("dml.t", traits=PURE)
+@define("dml.t", traits=NATIVE)
 class Transpose(Op):
     """Transpose."""
 
@@ -54,7 +64,7 @@ class Transpose(Op):
         return (matrix(source.cols, source.rows, source.elem, source.nnz),)
 
 
-@define("dml.rev", traits=PURE)
+@define("dml.rev", traits=NATIVE)
 class Rev(Op):
     """Rows in reverse order."""
 
@@ -65,7 +75,7 @@ class Rev(Op):
         return (matrix(source.rows, source.cols, source.elem, source.nnz),)
 
 
-@define("dml.roll", traits=PURE)
+@define("dml.roll", traits=NATIVE)
 class Roll(Op):
     """Rows rotated down by `shift` (i64)."""
 
@@ -77,7 +87,7 @@ class Roll(Op):
         return (matrix(source.rows, source.cols, source.elem, source.nnz),)
 
 
-@define("dml.diag", traits=PURE)
+@define("dml.diag", traits=NATIVE)
 class Diag(Op):
     """A column vector to a diagonal matrix, or the diagonal of a square matrix to a column vector."""
 
@@ -95,7 +105,7 @@ class Diag(Op):
         return (matrix(source.rows, None, source.elem),)
 
 
-@define("dml.nrow", traits=PURE)
+@define("dml.nrow", traits=NATIVE)
 class NRow(Op):
     """Number of rows, i64."""
 
@@ -109,7 +119,7 @@ class NRow(Op):
         return [size] if isinstance(size, int) else None
 
 
-@define("dml.ncol", traits=PURE)
+@define("dml.ncol", traits=NATIVE)
 class NCol(Op):
     """Number of columns, i64."""
 
@@ -123,7 +133,7 @@ class NCol(Op):
         return [size] if isinstance(size, int) else None
 
 
-@define("dml.length", traits=PURE)
+@define("dml.length", traits=NATIVE)
 class Length(Op):
     """Number of cells, i64."""
 
@@ -138,7 +148,7 @@ class Length(Op):
         return [rows * cols] if isinstance(rows, int) and isinstance(cols, int) else None
 
 
-@define("dml.nnz", traits=PURE)
+@define("dml.nnz", traits=NATIVE)
 class NNZ(Op):
     """Number of non-zero cells, i64."""
 
@@ -148,7 +158,7 @@ class NNZ(Op):
         return (i64,)
 
 
-@define("dml.trace", traits=PURE)
+@define("dml.trace", traits=NATIVE)
 class Trace(Op):
     """Sum of the diagonal of a square matrix, f64."""
 
@@ -161,7 +171,7 @@ class Trace(Op):
         return (f64,)
 
 
-@define("dml.index", traits=PURE)
+@define("dml.index", traits=NATIVE)
 class Index(Op):
     """`X[rl:ru, cl:cu]`, 1-based and inclusive. Open sides are written out: 1 and nrow/ncol."""
 
@@ -179,7 +189,7 @@ class Index(Op):
         return (matrix(rows, cols, source.elem),)
 
 
-@define("dml.left_index", traits=PURE, consumes=(0,))
+@define("dml.left_index", traits=NATIVE, consumes=(0,))
 class LeftIndex(Op):
     """`X` with `X[rl:ru, cl:cu] = rhs`; sizes must agree. Takes `X` over: no copy when nobody else holds it."""
 
@@ -196,11 +206,11 @@ class LeftIndex(Op):
         _check_range(self, "column", self.cl, self.cu, source.cols)
         rows, cols = range_size(self.rl, self.ru, source.rows), range_size(self.cl, self.cu, source.cols)
         if differ_dim(rows, rhs.rows) or differ_dim(cols, rhs.cols):
-            raise self.error(f"the range is {matrix(rows, cols)}, but the right side is {rhs}")
-        return (matrix(source.rows, source.cols, source.elem),)
+            raise self.error(f"the range is {matrix(rows, cols, rhs.elem)}, but the right side is {rhs}")
+        return (matrix(source.rows, source.cols, common_element(self, self.operand, self.rhs)),)
 
 
-@define("dml.set_cell", traits=PURE, consumes=(0,))
+@define("dml.set_cell", traits=NATIVE, consumes=(0,))
 class SetCell(Op):
     """`X` with `X[i, j] = value` (f64). Takes `X` over."""
 
@@ -216,7 +226,7 @@ class SetCell(Op):
         return (matrix(source.rows, source.cols, source.elem),)
 
 
-@define("dml.get_cell", traits=PURE)
+@define("dml.get_cell", traits=NATIVE)
 class GetCell(Op):
     """`as.scalar(X[i, j])`, f64."""
 
@@ -241,7 +251,7 @@ def _check_range(op: Op, what: str, lower: Value, upper: Value, extent: Dim) -> 
         raise op.error(f"{what} range {low}:{high} is empty")
 
 
-@define("dml.cbind", traits=PURE)
+@define("dml.cbind", traits=NATIVE)
 class CBind(Op):
     """Matrices side by side. (C: sm_cbind(ctx, n, sm_matrix** values).)"""
 
@@ -251,7 +261,7 @@ class CBind(Op):
         return (stacked(self, self.values, by_rows=False),)
 
 
-@define("dml.rbind", traits=PURE)
+@define("dml.rbind", traits=NATIVE)
 class RBind(Op):
     """Matrices on top of each other. (C: sm_rbind(ctx, n, sm_matrix** values).)"""
 
@@ -261,20 +271,21 @@ class RBind(Op):
         return (stacked(self, self.values, by_rows=True),)
 
 
-@define("dml.fill", traits=PURE)
+@define("dml.fill", traits=NATIVE)
 class Fill(Op):
     """A matrix whose cells all are `value` (f64): `matrix(value, rows, cols)`."""
 
     value: Operand[Scalar]
     rows: Operand[Scalar]
     cols: Operand[Scalar]
+    elem: Attr[str] = "f64"  # type: ignore[assignment]
 
     def infer(self) -> Sequence[Type]:
         nnz = 0 if constant(self.value) == 0 else None
-        return (matrix(size_dim(self.rows), size_dim(self.cols), f64, nnz),)
+        return (matrix(size_dim(self.rows), size_dim(self.cols), element(self), nnz),)
 
 
-@define("dml.reshape", traits=PURE)
+@define("dml.reshape", traits=NATIVE)
 class Reshape(Op):
     """The cells of a matrix in another shape, row by row on both sides (`byrow`, i1) or column by column."""
 
@@ -329,7 +340,7 @@ class Seq(Op):
         return (matrix(None, 1),)
 
 
-@define("dml.rand", traits={"random"})
+@define("dml.rand", traits={"random", "f32"})
 class Rand(Op):
     """Random matrix: `pdf` (str) uniform, normal or poisson; `seed` -1 draws one. Bit-compatible with the documented generator."""
 
@@ -341,9 +352,10 @@ class Rand(Op):
     pdf: Operand[Scalar]
     seed: Operand[Scalar]
     lambda_: Operand[Scalar]
+    elem: Attr[str] = "f64"  # type: ignore[assignment]
 
     def infer(self) -> Sequence[Type]:
-        return (matrix(size_dim(self.rows), size_dim(self.cols)),)
+        return (matrix(size_dim(self.rows), size_dim(self.cols), element(self)),)
 
 
 @define("dml.sample", traits={"random"})
@@ -359,7 +371,7 @@ class Sample(Op):
         return (matrix(size_dim(self.size), 1),)
 
 
-@define("dml.as_scalar", traits=PURE)
+@define("dml.as_scalar", traits=NATIVE)
 class AsScalar(Op):
     """The cell of a 1x1 matrix, f64."""
 
@@ -447,18 +459,19 @@ class Triangle(Op):
         return (matrix(source.rows, source.cols, source.elem),)
 
 
-@define("dml.read_matrix")
+@define("dml.read_matrix", traits={"f32"})
 class ReadMatrix(Op):
     """Read a matrix file. `options` are the read() arguments as `key=value` lines. The result type carries what is known."""
 
     path: Operand[Scalar]
     options: Operand[Scalar]
+    elem: Attr[str] = "f64"  # type: ignore[assignment]
 
     def infer(self) -> Sequence[Type]:
-        return (matrix(),)
+        return (matrix(elem=element(self)),)
 
 
-@define("dml.write_matrix")
+@define("dml.write_matrix", traits={"f32"})
 class WriteMatrix(Op):
     """Write a matrix file (and its .mtd) by `options`, `key=value` lines."""
 
@@ -470,7 +483,7 @@ class WriteMatrix(Op):
         return ()
 
 
-@define("dml.matrix_to_string", traits=PURE)
+@define("dml.matrix_to_string", traits=NATIVE)
 class MatrixToString(Op):
     """toString of a matrix; rows, cols, decimal are i64, sparse is i1."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from sysmlc.ir import scalar_semantics
 from sysmlc.ir.core import Op, Value
 from sysmlc.ir.define import Attr, Operand, Operands, define
-from sysmlc.ir.dialects.shapes import constant
+from sysmlc.ir.dialects.shapes import constant, element
 from sysmlc.ir.types import Handle, Scalar, Type, box, i1, i64, list_, matrix, string
 
 PURE = {"pure"}
@@ -27,6 +27,7 @@ DYNAMIC = (
     "shiftr",
 )
 DYNAMIC_RELATIONS = ("lt", "le", "gt", "ge", "eq", "ne")
+NATIVE = {"pure", "f32"}
 
 
 @define("dml.cast", traits=PURE)
@@ -166,7 +167,7 @@ class RequireDefined(Op):
         return ()
 
 
-@define("dml.undefined", traits=PURE)
+@define("dml.undefined", traits=NATIVE)
 class Undefined(Op):
     """A value of the given type that is never looked at: what a variable holds on paths that do not assign it.
     0, FALSE, an empty string, list or 0x0 matrix."""
@@ -189,7 +190,7 @@ class Arg(Op):
     name_: Attr[str]
 
 
-@define("dml.input", traits=PURE)
+@define("dml.input", traits=NATIVE)
 class Input(Op):
     """A value of the given type bound to the variable `name` by the embedding program.
 
@@ -202,7 +203,7 @@ class Input(Op):
     filled: Attr[float] = 1.0  # type: ignore[assignment]
 
 
-@define("dml.output")
+@define("dml.output", traits={"f32"})
 class Output(Op):
     """Hand a value to the embedding program under `name`."""
 
@@ -233,7 +234,7 @@ class WriteScalar(Op):
         return ()
 
 
-@define("dml.list_new", traits=PURE)
+@define("dml.list_new", traits=NATIVE)
 class ListNew(Op):
     """A list; `names` is empty or one name for each value. (C: sm_list_new(ctx, n, const sm_value* values, const char* const* names or NULL).)"""
 
@@ -289,14 +290,15 @@ class ListFind(Op):
         return (i64,)
 
 
-@define("dml.list_matrix", traits=PURE)
+@define("dml.list_matrix", traits=NATIVE)
 class ListMatrix(Op):
-    """as.matrix of a list of one entry (a scalar becomes 1x1)."""
+    """as.matrix of a list of one entry (a scalar becomes 1x1), as a matrix of `elem`."""
 
     operand: Operand[Handle]
+    elem: Attr[str] = "f64"  # type: ignore[assignment]
 
     def infer(self) -> Sequence[Type]:
-        return (matrix(),)
+        return (matrix(elem=element(self)),)
 
 
 @define("dml.list_scalar", traits=PURE)
@@ -375,11 +377,12 @@ class ListToString(Op):
         return (string,)
 
 
-@define("dml.as_matrix", traits=PURE)
+@define("dml.as_matrix", traits=NATIVE)
 class AsMatrix(Op):
     """A number (f64) as a 1x1 matrix."""
 
     operand: Operand[Scalar]
+    elem: Attr[str] = "f64"  # type: ignore[assignment]
 
     def infer(self) -> Sequence[Type]:
-        return (matrix(1, 1),)
+        return (matrix(1, 1, element(self)),)

@@ -7,18 +7,27 @@ from typing import Any
 
 from sysmlc.ir.core import Op
 from sysmlc.ir.define import Attr, Body, Operand, Operands, define
-from sysmlc.ir.dialects.shapes import matrix_of
-from sysmlc.ir.types import Matrix, Type, f64, matrix
+from sysmlc.ir.dialects.shapes import common_element, element, matrix_of
+from sysmlc.ir.types import Matrix, Type, matrix
 
 OUTPUTS = ("map", "full", "row", "col")
+
+
+def check_elements(op: Op) -> None:
+    """Whether a region over cells computes with the elements that its matrices have."""
+    elem = common_element(op, *op.operands, *op.results)
+    if any(a.type is not elem for a in op.regions[0].args):
+        raise op.error(f"region arguments must be {elem}")
+    if any(v.type is not elem for v in op.regions[0].terminator.operands):
+        raise op.error(f"yielded values must be {elem}")
 
 
 @define("fused.cell", traits={"pure"})
 class Cell(Op):
     """One pass over the cells of its operands.
 
-    The region has one f64 argument for each operand (matrices and scalars) and yields one f64 for each result. `outputs`
-    says what becomes of each: `map` (a matrix), or `full:fn`, `row:fn`, `col:fn` with fn sum, prod, min or max.
+    The region has one argument for each operand (matrices and scalars) and yields one value for each result, all of the
+    element type of the matrices: f64, or f32, to which scalars are then rounded. Sums are f64 in any case. `outputs` says what becomes of each: `map` (a matrix), or `full:fn`, `row:fn`, `col:fn` with fn sum, prod, min or max.
     The first matrix operands decide the shape; others are broadcast as in `dml` cellwise operations (or, with
     `outer`, a column vector and a row vector combine). `reuse` lists operands whose buffer may be taken over.
     """
@@ -32,8 +41,7 @@ class Cell(Op):
     def check(self) -> None:
         if len(self.body.args) != len(self.operands):
             raise self.error("needs one region argument for each operand")
-        if any(a.type is not f64 for a in self.body.args):
-            raise self.error("region arguments must be f64")
+        check_elements(self)
         if len(self.outputs) != len(self.results) or len(self.body.terminator.operands) != len(self.results):
             raise self.error("needs one yielded value and one output kind for each result")
         for kind in self.outputs:
@@ -44,7 +52,7 @@ class Cell(Op):
 FORMATS = ("dense", "csr", "smaller")
 
 
-@define("fused.convert", traits={"pure"})
+@define("fused.convert", traits={"pure", "f32"})
 class Convert(Op):
     """The same matrix as `dense`, as `csr` (one column stays dense), or as the `smaller` of them, by counting non-zeros.
 
@@ -63,6 +71,18 @@ class Convert(Op):
     def check(self) -> None:
         if self.format not in FORMATS:
             raise self.error(f"the format is {', '.join(FORMATS)}, not '{self.format}'")
+
+
+@define("fused.recast", traits={"pure", "f32"})
+class Recast(Op):
+    """The same matrix with cells of `elem`: f32 widened to f64, or f64 rounded to f32."""
+
+    operand: Operand[Matrix]
+    elem: Attr[str]
+
+    def infer(self) -> Sequence[Type]:
+        source = matrix_of(self, self.operand)
+        return (matrix(source.rows, source.cols, element(self), source.nnz, source.format),)
 
 
 ROW_ROLES = ("row", "side", "scalar")
@@ -129,8 +149,7 @@ class OuterRegion(Op):
         factors = self.operands[: 2 * count] + self.operands[len(self.operands) - closing :]
         if not all(isinstance(v.type, Matrix) for v in factors):
             raise self.error("factors must be matrices")
-        if any(a.type is not f64 for a in self.body.args):
-            raise self.error("region arguments must be f64")
+        check_elements(self)
         if len(self.outputs) != len(self.results) or len(self.body.terminator.operands) != len(self.results):
             raise self.error("needs one yielded value and one output kind for each result")
         for kind in self.outputs:

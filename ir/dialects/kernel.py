@@ -1,6 +1,6 @@
 """Kernels: loops over memory with explicit SIMD. Backends only print this dialect.
 
-Floating arithmetic is the cellwise operations of `dml` on f64 or `vec<LxF64>` (relations of vectors give 0/1 lanes); what
+Floating arithmetic is the cellwise operations of `dml` on f64, f32 and vectors of them (relations of vectors give 0/1 lanes); what
 is here is memory, loops, integers and lanes. A `kernel.cell` describes what is computed for one cell and which variants
 may be launched; a `kernel.func` is one variant, a function `void (sm_cell_args*, i64 r0, i64 r1, i64 c0, i64 c1)`.
 """
@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from sysmlc.ir.core import Op
 from sysmlc.ir.define import Attr, Body, Operand, Operands, define
-from sysmlc.ir.types import Handle, Scalar, Type, Vector, f64, i1, i64, ptr, vector
+from sysmlc.ir.dialects.shapes import element
+from sysmlc.ir.types import Handle, Matrix, Scalar, Type, Vector, f32, f64, i1, i64, ptr, vector
 
 FORM_DENSE: Final = 0
 FORM_UNION: Final = 3
@@ -49,7 +50,7 @@ def form_driver(form: int) -> int | None:
 
 @define("kernel.cell", traits={"isolated"})
 class CellKernel(Op):
-    """What a launch computes for each cell: one f64 argument for each input, one yielded f64 for each output.
+    """What a launch computes for each cell: one argument for each input, one yielded value for each output, f64 or f32.
 
     `outputs` are as in `fused.cell`. `variants` lists the keys that can occur (bits 0..15: inputs with column stride 1, bits
     16..19: the form). `sparse_safe`: bit i says the result is 0 wherever input i is 0 and the others are finite;
@@ -66,12 +67,20 @@ class CellKernel(Op):
     outer: Attr[bool] = False  # type: ignore[assignment]
     body: Body
 
+    @property
+    def elem(self) -> Scalar:
+        """What cells are: f64 or f32."""
+        type = self.body.args[0].type if self.body.args else f64
+        elem = type.elem if isinstance(type, Matrix) else type
+        assert isinstance(elem, Scalar)
+        return elem
+
     def infer(self) -> Sequence[Type]:
         return ()
 
     def check(self) -> None:
-        if any(a.type is not f64 for a in self.body.args):
-            raise self.error("region arguments must be f64")
+        if any(a.type is not self.elem for a in self.body.args) or self.elem not in (f64, f32):
+            raise self.error("region arguments must be f64, or f32")
         if len(self.body.terminator.operands) != len(self.outputs):
             raise self.error("needs one yielded value for each output")
 
@@ -176,7 +185,7 @@ class Field(Op):
 
 @define("kernel.offset", traits={"pure"})
 class Offset(Op):
-    """The address of element `index` behind `base`; `elem` is f64, i64 or i32."""
+    """The address of element `index` behind `base`; `elem` is f64, f32, i64 or i32."""
 
     base: Operand[Handle]
     index: Operand[Scalar]
@@ -220,10 +229,11 @@ class Gather(Op):
     base: Operand[Handle]
     indices: Operand[Vector]
     mask: Operand[Vector]
+    elem: Attr[str] = "f64"  # type: ignore[assignment]
 
     def infer(self) -> Sequence[Type]:
         assert isinstance(self.indices.type, Vector)
-        return (vector(self.indices.type.lanes, f64),)
+        return (vector(self.indices.type.lanes, element(self)),)
 
 
 @define("kernel.store")
@@ -282,7 +292,7 @@ class Mask(Op):
 
 @define("kernel.splat", traits={"pure"})
 class Splat(Op):
-    """A scalar (f64 or i64) in every lane."""
+    """A scalar (f64, f32 or i64) in every lane."""
 
     operand: Operand[Scalar]
     lanes: Attr[int]
@@ -327,6 +337,22 @@ class LaneSums(Op):
 
     def infer(self) -> Sequence[Type]:
         return (self.values[0].type,)
+
+
+@define("kernel", names=("widen", "narrow"), traits={"pure"})
+class Precision(Op):
+    """An f32 as f64 (exact), or an f64 rounded to f32; lane by lane."""
+
+    operand: Operand[Any]
+
+    def infer(self) -> Sequence[Type]:
+        source = self.operand.type
+        wide = self.fn == "widen"
+        elem = source.elem if isinstance(source, Vector) else source
+        if elem is not (f32 if wide else f64):
+            raise self.error(f"cannot be applied to {source}")
+        made = f64 if wide else f32
+        return (vector(source.lanes, made) if isinstance(source, Vector) else made,)
 
 
 @define("kernel.two_sum", traits={"pure"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sysmlc.ir.core import Op, Value
 from sysmlc.ir.source import Diagnostic
-from sysmlc.ir.types import Dim, Matrix, Type, differ_dim, f64, matrix, meet_dim, same_dim
+from sysmlc.ir.types import Dim, Matrix, Scalar, Type, differ_dim, f32, f64, matrix, meet_dim, same_dim
 
 
 def matrix_of(op: Op, value: Value, what: str = "operand") -> Matrix:
@@ -51,14 +51,30 @@ def size_dim(value: Value) -> Dim:
     return assumed_sizes.get(value) if assumed_sizes else None
 
 
+def common_element(op: Op, *values: Value) -> Scalar:
+    """The element type that all matrices among `values` have."""
+    types = [v.type for v in values if isinstance(v.type, Matrix)]
+    for type in types[1:]:
+        if type.elem is not types[0].elem:
+            raise op.error(f"operands have different element types: {types[0]} and {type}")
+    return types[0].elem if types else f64
+
+
+def element(op: Op) -> Scalar:
+    """The element type that the attribute `elem` of an operation names."""
+    found = {"f64": f64, "f32": f32}.get(str(op.attrs.get("elem", "f64")))
+    if found is None:
+        raise op.error(f"elem is f64 or f32, not '{op.attrs['elem']}'")
+    return found
+
+
 def cellwise(op: Op, left: Type, right: Type) -> Type:
     """The result of a cellwise binary operation: DML broadcasts a scalar on either side, or a right vector."""
     if not isinstance(left, Matrix):
         return matrix(right.rows, right.cols, right.elem) if isinstance(right, Matrix) else f64
     if not isinstance(right, Matrix):
         return matrix(left.rows, left.cols, left.elem)
-    if left.elem is not right.elem:
-        raise op.error(f"operands have different element types: {left} and {right}")
+    common_element(op, *op.operands)
     for side, a, b in (("rows", left.rows, right.rows), ("columns", left.cols, right.cols)):
         if differ_dim(a, b) and b != 1:
             raise _mismatch(op, left, right, side)
@@ -92,6 +108,7 @@ def stacked(op: Op, values: list[Value], by_rows: bool) -> Matrix:
     """The shape of rbind (by rows) or cbind (by columns)."""
     grow: Dim = 0
     keep: Dim = None
+    elem = common_element(op, *values)
     for value in values:
         type = matrix_of(op, value)
         along, across = (type.rows, type.cols) if by_rows else (type.cols, type.rows)
@@ -100,7 +117,7 @@ def stacked(op: Op, values: list[Value], by_rows: bool) -> Matrix:
             what = "columns" if by_rows else "rows"
             raise op.error(f"the matrices have different numbers of {what}: {keep} and {across}")
         keep = meet_dim(keep, across) if keep is not None else across
-    return matrix(grow, keep) if by_rows else matrix(keep, grow)
+    return matrix(grow, keep, elem) if by_rows else matrix(keep, grow, elem)
 
 
 def range_size(lower: Value, upper: Value, extent: Dim) -> Dim:

@@ -14,7 +14,7 @@ from sysmlc.ir.core import Op, Region, Value, clone
 from sysmlc.ir.dialects.core import Yield
 from sysmlc.ir.dialects.fused import Cell
 from sysmlc.ir.dialects.shapes import constant
-from sysmlc.ir.types import Dim, Matrix, f64, same_dim
+from sysmlc.ir.types import Dim, Matrix, same_dim
 from sysmlc.passes import lower_cells
 from sysmlc.passes.lower_cells import MAX_INPUTS, MAX_OUTPUTS, iteration_shape
 from sysmlc.passes.sparse_safety import Abstract, Unknown, outputs_at
@@ -121,7 +121,8 @@ class Group:
     @cached_property
     def body(self) -> Region:
         """The region of the whole group, equal expressions computed once."""
-        made = Region([f64] * len(self.inputs), [v.name for v in self.inputs])
+        elem = next(arg.type for arg in self.cells[0].regions[0].args)
+        made = Region([elem] * len(self.inputs), [v.name for v in self.inputs])
         known = dict(zip(self.inputs, made.args, strict=True))
         seen: dict[object, Op] = {}
         for cell in self.cells:

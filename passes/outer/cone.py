@@ -17,7 +17,7 @@ from sysmlc.ir.dialects.core import Constant, Yield
 from sysmlc.ir.dialects.dml_cell import Aggregate, Binary, IfElse, Unary
 from sysmlc.ir.dialects.dml_matrix import MatMul, Transpose
 from sysmlc.ir.dialects.shapes import constant
-from sysmlc.ir.types import Dim, Matrix, f64, same_dim
+from sysmlc.ir.types import Dim, Matrix, same_dim
 from sysmlc.passes.form_cells import SIMPLE_CONSTANTS, as_cell
 from sysmlc.passes.fusion.groups import may_be_sparse
 from sysmlc.passes.outer.zeros import zeros_through
@@ -251,7 +251,8 @@ def make_body(
     squares: Sequence[bool] = (),
 ) -> Region:
     """The region that computes `outputs` from the cells of products and inputs."""
-    body = Region([f64] * (len(products) + len(inputs)), [v.name for v in (*products, *inputs)])
+    elem = next(v.type.elem for v in products if isinstance(v.type, Matrix))
+    body = Region([elem] * (len(products) + len(inputs)), [v.name for v in (*products, *inputs)])
     inner = Builder(body)
     known: dict[Value, Value] = dict(zip((*products, *inputs), body.args, strict=True))
     for op in ops:
@@ -260,13 +261,13 @@ def make_body(
             if value not in known:
                 number = simple(value)
                 assert number is not None
-                known[value] = inner(Constant, value=number)
+                known[value] = inner(Constant, value=number, types=[elem])
             cells.append(known[value])
         inner.loc = op.loc
         if isinstance(op, IfElse):
-            known[op.result] = as_cell(inner, inner(IfElse, *cells))
+            known[op.result] = as_cell(inner, inner(IfElse, *cells), elem)
         else:
-            known[op.result] = as_cell(inner, inner(type(op), op.fn, *cells))
+            known[op.result] = as_cell(inner, inner(type(op), op.fn, *cells), elem)
     cells = [known[v] for v in outputs]
     inner.op(Yield, [inner(Binary, "mul", c, c) if s else c for c, s in zip_longest(cells, squares)])
     return body

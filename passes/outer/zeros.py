@@ -14,7 +14,7 @@ from sysmlc.ir.core import Builder, Region, Value, clone
 from sysmlc.ir.dialects.core import Constant
 from sysmlc.ir.dialects.dml_cell import Binary
 from sysmlc.ir.dialects.shapes import constant
-from sysmlc.ir.types import Matrix, f64
+from sysmlc.ir.types import Matrix
 from sysmlc.passes.sparse_safety import Abstract, Unknown, outputs_at
 
 
@@ -61,7 +61,7 @@ def _without_quotients(body: Region, products: int, scalars: set[Value]) -> Regi
     mapping: dict[Value, Value] = {}
     made = Region()
     for arg in body.args:
-        mapping[arg] = made.add_arg(f64)
+        mapping[arg] = made.add_arg(arg.type)
     inside = set(body.args[:products])
     shifted: set[Value] = set()
     for op in body:

@@ -111,9 +111,11 @@ SM_API sm_box* sm_arg_box(sm_ctx* ctx, const char* name) {
     });
 }
 
-SM_API sm_matrix* sm_input_matrix(sm_ctx* ctx, const char* name) {
+// Inputs of other elements than the program's are converted.
+SM_API sm_matrix* sm_input_matrix(sm_ctx* ctx, const char* name, const char* elem) {
     return SM_ENTRY(ctx, {
-        return sm::Matrix::borrow(reinterpret_cast<sm_matrix*>(sm::input(ctx, name, SM_KIND_MATRIX, "a matrix"))).take();
+        auto* m = reinterpret_cast<sm_matrix*>(sm::input(ctx, name, SM_KIND_MATRIX, "a matrix"));
+        return sm::to_element(ctx, m, sm::element_named(elem)).take();
     });
 }
 SM_API sm_list* sm_input_list(sm_ctx* ctx, const char* name) {

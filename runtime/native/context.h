@@ -27,8 +27,8 @@ struct Stats {
         int64_t start, inner;  // nanoseconds; `inner` was spent in operators that this one called
     };
     std::vector<Running> open;
-    int64_t to_dense = 0, to_csr = 0;
-    int64_t planned = 0;  // of those, the ones the compiler asked for
+    int64_t to_dense = 0, to_csr = 0, to_double = 0, to_single = 0;
+    int64_t planned = 0;  // of those to a format, the ones the compiler asked for
     std::string report;
 };
 
@@ -79,6 +79,7 @@ void sweep(Context* ctx) noexcept;
 
 void flush_output(Context* ctx);  // throws when the output cannot be written
 void count_conversion(sm_ctx* ctx, int to_format) noexcept;
+void count_element_conversion(sm_ctx* ctx, int to_elem) noexcept;
 
 // Buffers: 64-byte aligned; big ones use huge pages and are kept for reuse.
 void* alloc_buffer(int64_t bytes, bool zeroed);

@@ -117,19 +117,47 @@ using Box = Ref<sm_box>;
 // rows * cols with checks: negative or too large sizes are errors.
 int64_t checked_cells(int64_t rows, int64_t cols);
 
-Matrix new_dense(sm_ctx* ctx, int64_t rows, int64_t cols);             // cells are not initialised
-Matrix new_dense_zero(sm_ctx* ctx, int64_t rows, int64_t cols);        // zeros, nnz = 0
-Matrix new_dense_fill(sm_ctx* ctx, int64_t rows, int64_t cols, double value);
-Matrix new_csr(sm_ctx* ctx, int64_t rows, int64_t cols, int64_t nnz);  // rowptr[0] = 0, rowptr[rows] = nnz are set; fill the rest
-Matrix new_csr_empty(sm_ctx* ctx, int64_t rows, int64_t cols);         // no entries, rowptr all 0
-Matrix copy(sm_ctx* ctx, const sm_matrix* m);                          // deep copy, same format
+Matrix new_dense(sm_ctx* ctx, int64_t rows, int64_t cols, uint8_t elem = SM_F64);       // cells are not initialised
+Matrix new_dense_zero(sm_ctx* ctx, int64_t rows, int64_t cols, uint8_t elem = SM_F64);  // zeros, nnz = 0
+Matrix new_dense_fill(sm_ctx* ctx, int64_t rows, int64_t cols, double value, uint8_t elem = SM_F64);
+// rowptr[0] = 0, rowptr[rows] = nnz are set; fill the rest
+Matrix new_csr(sm_ctx* ctx, int64_t rows, int64_t cols, int64_t nnz, uint8_t elem = SM_F64);
+Matrix new_csr_empty(sm_ctx* ctx, int64_t rows, int64_t cols, uint8_t elem = SM_F64);  // no entries, rowptr all 0
+Matrix copy(sm_ctx* ctx, const sm_matrix* m);                                          // deep copy, same format
 
 inline bool is_dense(const sm_matrix* m) { return m->format == SM_DENSE; }
 inline bool is_csr(const sm_matrix* m) { return m->format == SM_CSR; }
 inline int64_t cells(const sm_matrix* m) { return m->rows * m->cols; }
-inline double* values(const sm_matrix* m) { return static_cast<double*>(m->data); }
-inline double* row(const sm_matrix* m, int64_t i) { return values(m) + i * m->cols; }  // dense only
-inline double cell(const sm_matrix* m, int64_t i, int64_t j);  // any format, 0-based, unchecked
+inline bool is_single(const sm_matrix* m) { return m->elem == SM_F32; }
+inline int64_t cell_size(uint8_t elem) { return elem == SM_F32 ? 4 : 8; }
+
+// Cells as T, which must be what they are. Operators that the compiler gives f64 only (their definition lacks the trait f32)
+// leave T out; the others dispatch with `with_element`.
+template <class T = double>
+T* values(const sm_matrix* m) {
+#ifdef SM_CHECK_ELEMENTS
+    if (cell_size(m->elem) != int64_t(sizeof(T))) __builtin_trap();
+#endif
+    return static_cast<T*>(m->data);
+}
+template <class T = double>
+T* row(const sm_matrix* m, int64_t i) {  // dense only
+    return values<T>(m) + i * m->cols;
+}
+// f(T()) with the type T of the cells.
+template <class F>
+decltype(auto) with_element(uint8_t elem, F&& f) {
+    return elem == SM_F32 ? f(float()) : f(double());
+}
+template <class F>
+decltype(auto) with_element(const sm_matrix* m, F&& f) {
+    return with_element(m->elem, std::forward<F>(f));
+}
+template <class T>
+constexpr uint8_t element_of = sizeof(T) == 4 ? SM_F32 : SM_F64;
+uint8_t element_named(const char* name);  // of "f64" or "f32", as attributes of operations have it
+
+inline double cell(const sm_matrix* m, int64_t i, int64_t j);  // any format and element, 0-based, unchecked
 // May the buffer be overwritten by an operator that consumes m?
 inline bool reusable(const sm_matrix* m) {
     return __atomic_load_n(&m->o.refs, __ATOMIC_ACQUIRE) == 1 && m->o.holds == 0 && !(m->flags & SM_READONLY);
@@ -139,8 +167,10 @@ inline bool reusable(const sm_matrix* m) {
 // counted in the statistics.
 Matrix to_dense(sm_ctx* ctx, sm_matrix* m);
 Matrix to_csr(sm_ctx* ctx, sm_matrix* m);
+Matrix to_element(sm_ctx* ctx, sm_matrix* m, uint8_t elem);
+Matrix rounded(sm_ctx* ctx, sm_matrix* m, uint8_t elem);  // the same as part of an operator, which does not count
 int64_t count_nnz(sm_ctx* ctx, sm_matrix* m);  // exact; remembered in m->nnz
-bool better_csr(int64_t rows, int64_t cols, int64_t nnz);
+bool better_csr(int64_t rows, int64_t cols, int64_t nnz, uint8_t elem = SM_F64);
 // Counts nonzeros and picks the better format: for results that may be sparse by nature.
 Matrix finish(sm_ctx* ctx, Matrix m);
 // Drops explicit zeros from a CSR matrix in place.
@@ -211,6 +241,9 @@ void forget_temporary(sm_ctx* ctx, const std::string& path);
 
 // ---- inline definitions -------------------------------------------------------------------------------------
 double csr_cell(const sm_matrix* m, int64_t i, int64_t j) noexcept;
-inline double cell(const sm_matrix* m, int64_t i, int64_t j) { return is_dense(m) ? values(m)[i * m->cols + j] : csr_cell(m, i, j); }
+inline double cell(const sm_matrix* m, int64_t i, int64_t j) {
+    if (!is_dense(m)) return csr_cell(m, i, j);
+    return is_single(m) ? double(values<float>(m)[i * m->cols + j]) : values(m)[i * m->cols + j];
+}
 
 }  // namespace sm

@@ -12,19 +12,17 @@ namespace {
 // The cells row by row in another shape: for CSR the order of the entries stays the same.
 Matrix reshape_rows(sm_ctx* ctx, sm_matrix* X, int64_t rows, int64_t cols) {
     if (is_dense(X)) {
-        Matrix r = new_dense(ctx, rows, cols);
-        parallel_chunks(ctx, cells(X), 1 << 17, [&](int64_t b, int64_t e) {
-            memcpy(values(r.get()) + b, values(X) + b, size_t(e - b) * 8);
-        });
-        r->nnz = X->nnz;
+        Matrix r = copy(ctx, X);
+        r->rows = rows;
+        r->cols = cols;
         return r;
     }
-    if (!better_csr(rows, cols, X->nnz)) {
+    if (!better_csr(rows, cols, X->nnz, X->elem)) {
         Matrix d = to_dense(ctx, X);
         return reshape_rows(ctx, d.get(), rows, cols);
     }
-    Matrix r = new_csr(ctx, rows, cols, X->nnz);
-    memcpy(values(r.get()), values(X), size_t(X->nnz) * 8);
+    Matrix r = new_csr(ctx, rows, cols, X->nnz, X->elem);
+    memcpy(r->data, X->data, size_t(X->nnz * cell_size(X->elem)));
     int64_t next = 0;  // the result row whose start comes next
     for (int64_t i = 0; i < X->rows; i++)
         for (int64_t p = X->rowptr[i]; p < X->rowptr[i + 1]; p++) {
@@ -82,12 +80,14 @@ Matrix transpose(sm_ctx* ctx, sm_matrix* m);
 
 using sm::Matrix;
 
-SM_API sm_matrix* sm_fill(sm_ctx* ctx, double value, int64_t rows, int64_t cols) {
+SM_API sm_matrix* sm_fill(sm_ctx* ctx, double value, int64_t rows, int64_t cols, const char* elem) {
     return SM_ENTRY(ctx, {
+        uint8_t e = sm::element_named(elem);
+        double bytes = double(rows) * double(cols) * double(sm::cell_size(e));
         // Zeros that would fill the memory are likely to stay zeros mostly.
-        if (value == 0 && rows > 1 && cols > 1 && cols <= INT32_MAX && double(rows) * double(cols) * 8 > double(sm::physical_memory()) / 2)
-            return sm::new_csr_empty(ctx, rows, cols).take();
-        return (value != 0 ? sm::new_dense_fill(ctx, rows, cols, value) : sm::new_dense_zero(ctx, rows, cols)).take();
+        if (value == 0 && rows > 1 && cols > 1 && cols <= INT32_MAX && bytes > double(sm::physical_memory()) / 2)
+            return sm::new_csr_empty(ctx, rows, cols, e).take();
+        return (value != 0 ? sm::new_dense_fill(ctx, rows, cols, value, e) : sm::new_dense_zero(ctx, rows, cols, e)).take();
     });
 }
 
@@ -113,8 +113,8 @@ SM_API sm_matrix* sm_reshape(sm_ctx* ctx, sm_matrix* X, int64_t rows, int64_t co
     });
 }
 
-SM_API sm_matrix* sm_as_matrix(sm_ctx* ctx, double value) {
-    return SM_ENTRY(ctx, { return sm::new_dense_fill(ctx, 1, 1, value).take(); });
+SM_API sm_matrix* sm_as_matrix(sm_ctx* ctx, double value, const char* elem) {
+    return SM_ENTRY(ctx, { return sm::new_dense_fill(ctx, 1, 1, value, sm::element_named(elem)).take(); });
 }
 
 SM_API double sm_as_scalar(sm_ctx* ctx, sm_matrix* X) {

@@ -9,15 +9,22 @@
 extern "C" {
 #endif
 
+// Matrices of double or of float (f32). A program takes either, and converts what it does not compute with.
 SM_API sm_matrix* sm_matrix_new(sm_ctx* ctx, int64_t rows, int64_t cols, const double* data);  // copies; NULL: zeros
+SM_API sm_matrix* sm_matrix_new_f32(sm_ctx* ctx, int64_t rows, int64_t cols, const float* data);
 // Looks into the caller's row-major buffer, which is never written; `done(owner)` is called when it is not needed any more.
 SM_API sm_matrix* sm_matrix_from_external(sm_ctx* ctx, int64_t rows, int64_t cols, double* data, void (*done)(void*), void* owner);
+SM_API sm_matrix* sm_matrix_from_external_f32(sm_ctx* ctx, int64_t rows, int64_t cols, float* data, void (*done)(void*), void* owner);
 // Copies CSR arrays; offsets and columns are 4 or 8 bytes wide.
 SM_API sm_matrix* sm_csr_new(sm_ctx* ctx, int64_t rows, int64_t cols, const double* data, const void* rowptr, int64_t rowptr_bytes,
                              const void* colidx, int64_t colidx_bytes);
 // Looks into the caller's CSR arrays in the same way; NULL when columns do not ascend within the rows.
 SM_API sm_matrix* sm_csr_from_external(sm_ctx* ctx, int64_t rows, int64_t cols, double* data, const void* rowptr, int64_t rowptr_bytes, int32_t* colidx,
                                        void (*done)(void*), void* owner);
+SM_API sm_matrix* sm_csr_new_f32(sm_ctx* ctx, int64_t rows, int64_t cols, const float* data, const void* rowptr, int64_t rowptr_bytes,
+                                 const void* colidx, int64_t colidx_bytes);
+SM_API sm_matrix* sm_to_f64(sm_ctx* ctx, sm_matrix* m);
+SM_API sm_matrix* sm_to_f32(sm_ctx* ctx, sm_matrix* m);
 SM_API sm_matrix* sm_to_dense(sm_ctx* ctx, sm_matrix* m);
 SM_API sm_string* sm_string_new(sm_ctx* ctx, const char* text, int64_t length);
 SM_API sm_box* sm_cast_f64_box(sm_ctx* ctx, double value);

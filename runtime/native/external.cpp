@@ -10,11 +10,11 @@
 namespace sm {
 namespace {
 
-template <class Ptr, class Index>
-Matrix import_csr(sm_ctx* ctx, int64_t rows, int64_t cols, const double* data, const Ptr* rowptr, const Index* colidx) {
+template <class T, class Ptr, class Index>
+Matrix import_csr(sm_ctx* ctx, int64_t rows, int64_t cols, const T* data, const Ptr* rowptr, const Index* colidx) {
     require(rowptr[0] == 0, "sparse input: row offsets must start at 0");
     for (int64_t i = 0; i < rows; i++) require(rowptr[i] <= rowptr[i + 1], "sparse input: row offsets must ascend");
-    Matrix r = new_csr(ctx, rows, cols, int64_t(rowptr[rows]));
+    Matrix r = new_csr(ctx, rows, cols, int64_t(rowptr[rows]), element_of<T>);
     for (int64_t i = 0; i <= rows; i++) r->rowptr[i] = int64_t(rowptr[i]);
     parallel_chunks(ctx, rows, 4096, [&](int64_t b, int64_t e) {
         for (int64_t i = b; i < e; i++) {
@@ -23,7 +23,7 @@ Matrix import_csr(sm_ctx* ctx, int64_t rows, int64_t cols, const double* data, c
                 int64_t c = int64_t(colidx[p]);
                 require(c > last && c < cols, "sparse input: columns must ascend within a row and stay below %lld", (long long)cols);
                 r->colidx[p] = int32_t(last = c);
-                values(r.get())[p] = data[p];
+                values<T>(r.get())[p] = data[p];
             }
         }
     });
@@ -89,56 +89,76 @@ Matrix wrap_csr(sm_ctx* ctx, int64_t rows, int64_t cols, double* data, const Ptr
     return r;
 }
 
+template <class T>
+sm_matrix* wrap(sm_ctx* ctx, int64_t rows, int64_t cols, T* data, void (*free_external)(void*), void* external) {
+    try {
+        checked_cells(rows, cols);
+        Matrix m = new_object<sm_matrix>(ctx, SM_KIND_MATRIX);
+        m->rows = rows;
+        m->cols = cols;
+        m->nnz = -1;
+        m->elem = element_of<T>;
+        m->flags = SM_READONLY;
+        m->data = data;
+        m->capacity = rows * cols;
+        m->free_external = free_external;
+        m->external = external;
+        return m.take();
+    } catch (...) {
+        if (free_external) free_external(external);
+        throw;
+    }
+}
+
+template <class T>
+Matrix copied(sm_ctx* ctx, int64_t rows, int64_t cols, const T* data) {
+    if (!data) return new_dense_zero(ctx, rows, cols, element_of<T>);
+    Matrix m = new_dense(ctx, rows, cols, element_of<T>);
+    parallel_chunks(ctx, m->capacity, 1 << 17, [&](int64_t b, int64_t e) { memcpy(values<T>(m.get()) + b, data + b, size_t(e - b) * sizeof(T)); });
+    return m;
+}
+
+template <class T>
+Matrix import_csr(sm_ctx* ctx, int64_t rows, int64_t cols, const T* data, const void* rowptr, int64_t rowptr_bytes, const void* colidx,
+                  int64_t colidx_bytes) {
+    require(rows >= 0 && cols >= 0, "sparse input: negative size");
+    auto *p4 = static_cast<const int32_t*>(rowptr), *c4 = static_cast<const int32_t*>(colidx);
+    auto *p8 = static_cast<const int64_t*>(rowptr), *c8 = static_cast<const int64_t*>(colidx);
+    if (rowptr_bytes == 8) return colidx_bytes == 8 ? import_csr(ctx, rows, cols, data, p8, c8) : import_csr(ctx, rows, cols, data, p8, c4);
+    return colidx_bytes == 8 ? import_csr(ctx, rows, cols, data, p4, c8) : import_csr(ctx, rows, cols, data, p4, c4);
+}
+
 }  // namespace
 }  // namespace sm
 
 using sm::Matrix;
 
-// Wraps a row-major buffer of f64 without a copy. It is never written; `free_external(external)` is called when
+// Wraps a row-major buffer without a copy. It is never written; `free_external(external)` is called when
 // the last reference goes (also when this function fails).
 SM_API sm_matrix* sm_matrix_from_external(sm_ctx* ctx, int64_t rows, int64_t cols, double* data, void (*free_external)(void*), void* external) {
-    return SM_ENTRY(ctx, {
-        try {
-            sm::checked_cells(rows, cols);
-            Matrix m = sm::new_object<sm_matrix>(ctx, SM_KIND_MATRIX);
-            m->rows = rows;
-            m->cols = cols;
-            m->nnz = -1;
-            m->flags = SM_READONLY;
-            m->data = data;
-            m->capacity = rows * cols;
-            m->free_external = free_external;
-            m->external = external;
-            return m.take();
-        } catch (...) {
-            if (free_external) free_external(external);
-            throw;
-        }
-    });
+    return SM_ENTRY(ctx, { return sm::wrap(ctx, rows, cols, data, free_external, external); });
+}
+SM_API sm_matrix* sm_matrix_from_external_f32(sm_ctx* ctx, int64_t rows, int64_t cols, float* data, void (*free_external)(void*), void* external) {
+    return SM_ENTRY(ctx, { return sm::wrap(ctx, rows, cols, data, free_external, external); });
 }
 
 // A dense matrix of the host's size with cells copied from `data` (NULL: zeros).
 SM_API sm_matrix* sm_matrix_new(sm_ctx* ctx, int64_t rows, int64_t cols, const double* data) {
-    return SM_ENTRY(ctx, {
-        if (!data) return sm::new_dense_zero(ctx, rows, cols).take();
-        Matrix m = sm::new_dense(ctx, rows, cols);
-        sm::parallel_chunks(ctx, m->capacity, 1 << 17, [&](int64_t b, int64_t e) { memcpy(sm::values(m.get()) + b, data + b, size_t(e - b) * 8); });
-        return m.take();
-    });
+    return SM_ENTRY(ctx, { return sm::copied(ctx, rows, cols, data).take(); });
+}
+SM_API sm_matrix* sm_matrix_new_f32(sm_ctx* ctx, int64_t rows, int64_t cols, const float* data) {
+    return SM_ENTRY(ctx, { return sm::copied(ctx, rows, cols, data).take(); });
 }
 
 // Copies CSR arrays whose offsets and columns are 4 or 8 bytes wide. Columns must ascend within rows. The result
 // is CSR whatever its density; sm_to_smaller picks the better format.
 SM_API sm_matrix* sm_csr_new(sm_ctx* ctx, int64_t rows, int64_t cols, const double* data, const void* rowptr, int64_t rowptr_bytes,
                              const void* colidx, int64_t colidx_bytes) {
-    return SM_ENTRY(ctx, {
-        sm::require(rows >= 0 && cols >= 0, "sparse input: negative size");
-        auto *p4 = static_cast<const int32_t*>(rowptr), *c4 = static_cast<const int32_t*>(colidx);
-        auto *p8 = static_cast<const int64_t*>(rowptr), *c8 = static_cast<const int64_t*>(colidx);
-        Matrix m = rowptr_bytes == 8 ? (colidx_bytes == 8 ? sm::import_csr(ctx, rows, cols, data, p8, c8) : sm::import_csr(ctx, rows, cols, data, p8, c4))
-                                     : (colidx_bytes == 8 ? sm::import_csr(ctx, rows, cols, data, p4, c8) : sm::import_csr(ctx, rows, cols, data, p4, c4));
-        return m.take();
-    });
+    return SM_ENTRY(ctx, { return sm::import_csr(ctx, rows, cols, data, rowptr, rowptr_bytes, colidx, colidx_bytes).take(); });
+}
+SM_API sm_matrix* sm_csr_new_f32(sm_ctx* ctx, int64_t rows, int64_t cols, const float* data, const void* rowptr, int64_t rowptr_bytes,
+                                 const void* colidx, int64_t colidx_bytes) {
+    return SM_ENTRY(ctx, { return sm::import_csr(ctx, rows, cols, data, rowptr, rowptr_bytes, colidx, colidx_bytes).take(); });
 }
 
 // A sparse matrix of the host in the better format: CSR over its arrays, without a copy of values and columns, or dense.
@@ -168,6 +188,7 @@ SM_API int32_t sm_object_kind(sm_object* o) { return o->kind; }
 SM_API int64_t sm_matrix_rows(sm_matrix* m) { return m->rows; }
 SM_API int64_t sm_matrix_cols(sm_matrix* m) { return m->cols; }
 SM_API int32_t sm_matrix_format(sm_matrix* m) { return m->format; }
+SM_API int32_t sm_matrix_elem(sm_matrix* m) { return m->elem; }
 SM_API void* sm_matrix_data(sm_matrix* m) { return m->data; }
 SM_API int64_t* sm_matrix_rowptr(sm_matrix* m) { return m->rowptr; }
 SM_API int32_t* sm_matrix_colidx(sm_matrix* m) { return m->colidx; }

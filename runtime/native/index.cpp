@@ -44,11 +44,12 @@ std::pair<int64_t, int64_t> columns(const sm_matrix* X, int64_t i, int64_t c0, i
     return {std::lower_bound(b, e, c0) - X->colidx, std::lower_bound(b, e, c1) - X->colidx};
 }
 
+template <class T>
 Matrix index_csr(sm_ctx* ctx, sm_matrix* X, const Range& g) {
     if (g.cols() == 1) {
-        Matrix r = new_dense(ctx, g.rows(), 1);
+        Matrix r = new_dense(ctx, g.rows(), 1, X->elem);
         parallel_rows(ctx, g.rows(), 8, [&](int64_t b, int64_t e) {
-            for (int64_t i = b; i < e; i++) values(r.get())[i] = csr_cell(X, g.r0 + i, g.c0);
+            for (int64_t i = b; i < e; i++) values<T>(r.get())[i] = static_cast<T>(csr_cell(X, g.r0 + i, g.c0));
         });
         return r;
     }
@@ -62,53 +63,55 @@ Matrix index_csr(sm_ctx* ctx, sm_matrix* X, const Range& g) {
     });
     for (size_t i = 1; i < starts.size(); i++) starts[i] += starts[i - 1];
     int64_t nnz = starts.back();
-    if (!better_csr(g.rows(), g.cols(), nnz)) {
-        Matrix r = new_dense_zero(ctx, g.rows(), g.cols());
+    if (!better_csr(g.rows(), g.cols(), nnz, X->elem)) {
+        Matrix r = new_dense_zero(ctx, g.rows(), g.cols(), X->elem);
         parallel_rows(ctx, g.rows(), work, [&](int64_t b, int64_t e) {
             for (int64_t i = b; i < e; i++) {
                 auto [p, q] = columns(X, g.r0 + i, g.c0, g.c1);
-                for (; p < q; p++) row(r.get(), i)[X->colidx[p] - g.c0] = values(X)[p];
+                for (; p < q; p++) row<T>(r.get(), i)[X->colidx[p] - g.c0] = values<T>(X)[p];
             }
         });
         r->nnz = nnz;
         return r;
     }
-    Matrix r = new_csr(ctx, g.rows(), g.cols(), nnz);
+    Matrix r = new_csr(ctx, g.rows(), g.cols(), nnz, X->elem);
     memcpy(r->rowptr, starts.data(), starts.size() * 8);
     parallel_rows(ctx, g.rows(), work, [&](int64_t b, int64_t e) {
         for (int64_t i = b; i < e; i++) {
             auto [p, q] = columns(X, g.r0 + i, g.c0, g.c1);
             int64_t o = starts[size_t(i)];
-            memcpy(values(r.get()) + o, values(X) + p, size_t(q - p) * 8);
+            memcpy(values<T>(r.get()) + o, values<T>(X) + p, size_t(q - p) * sizeof(T));
             for (; p < q; p++) r->colidx[o++] = int32_t(X->colidx[p] - g.c0);
         }
     });
     return r;
 }
 
-void copy_block(sm_ctx* ctx, const double* from, int64_t from_rs, double* to, int64_t to_rs, int64_t rows, int64_t cols) {
+template <class T>
+void copy_block(sm_ctx* ctx, const T* from, int64_t from_rs, T* to, int64_t to_rs, int64_t rows, int64_t cols) {
     if (from_rs == cols && to_rs == cols) cols *= rows, rows = 1;
     if (rows == 1)
-        return parallel_chunks(ctx, cols, 1 << 17, [&](int64_t b, int64_t e) { memcpy(to + b, from + b, size_t(e - b) * 8); });
+        return parallel_chunks(ctx, cols, 1 << 17, [&](int64_t b, int64_t e) { memcpy(to + b, from + b, size_t(e - b) * sizeof(T)); });
     parallel_rows(ctx, rows, cols, [&](int64_t b, int64_t e) {
         if (cols == 1)
             for (int64_t i = b; i < e; i++) to[i * to_rs] = from[i * from_rs];
         else
-            for (int64_t i = b; i < e; i++) memcpy(to + i * to_rs, from + i * from_rs, size_t(cols) * 8);
+            for (int64_t i = b; i < e; i++) memcpy(to + i * to_rs, from + i * from_rs, size_t(cols) * sizeof(T));
     });
 }
 
 // X with the range replaced by V, both CSR.
+template <class T>
 Matrix splice(sm_ctx* ctx, const sm_matrix* X, const sm_matrix* V, const Range& g) {
     int64_t removed = 0;
     for (int64_t i = g.r0; i < g.r1; i++) {
         auto [p, q] = columns(X, i, g.c0, g.c1);
         removed += q - p;
     }
-    Matrix r = new_csr(ctx, X->rows, X->cols, X->nnz - removed + V->nnz);
+    Matrix r = new_csr(ctx, X->rows, X->cols, X->nnz - removed + V->nnz, X->elem);
     int64_t o = 0;
     auto put = [&](const sm_matrix* from, int64_t p, int64_t q, int64_t shift) {
-        memcpy(values(r.get()) + o, values(from) + p, size_t(q - p) * 8);
+        memcpy(values<T>(r.get()) + o, values<T>(from) + p, size_t(q - p) * sizeof(T));
         for (; p < q; p++) r->colidx[o++] = int32_t(from->colidx[p] + shift);
     };
     for (int64_t i = 0; i < X->rows; i++) {
@@ -132,36 +135,38 @@ Matrix writable(sm_ctx* ctx, Matrix X) {
     return reusable(X.get()) ? X : copy(ctx, X.get());
 }
 
+template <class T>
 Matrix left_index(sm_ctx* ctx, Matrix X, sm_matrix* V, const Range& g) {
     if (V->rows != g.rows() || V->cols != g.cols())
         fail("the range has shape %lldx%lld, but the right side is %s", (long long)g.rows(), (long long)g.cols(), shape(V).c_str());
-    if (is_csr(X.get()) && better_csr(X->rows, X->cols, X->nnz + (V->nnz >= 0 ? V->nnz : cells(V)))) {
+    if (is_csr(X.get()) && better_csr(X->rows, X->cols, X->nnz + (V->nnz >= 0 ? V->nnz : cells(V)), X->elem)) {
         Matrix sparse_value = to_csr(ctx, V);
-        return splice(ctx, X.get(), sparse_value.get(), g);
+        return splice<T>(ctx, X.get(), sparse_value.get(), g);
     }
     X = writable(ctx, std::move(X));
     X->nnz = -1;
     Matrix dense_value = to_dense(ctx, V);
-    copy_block(ctx, values(dense_value.get()), V->cols, row(X.get(), g.r0) + g.c0, X->cols, g.rows(), g.cols());
+    copy_block(ctx, values<T>(dense_value.get()), V->cols, row<T>(X.get(), g.r0) + g.c0, X->cols, g.rows(), g.cols());
     return X;
 }
 
-Matrix set_cell(sm_ctx* ctx, Matrix X, double value, int64_t i, int64_t j) {
+template <class T>
+Matrix set_cell(sm_ctx* ctx, Matrix X, T value, int64_t i, int64_t j) {
     if (is_csr(X.get())) {
         Range g{i - 1, i, j - 1, j};
         auto [p, q] = columns(X.get(), i - 1, j - 1, j);
         if (p < q && value != 0 && reusable(X.get())) {
-            values(X.get())[p] = value;
+            values<T>(X.get())[p] = value;
             return X;
         }
-        Matrix one = new_csr(ctx, 1, 1, value != 0);
-        if (value != 0) values(one.get())[0] = value, one->colidx[0] = 0;
-        Matrix r = splice(ctx, X.get(), one.get(), g);
-        return better_csr(r->rows, r->cols, r->nnz) ? r : to_dense(ctx, r.get());
+        Matrix one = new_csr(ctx, 1, 1, value != 0, X->elem);
+        if (value != 0) values<T>(one.get())[0] = value, one->colidx[0] = 0;
+        Matrix r = splice<T>(ctx, X.get(), one.get(), g);
+        return better_csr(r->rows, r->cols, r->nnz, r->elem) ? r : to_dense(ctx, r.get());
     }
     X = writable(ctx, std::move(X));
     X->nnz = -1;
-    row(X.get(), i - 1)[j - 1] = value;
+    row<T>(X.get(), i - 1)[j - 1] = value;
     return X;
 }
 
@@ -174,10 +179,13 @@ SM_API sm_matrix* sm_index(sm_ctx* ctx, sm_matrix* X, int64_t rl, int64_t ru, in
     return SM_ENTRY(ctx, {
         sm::Range g = sm::range(X, rl, ru, cl, cu);
         if (g.rows() == X->rows && g.cols() == X->cols) return Matrix::borrow(X).take();
-        if (sm::is_csr(X)) return sm::index_csr(ctx, X, g).take();
-        Matrix r = sm::new_dense(ctx, g.rows(), g.cols());
-        sm::copy_block(ctx, sm::row(X, g.r0) + g.c0, X->cols, sm::values(r.get()), g.cols(), g.rows(), g.cols());
-        return r.take();
+        return sm::with_element(X, [&](auto type) {
+            using T = decltype(type);
+            if (sm::is_csr(X)) return sm::index_csr<T>(ctx, X, g);
+            Matrix r = sm::new_dense(ctx, g.rows(), g.cols(), X->elem);
+            sm::copy_block(ctx, sm::row<T>(X, g.r0) + g.c0, X->cols, sm::values<T>(r.get()), g.cols(), g.rows(), g.cols());
+            return r;
+        }).take();
     });
 }
 
@@ -185,12 +193,12 @@ SM_API sm_matrix* sm_left_index(sm_ctx* ctx, sm_matrix* X, sm_matrix* rhs, int64
     return SM_ENTRY(ctx, {
         Matrix owned(X);
         sm::Range g = sm::range(X, rl, ru, cl, cu);
-        return sm::left_index(ctx, std::move(owned), rhs, g).take();
+        return sm::with_element(X, [&](auto type) { return sm::left_index<decltype(type)>(ctx, std::move(owned), rhs, g); }).take();
     });
 }
 
 SM_API sm_matrix* sm_set_cell(sm_ctx* ctx, sm_matrix* X, double value, int64_t i, int64_t j) {
-    if (__builtin_expect(uint64_t(i - 1) < uint64_t(X->rows) && uint64_t(j - 1) < uint64_t(X->cols) && sm::is_dense(X) && sm::reusable(X), 1)) {
+    if (__builtin_expect(uint64_t(i - 1) < uint64_t(X->rows) && uint64_t(j - 1) < uint64_t(X->cols) && sm::is_dense(X) && !sm::is_single(X) && sm::reusable(X), 1)) {
         sm::values(X)[(i - 1) * X->cols + (j - 1)] = value;
         X->nnz = -1;
         return X;
@@ -198,7 +206,7 @@ SM_API sm_matrix* sm_set_cell(sm_ctx* ctx, sm_matrix* X, double value, int64_t i
     return SM_ENTRY(ctx, {
         Matrix owned(X);
         sm::check_cell(X, i, j);
-        return sm::set_cell(ctx, std::move(owned), value, i, j).take();
+        return sm::with_element(X, [&](auto type) { return sm::set_cell(ctx, std::move(owned), static_cast<decltype(type)>(value), i, j); }).take();
     });
 }
 

@@ -129,8 +129,11 @@ void peek(const std::string& path, const char* text, sm_metadata* info) {
 
 using namespace sm::io;
 
-SM_API sm_matrix* sm_read_matrix(sm_ctx* ctx, sm_string* path, sm_string* options) {
-    return SM_ENTRY(ctx, { return read_matrix(ctx, name_of(path), options->text).take(); });
+SM_API sm_matrix* sm_read_matrix(sm_ctx* ctx, sm_string* path, sm_string* options, const char* elem) {
+    return SM_ENTRY(ctx, {
+        sm::Matrix m = read_matrix(ctx, name_of(path), options->text);
+        return sm::rounded(ctx, m.get(), sm::element_named(elem)).take();
+    });
 }
 
 SM_API double sm_read_f64(sm_ctx* ctx, sm_string* path, sm_string* options) {

@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-SM_API sm_matrix* sm_read_matrix(sm_ctx* ctx, sm_string* path, sm_string* options);
+SM_API sm_matrix* sm_read_matrix(sm_ctx* ctx, sm_string* path, sm_string* options, const char* elem);
 SM_API double sm_read_f64(sm_ctx* ctx, sm_string* path, sm_string* options);
 SM_API int64_t sm_read_i64(sm_ctx* ctx, sm_string* path, sm_string* options);
 SM_API int32_t sm_read_i1(sm_ctx* ctx, sm_string* path, sm_string* options);

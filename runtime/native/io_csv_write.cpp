@@ -54,14 +54,16 @@ void write_csv(sm_ctx* ctx, const sm_matrix* m, OutputFile& out, const WriteOpti
             else if (!options.sparse)
                 *p++ = '0';
         };
-        if (is_dense(m)) {
-            const double* v = values(m) + at;
-            for (; at < end; at++, between()) number(*v++);
-        } else {
+        with_element(m, [&](auto type) {
+            const auto* v = values<decltype(type)>(m);
+            if (is_dense(m)) {
+                for (v += at; at < end; at++, between()) number(*v++);
+                return;
+            }
             const int64_t* rowptr = m->rowptr;
             int64_t k = std::lower_bound(m->colidx + rowptr[r], m->colidx + rowptr[r + 1], c) - m->colidx;
-            for (; at < end; at++, between()) number(k < rowptr[r + 1] && m->colidx[k] == c ? values(m)[k++] : 0);
-        }
+            for (; at < end; at++, between()) number(k < rowptr[r + 1] && m->colidx[k] == c ? v[k++] : 0);
+        });
         return p - start;
     });
 }

@@ -231,18 +231,21 @@ void write_entries(sm_ctx* ctx, const sm_matrix* m, OutputFile& out, std::string
             p += format_int(p, j + 1), *p++ = ' ';
             p += format_double(p, v), *p++ = '\n';
         };
-        if (is_dense(m)) {
-            for (int64_t i = k / cols, j = k % cols; k < end; k++) {
-                line(i, j, values(m)[k]);
-                if (++j == cols) j = 0, i++;
+        with_element(m, [&](auto type) {
+            const auto* v = values<decltype(type)>(m);
+            if (is_dense(m)) {
+                for (int64_t i = k / cols, j = k % cols; k < end; k++) {
+                    line(i, j, v[k]);
+                    if (++j == cols) j = 0, i++;
+                }
+            } else {
+                int64_t i = std::upper_bound(m->rowptr, m->rowptr + m->rows + 1, k) - m->rowptr - 1;
+                for (; k < end; k++) {
+                    while (k >= m->rowptr[i + 1]) i++;
+                    line(i, m->colidx[k], v[k]);
+                }
             }
-        } else {
-            int64_t i = std::upper_bound(m->rowptr, m->rowptr + m->rows + 1, k) - m->rowptr - 1;
-            for (; k < end; k++) {
-                while (k >= m->rowptr[i + 1]) i++;
-                line(i, m->colidx[k], values(m)[k]);
-            }
-        }
+        });
         return p - start;
     });
 }

@@ -69,7 +69,7 @@ void Launch::find_shape() {
         if ((m->rows != rows && m->rows != 1) || (m->cols != cols && m->cols != 1)) shape_mismatch();
         some_full = some_full || full(i);
     }
-    bool outer = widest >= 0 && tallest >= 0 && (kernel->zero_safe & 2);
+    bool outer = widest >= 0 && tallest >= 0 && (kernel->zero_safe & SM_CELL_OUTER);
     if (!some_full && !outer) shape_mismatch();
 }
 
@@ -101,11 +101,8 @@ bool Launch::zero_at(int i) {
     sm_cell_fn one_cell = lookup(ctx, kernel, dense);
     if (!one_cell) return false;
     sm_cell_args a{};
-    double in_cell[SM_MAX_IN], out_cell[SM_MAX_OUT][2];
-    for (int k = 0; k < kernel->n_in; k++) {
-        in_cell[k] = !is_matrix(k) ? args[k].v.f64 : k == i ? 0.0 : 1.0;
-        a.in[k] = &in_cell[k];
-    }
+    double out_cell[SM_MAX_OUT][2];
+    for (int k = 0; k < kernel->n_in; k++) a.in[k] = scalar_cell(k, !is_matrix(k) ? args[k].v.f64 : k == i ? 0.0 : 1.0);
     for (int k = 0; k < kernel->n_out; k++) {
         out_cell[k][0] = identity(kernel->out_fn[k]);
         out_cell[k][1] = 0;
@@ -113,9 +110,19 @@ bool Launch::zero_at(int i) {
         a.out_rs[k] = 1;
     }
     one_cell(&a, 0, 1, 0, 1);
-    for (int k = 0; k < kernel->n_out; k++)
-        if (out_cell[k][0] != 0) return false;
+    for (int k = 0; k < kernel->n_out; k++) {
+        bool narrow = elem() == SM_F32 && (kernel->out_kind[k] == SM_OUT_MAP || kernel->out_kind[k] == SM_OUT_ROW);
+        float single;
+        memcpy(&single, out_cell[k], sizeof single);
+        if ((narrow ? double(single) : out_cell[k][0]) != 0) return false;
+    }
     return true;
+}
+
+const double* Launch::scalar_cell(int i, double v) {
+    scalar[i] = v;
+    scalar_single[i] = static_cast<float>(v);
+    return elem() == SM_F32 ? reinterpret_cast<const double*>(&scalar_single[i]) : &scalar[i];
 }
 
 static int csr_form(int i) { return i == 0 ? SM_FORM_CSR0 : i == 1 ? SM_FORM_CSR1 : i + 2; }
@@ -135,7 +142,7 @@ void Launch::choose_form() {
         if (driver < 0 || m->nnz < args[driver].v.matrix->nnz) driver = i;
     }
     if (driver >= 0) form = csr_form(driver);
-    if (sparse == 2 && matrices == 2 && kernel->n_in >= 2 && (kernel->zero_safe & 1) && full(0) && full(1) && is_csr(args[0].v.matrix) &&
+    if (sparse == 2 && matrices == 2 && kernel->n_in >= 2 && (kernel->zero_safe & SM_CELL_SAFE) && full(0) && full(1) && is_csr(args[0].v.matrix) &&
         is_csr(args[1].v.matrix) && variant_exists(vector_bits() | uint32_t(SM_FORM_UNION) << 16)) {
         form = SM_FORM_UNION;
         driver = 0;
@@ -187,11 +194,14 @@ void Launch::choose_variant() {
         if (!(key >> i & 1) || (vector_bits() >> i & 1)) continue;
         Matrix source = in[i];
         double s = is_matrix(i) ? 0 : args[i].v.f64;
-        Matrix wide = new_dense(ctx, rows, cols);
-        for (int64_t r = 0; r < rows; r++) {
-            double v = !source ? s : values(source.get())[source->rows == 1 ? 0 : r];
-            std::fill(row(wide.get(), r), row(wide.get(), r) + cols, v);
-        }
+        Matrix wide = new_dense(ctx, rows, cols, elem());
+        with_element(elem(), [&](auto type) {
+            using T = decltype(type);
+            for (int64_t r = 0; r < rows; r++) {
+                T v = !source ? static_cast<T>(s) : values<T>(source.get())[source->rows == 1 ? 0 : r];
+                std::fill(row<T>(wide.get(), r), row<T>(wide.get(), r) + cols, v);
+            }
+        });
         in[i] = wide;
     }
 }
@@ -202,13 +212,12 @@ void Launch::bind_inputs() {
     call.colidx = call.colidx2 = nullptr;
     for (int i = 0; i < kernel->n_in; i++) {
         if (!in[i]) {
-            scalar[i] = args[i].v.f64;
-            call.in[i] = &scalar[i];
+            call.in[i] = scalar_cell(i, args[i].v.f64);
             call.in_rs[i] = 0;
             continue;
         }
         const sm_matrix* m = in[i].get();
-        call.in[i] = values(m);
+        call.in[i] = static_cast<const double*>(m->data);
         bool csr = is_csr(m);
         call.in_rs[i] = csr || m->rows == 1 || flat ? 0 : m->cols;
         if (csr && form == SM_FORM_UNION && i == 1) {

@@ -20,6 +20,7 @@ struct Launch {
     int64_t rows = 1, cols = 1;
     Matrix in[SM_MAX_IN];        // matrices as the kernel reads them
     double scalar[SM_MAX_IN];
+    float scalar_single[SM_MAX_IN];
     int form = SM_FORM_DENSE;
     int driver = -1;             // the CSR input that drives, or -1
     bool flat = false;           // all operands are contiguous: one long row
@@ -30,6 +31,8 @@ struct Launch {
     std::vector<int64_t> starts; // row (or flat column) bounds of the chunks
     std::vector<double> partials[SM_MAX_OUT];
 
+    uint8_t elem() const { return kernel->zero_safe & SM_CELL_SINGLE ? SM_F32 : SM_F64; }
+    const double* scalar_cell(int i, double v);  // the address of v as a cell
     bool is_matrix(int i) const { return args[i].tag == SM_TAG_MATRIX; }
     bool full(int i) const { return is_matrix(i) && args[i].v.matrix->rows == rows && args[i].v.matrix->cols == cols; }
     bool has_kind(int kind) const {

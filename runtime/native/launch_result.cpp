@@ -109,20 +109,20 @@ void Launch::allocate() {
                 out[k] = form == SM_FORM_UNION ? Matrix() : reusable_input(form == SM_FORM_DENSE ? SM_DENSE : SM_CSR);
                 if (form == SM_FORM_DENSE) {
                     in_place = in_place || out[k];
-                    if (!out[k]) out[k] = new_dense(ctx, rows, cols);
-                    fresh += rows * cols * int64_t(sizeof(double));
+                    if (!out[k]) out[k] = new_dense(ctx, rows, cols, elem());
+                    fresh += rows * cols * cell_size(elem());
                 } else if (form == SM_FORM_UNION) {
                     if (merged.empty()) merged = union_rowptr(*this);
-                    out[k] = new_csr(ctx, rows, cols, merged.back());
+                    out[k] = new_csr(ctx, rows, cols, merged.back(), elem());
                     memcpy(out[k]->rowptr, merged.data(), merged.size() * 8);
                     union_structure(out[k].get());
                 } else if (!out[k]) {
                     const sm_matrix* d = in[driver].get();
-                    out[k] = new_csr(ctx, rows, cols, d->nnz);
+                    out[k] = new_csr(ctx, rows, cols, d->nnz, elem());
                     memcpy(out[k]->rowptr, d->rowptr, size_t(rows + 1) * 8);
                     memcpy(out[k]->colidx, d->colidx, size_t(d->nnz) * 4);
                 }
-                call.out[k] = values(out[k].get());
+                call.out[k] = static_cast<double*>(out[k]->data);
                 call.out_rs[k] = form == SM_FORM_UNION ? reinterpret_cast<intptr_t>(out[k]->rowptr) : flat ? 0 : cols;
                 break;
             case SM_OUT_FULL:
@@ -130,10 +130,10 @@ void Launch::allocate() {
                 for (size_t i = 0; i < partials[k].size(); i += 2) partials[k][i] = id;
                 break;
             case SM_OUT_ROW:
-                out[k] = new_dense(ctx, rows, 1);
-                call.out[k] = values(out[k].get());
+                out[k] = new_dense_fill(ctx, rows, 1, id, elem());
+                out[k]->nnz = -1;
+                call.out[k] = static_cast<double*>(out[k]->data);
                 call.out_rs[k] = 1;
-                std::fill(call.out[k], call.out[k] + rows, id);
                 break;
             default:
                 call.out_rs[k] = cols;
@@ -184,10 +184,13 @@ void Launch::combine() {
             *static_cast<double*>(results[k]) = v;
         } else if (kernel->out_kind[k] == SM_OUT_ROW) {
             if (drops && f != SM_AGG_SUM)
-                for (int64_t i = 0; i < rows; i++) values(out[k].get())[i] = with_zeros(f, values(out[k].get())[i], stored(i) < cols);
+                with_element(elem(), [&](auto type) {
+                    auto* v = values<decltype(type)>(out[k].get());
+                    for (int64_t i = 0; i < rows; i++) v[i] = static_cast<decltype(type)>(with_zeros(f, v[i], stored(i) < cols));
+                });
             *matrix_result = out[k].take();
         } else {
-            Matrix r = new_dense(ctx, 1, cols);
+            Matrix r = new_dense(ctx, 1, cols, elem());
             std::vector<int64_t> seen(drops && f != SM_AGG_SUM ? size_t(cols) : 0, 0);
             if (!seen.empty()) {
                 for (int64_t p = 0; p < d->nnz; p++) seen[size_t(d->colidx[p])]++;
@@ -209,7 +212,8 @@ void Launch::combine() {
                     }
                     if (f == SM_AGG_SUM) v = sum.result();
                     else if (drops) v = with_zeros(f, v, seen[size_t(c)] < rows);
-                    values(r.get())[c] = v;
+                    if (elem() == SM_F32) values<float>(r.get())[c] = static_cast<float>(v);
+                    else values(r.get())[c] = v;
                 }
             });
             *matrix_result = r.take();

@@ -150,12 +150,13 @@ SM_API int64_t sm_list_find(sm_ctx*, sm_list* list, sm_string* key, int64_t posi
     return 0;
 }
 
-SM_API sm_matrix* sm_list_matrix(sm_ctx* ctx, sm_list* list) {
+SM_API sm_matrix* sm_list_matrix(sm_ctx* ctx, sm_list* list, const char* elem) {
     return SM_ENTRY(ctx, {
         sm_object* item = sm::only_entry(list, "as.matrix");
         sm::require(item->kind != SM_KIND_LIST, "as.matrix: the entry is a list");
-        if (item->kind == SM_KIND_MATRIX) return sm::Matrix::borrow(reinterpret_cast<sm_matrix*>(item)).take();
-        return sm::new_dense_fill(ctx, 1, 1, sm::number_of(reinterpret_cast<sm_box*>(item))).take();
+        uint8_t e = sm::element_named(elem);
+        if (item->kind == SM_KIND_MATRIX) return sm::to_element(ctx, reinterpret_cast<sm_matrix*>(item), e).take();
+        return sm::new_dense_fill(ctx, 1, 1, sm::number_of(reinterpret_cast<sm_box*>(item)), e).take();
     });
 }
 

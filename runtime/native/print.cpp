@@ -110,9 +110,9 @@ std::string matrix_text(sm_ctx*, sm_matrix* m, int64_t rows, int64_t cols, int64
             out += linesep;
         };
         if (is_csr(m))
-            for (int64_t p = m->rowptr[i]; p < m->rowptr[i + 1]; p++) entry(m->colidx[p], values(m)[p]);
+            for (int64_t p = m->rowptr[i]; p < m->rowptr[i + 1]; p++) entry(m->colidx[p], cell(m, i, m->colidx[p]));
         else
-            for (int64_t j = 0; j < cols; j++) entry(j, row(m, i)[j]);
+            for (int64_t j = 0; j < cols; j++) entry(j, cell(m, i, j));
     }
     return out;
 }

@@ -108,14 +108,20 @@ struct Block {
     int64_t cells() const { return (i1 - i0) * (j1 - j0); }
 };
 
-template <class G>
+// The generator makes doubles; cells of f32 are those, rounded.
+template <class T, class G>
 void fill_dense(sm_matrix* r, const Block& b, double sparsity, G& values_of, JavaRandom& nnz) {
+    double drawn[kBlock];
     for (int64_t i = b.i0; i < b.i1; i++) {
-        double* out = row(r, i);
-        if (sparsity >= 1)
+        T* out = row<T>(r, i);
+        if (sparsity < 1) {
+            for (int64_t j = b.j0; j < b.j1; j++) out[j] = nnz.next_double() <= sparsity ? static_cast<T>(values_of.next()) : T(0);
+        } else if constexpr (sizeof(T) == sizeof(double)) {
             values_of.fill(out + b.j0, b.j1 - b.j0);
-        else
-            for (int64_t j = b.j0; j < b.j1; j++) out[j] = nnz.next_double() <= sparsity ? values_of.next() : 0.0;
+        } else {
+            values_of.fill(drawn, b.j1 - b.j0);
+            std::copy(drawn, drawn + (b.j1 - b.j0), out + b.j0);
+        }
     }
 }
 
@@ -146,7 +152,7 @@ bool draws_sparse(int64_t rows, int64_t cols, double sparsity, int64_t expected)
 }
 
 template <class Make>
-Matrix generate(sm_ctx* ctx, int64_t rows, int64_t cols, double sparsity, int64_t seed, Make&& make) {
+Matrix generate(sm_ctx* ctx, int64_t rows, int64_t cols, double sparsity, int64_t seed, uint8_t elem, Make&& make) {
     std::vector<Block> blocks;
     JavaRandom source(seed);
     Well1024a seeds(source);
@@ -157,12 +163,12 @@ Matrix generate(sm_ctx* ctx, int64_t rows, int64_t cols, double sparsity, int64_
     int64_t expected = static_cast<int64_t>(sparsity * static_cast<double>(checked_cells(rows, cols)));
     bool sparse = draws_sparse(rows, cols, sparsity, expected);
     if (!sparse) {
-        Matrix r = new_dense(ctx, rows, cols);
+        Matrix r = new_dense(ctx, rows, cols, elem);
         r->nnz = -1;
         parallel_for(ctx, count, [&](int64_t t) {
             auto g = make(blocks[static_cast<size_t>(t)].seed);
             JavaRandom nnz(seed_of(g.raw()));
-            fill_dense(r.get(), blocks[static_cast<size_t>(t)], sparsity, g, nnz);
+            with_element(elem, [&](auto type) { fill_dense<decltype(type)>(r.get(), blocks[static_cast<size_t>(t)], sparsity, g, nnz); });
         });
         return sparsity < 1 ? finish(ctx, std::move(r)) : std::move(r);
     }
@@ -175,18 +181,21 @@ Matrix generate(sm_ctx* ctx, int64_t rows, int64_t cols, double sparsity, int64_
         });
     int64_t nnz = 0;
     for (const auto& d : drawn) nnz += static_cast<int64_t>(d.size());
-    Matrix r = new_csr(ctx, rows, cols, nnz);
+    Matrix r = new_csr(ctx, rows, cols, nnz, elem);
     std::fill(r->rowptr, r->rowptr + rows + 1, 0);
     for (size_t t = 0; t < blocks.size(); t++)
         for (const Entry& e : drawn[t]) r->rowptr[blocks[t].i0 + e.row + 1]++;
     for (int64_t i = 0; i < rows; i++) r->rowptr[i + 1] += r->rowptr[i];
     std::vector<int64_t> next(r->rowptr, r->rowptr + rows);
-    for (size_t t = 0; t < blocks.size(); t++)  // blocks go left to right, so columns stay ascending
-        for (const Entry& e : drawn[t]) {
-            int64_t p = next[static_cast<size_t>(blocks[t].i0 + e.row)]++;
-            r->colidx[p] = e.col;
-            values(r.get())[p] = e.value;
-        }
+    with_element(elem, [&](auto type) {
+        auto* out = values<decltype(type)>(r.get());
+        for (size_t t = 0; t < blocks.size(); t++)  // blocks go left to right, so columns stay ascending
+            for (const Entry& e : drawn[t]) {
+                int64_t p = next[static_cast<size_t>(blocks[t].i0 + e.row)]++;
+                r->colidx[p] = e.col;
+                out[p] = static_cast<decltype(type)>(e.value);
+            }
+    });
     drop_zeros(ctx, r.get());
     return finish(ctx, std::move(r));
 }
@@ -213,21 +222,22 @@ using namespace sm;
 SM_API void sm_set_seed(sm_ctx* ctx, int64_t seed) { context(ctx)->seeds.reset(new JavaRandom(seed)); }
 
 SM_API sm_matrix* sm_rand(sm_ctx* ctx, int64_t rows, int64_t cols, double min, double max, double sparsity, sm_string* pdf, int64_t seed,
-                          double lambda) {
+                          double lambda, const char* elem) {
     return SM_ENTRY(ctx, {
+        uint8_t e = element_named(elem);
         checked_cells(rows, cols);
         require(sparsity >= 0 && sparsity <= 1, "rand: sparsity must be between 0 and 1, got %s", to_text(sparsity).c_str());
         if (seed == -1) seed = draw_seed(ctx);
         std::string_view name = view(pdf);
         if (name == "uniform") {
             require(min <= max, "rand: min (%s) must not be greater than max (%s)", to_text(min).c_str(), to_text(max).c_str());
-            if (min == max && sparsity >= 1) return new_dense_fill(ctx, rows, cols, min).take();
-            return generate(ctx, rows, cols, sparsity, seed, [&](int64_t s) { return Uniform(s, min, max); }).take();
+            if (min == max && sparsity >= 1) return new_dense_fill(ctx, rows, cols, min, e).take();
+            return generate(ctx, rows, cols, sparsity, seed, e, [&](int64_t s) { return Uniform(s, min, max); }).take();
         }
-        if (name == "normal") return generate(ctx, rows, cols, sparsity, seed, [&](int64_t s) { return Normal(s); }).take();
+        if (name == "normal") return generate(ctx, rows, cols, sparsity, seed, e, [&](int64_t s) { return Normal(s); }).take();
         if (name == "poisson") {
             require(lambda > 0, "rand: lambda must be positive, got %s", to_text(lambda).c_str());
-            return generate(ctx, rows, cols, sparsity, seed, [&](int64_t s) { return Poisson(s, lambda); }).take();
+            return generate(ctx, rows, cols, sparsity, seed, e, [&](int64_t s) { return Poisson(s, lambda); }).take();
         }
         fail("rand: unknown pdf '%.*s': it is uniform, normal or poisson", int(name.size()), name.data());
     });

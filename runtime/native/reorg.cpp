@@ -13,14 +13,17 @@ namespace {
 template <class Source>
 Matrix gather_rows(sm_ctx* ctx, sm_matrix* X, Source&& source) {
     if (is_dense(X)) {
-        Matrix r = new_dense(ctx, X->rows, X->cols);
+        Matrix r = new_dense(ctx, X->rows, X->cols, X->elem);
+        const int64_t bytes = X->cols * cell_size(X->elem);
+        const char* from = static_cast<const char*>(X->data);
+        char* to = static_cast<char*>(r->data);
         parallel_rows(ctx, X->rows, X->cols, [&](int64_t b, int64_t e) {
-            for (int64_t i = b; i < e; i++) memcpy(row(r.get(), i), row(X, source(i)), size_t(X->cols) * 8);
+            for (int64_t i = b; i < e; i++) memcpy(to + i * bytes, from + source(i) * bytes, size_t(bytes));
         });
         r->nnz = X->nnz;
         return r;
     }
-    Matrix r = new_csr(ctx, X->rows, X->cols, X->nnz);
+    Matrix r = new_csr(ctx, X->rows, X->cols, X->nnz, X->elem);
     for (int64_t i = 0; i < X->rows; i++) {
         int64_t from = source(i);
         r->rowptr[i + 1] = r->rowptr[i] + X->rowptr[from + 1] - X->rowptr[from];
@@ -28,34 +31,36 @@ Matrix gather_rows(sm_ctx* ctx, sm_matrix* X, Source&& source) {
     parallel_rows(ctx, X->rows, X->rows > 0 ? X->nnz / X->rows + 1 : 1, [&](int64_t b, int64_t e) {
         for (int64_t i = b; i < e; i++) {
             int64_t from = X->rowptr[source(i)], to = r->rowptr[i], n = r->rowptr[i + 1] - to;
-            memcpy(values(r.get()) + to, values(X) + from, size_t(n) * 8);
+            const int64_t size = cell_size(X->elem);
+            memcpy(static_cast<char*>(r->data) + to * size, static_cast<const char*>(X->data) + from * size, size_t(n * size));
             memcpy(r->colidx + to, X->colidx + from, size_t(n) * 4);
         }
     });
     return r;
 }
 
+template <class T>
 Matrix diagonal(sm_ctx* ctx, sm_matrix* X) {
     if (X->cols == 1) {
         int64_t nnz = count_nnz(ctx, X);
-        if (!better_csr(X->rows, X->rows, nnz)) {
-            Matrix r = new_dense_zero(ctx, X->rows, X->rows);
-            for (int64_t i = 0; i < X->rows; i++) row(r.get(), i)[i] = cell(X, i, 0);
+        if (!better_csr(X->rows, X->rows, nnz, X->elem)) {
+            Matrix r = new_dense_zero(ctx, X->rows, X->rows, X->elem);
+            for (int64_t i = 0; i < X->rows; i++) row<T>(r.get(), i)[i] = static_cast<T>(cell(X, i, 0));
             r->nnz = nnz;
             return r;
         }
-        Matrix r = new_csr(ctx, X->rows, X->rows, nnz);
+        Matrix r = new_csr(ctx, X->rows, X->rows, nnz, X->elem);
         int64_t o = 0;
         for (int64_t i = 0; i < X->rows; i++) {
-            double v = cell(X, i, 0);
-            if (v != 0) values(r.get())[o] = v, r->colidx[o++] = int32_t(i);
+            T v = static_cast<T>(cell(X, i, 0));
+            if (v != 0) values<T>(r.get())[o] = v, r->colidx[o++] = int32_t(i);
             r->rowptr[i + 1] = o;
         }
         return r;
     }
     if (X->rows != X->cols) fail("diag needs a column vector or a square matrix, got %s", shape(X).c_str());
-    Matrix r = new_dense(ctx, X->rows, 1);
-    for (int64_t i = 0; i < X->rows; i++) values(r.get())[i] = cell(X, i, i);
+    Matrix r = new_dense(ctx, X->rows, 1, X->elem);
+    for (int64_t i = 0; i < X->rows; i++) values<T>(r.get())[i] = static_cast<T>(cell(X, i, i));
     return r;
 }
 
@@ -127,7 +132,7 @@ SM_API sm_matrix* sm_roll(sm_ctx* ctx, sm_matrix* X, int64_t shift) {
 }
 
 SM_API sm_matrix* sm_diag(sm_ctx* ctx, sm_matrix* X) {
-    return SM_ENTRY(ctx, { return sm::diagonal(ctx, X).take(); });
+    return SM_ENTRY(ctx, { return sm::with_element(X, [&](auto type) { return sm::diagonal<decltype(type)>(ctx, X); }).take(); });
 }
 
 SM_API double sm_trace(sm_ctx* ctx, sm_matrix* X) {

@@ -31,6 +31,11 @@ void count_conversion(sm_ctx* ctx, int to_format) noexcept {
     (to_format == SM_CSR ? stats.to_csr : stats.to_dense)++;
 }
 
+void count_element_conversion(sm_ctx* ctx, int to_elem) noexcept {
+    Stats& stats = context(ctx)->stats;
+    (to_elem == SM_F32 ? stats.to_single : stats.to_double)++;
+}
+
 }  // namespace sm
 
 SM_API void sm_stats_enable(sm_ctx* ctx, int32_t on) { sm::context(ctx)->stats.on = on != 0; }
@@ -71,7 +76,10 @@ SM_API const char* sm_stats_report(sm_ctx* ctx, int64_t top) {
           sm::byte_text(double(usage.ru_maxrss) * 1024) + " resident; " + std::to_string(sm_alloc_count()) +
           " buffers allocated.\n";
     out += "Conversions: " + std::to_string(stats.to_dense) + " to dense, " + std::to_string(stats.to_csr) +
-           " to sparse (" + std::to_string(stats.planned) + " planned). Threads: " + std::to_string(sm_threads()) + ".\n";
+           " to sparse (" + std::to_string(stats.planned) + " planned)";
+    if (stats.to_single + stats.to_double > 0)
+        out += ", " + std::to_string(stats.to_single) + " to single, " + std::to_string(stats.to_double) + " to double precision";
+    out += ". Threads: " + std::to_string(sm_threads()) + ".\n";
     std::vector<sm::OpTotal> ops;  // variants of one operation together
     for (const auto& op : stats.ops) {
         std::string name = sm::kernel_title(op.name);

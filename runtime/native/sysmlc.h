@@ -99,6 +99,8 @@ typedef sm_arg sm_value;
 //   full       out[k][0] is the partial, out[k][1] its compensation (sum = value + compensation; sums only).
 //   row        out[k][r], final.
 //   col        out[k][c], and out[k][out_rs[k] + c] the compensations (sums only); accumulate into them.
+// Cells (inputs, map and row outputs) are what the kernel says, f64 or f32; partials of full and col outputs are f64 always,
+// and of sums of f32 the compensations stay 0.
 // Partials and row results hold the identity of their function before the kernel runs; CSR-driven kernels see
 // only stored entries, the runtime adds the zeros.
 typedef struct sm_cell_args {
@@ -118,6 +120,8 @@ enum { SM_CELL_STREAM = 1 };
 
 typedef void (*sm_cell_fn)(const sm_cell_args*, int64_t r0, int64_t r1, int64_t c0, int64_t c1);
 
+enum { SM_CELL_SAFE = 1, SM_CELL_OUTER = 2, SM_CELL_SINGLE = 4 };  // bits of sm_cell_kernel.zero_safe
+
 enum { SM_OUT_MAP = 0, SM_OUT_FULL = 1, SM_OUT_ROW = 2, SM_OUT_COL = 3 };
 enum { SM_AGG_SUM = 0, SM_AGG_PROD = 1, SM_AGG_MIN = 2, SM_AGG_MAX = 3 };
 // Variant key: bits 0..15 vector-class inputs, bits 16..19 the form.
@@ -128,7 +132,7 @@ struct sm_cell_kernel {
     uint8_t out_kind[SM_MAX_OUT];
     uint8_t out_fn[SM_MAX_OUT];
     uint32_t sparse_safe;
-    uint32_t zero_safe;  // bit 0: f(0, …, 0) = 0; bit 1: a column and a row vector may combine (outer)
+    uint32_t zero_safe;  // bit 0: f(0, …, 0) = 0; bit 1: a column and a row vector may combine (outer); bit 2: cells are f32
     int32_t n_variants;
     // Bit i: whether the result is 0 where input i is 0 depends on scalar inputs only. Run the dense variant on one cell
     // (input i = 0) to know; when every output is 0, input i may drive.

@@ -31,48 +31,64 @@ inline void tile(const double* in, int64_t in_rs, double* out, int64_t out_rs) {
         for (int i = 0; i < 4; i++) store(out + (j + 1) * out_rs + 2 * i, odd[i]);
     }
 }
+// A tile of f32 has half lines: it is never streamed.
+template <bool kStream>
+inline void tile(const float* in, int64_t in_rs, float* out, int64_t out_rs) {
+    for (int i = 0; i < kTile; i += 4)
+        for (int j = 0; j < kTile; j += 4) {
+            __m128 a = _mm_loadu_ps(in + i * in_rs + j), b = _mm_loadu_ps(in + (i + 1) * in_rs + j);
+            __m128 c = _mm_loadu_ps(in + (i + 2) * in_rs + j), d = _mm_loadu_ps(in + (i + 3) * in_rs + j);
+            _MM_TRANSPOSE4_PS(a, b, c, d);
+            _mm_storeu_ps(out + j * out_rs + i, a);
+            _mm_storeu_ps(out + (j + 1) * out_rs + i, b);
+            _mm_storeu_ps(out + (j + 2) * out_rs + i, c);
+            _mm_storeu_ps(out + (j + 3) * out_rs + i, d);
+        }
+}
 inline void store_fence() { _mm_sfence(); }
 #else
-template <bool kStream>
-inline void tile(const double* in, int64_t in_rs, double* out, int64_t out_rs) {
+template <bool kStream, class T>
+inline void tile(const T* in, int64_t in_rs, T* out, int64_t out_rs) {
     for (int j = 0; j < kTile; j++)
         for (int i = 0; i < kTile; i++) out[j * out_rs + i] = in[i * in_rs + j];
 }
 inline void store_fence() {}
 #endif
 
+template <class T>
 void dense(sm_ctx* ctx, const sm_matrix* m, sm_matrix* r) {
     if (cells(m) == 0) return;
     if (m->rows == 1 || m->cols == 1) {
-        parallel_chunks(ctx, cells(m), 1 << 17, [&](int64_t b, int64_t e) { memcpy(values(r) + b, values(m) + b, size_t(e - b) * 8); });
+        parallel_chunks(ctx, cells(m), 1 << 17, [&](int64_t b, int64_t e) { memcpy(values<T>(r) + b, values<T>(m) + b, size_t(e - b) * sizeof(T)); });
         return;
     }
     // A task makes a block of result rows: of 64 columns of X a row gives whole lines, and 64 lines are written.
     int64_t band = std::min<int64_t>(m->cols, 64), height = std::max<int64_t>(4 * kGrain / band, kTile) / kTile * kTile;
     int64_t bands = (m->cols + band - 1) / band, heights = (m->rows + height - 1) / height;
-    bool stream = cells(m) > (1 << 21) && m->rows % kTile == 0;
+    bool stream = sizeof(T) == 8 && cells(m) > (1 << 21) && m->rows % kTile == 0;
     parallel_for(ctx, bands * heights, [&](int64_t task) {
         int64_t c0 = task / heights * band, c1 = std::min(c0 + band, m->cols);
         int64_t r0 = task % heights * height, r1 = std::min(r0 + height, m->rows);
         int64_t full_c = c0 + (c1 - c0) / kTile * kTile, full_r = r0 + (r1 - r0) / kTile * kTile;
         for (int64_t i = r0; i < full_r; i += kTile) {
             for (int64_t j = c0; j < full_c; j += kTile) {
-                if (stream) tile<true>(row(m, i) + j, m->cols, row(r, j) + i, m->rows);
-                else tile<false>(row(m, i) + j, m->cols, row(r, j) + i, m->rows);
+                if (stream) tile<true>(row<T>(m, i) + j, m->cols, row<T>(r, j) + i, m->rows);
+                else tile<false>(row<T>(m, i) + j, m->cols, row<T>(r, j) + i, m->rows);
             }
             for (int64_t j = full_c; j < c1; j++)
-                for (int64_t k = i; k < i + kTile; k++) row(r, j)[k] = row(m, k)[j];
+                for (int64_t k = i; k < i + kTile; k++) row<T>(r, j)[k] = row<T>(m, k)[j];
         }
         for (int64_t i = full_r; i < r1; i++)
-            for (int64_t j = c0; j < c1; j++) row(r, j)[i] = row(m, i)[j];
+            for (int64_t j = c0; j < c1; j++) row<T>(r, j)[i] = row<T>(m, i)[j];
         store_fence();
     });
 }
 
 // Counting sort by column. Chunks of rows count and fill independently, so the order within a column is kept.
+template <class T>
 Matrix sparse(sm_ctx* ctx, const sm_matrix* m) {
     require(m->rows <= INT32_MAX, "t: a sparse matrix with %lld rows is too tall to transpose", (long long)m->rows);
-    Matrix r = new_csr(ctx, m->cols, m->rows, m->nnz);
+    Matrix r = new_csr(ctx, m->cols, m->rows, m->nnz, m->elem);
     int64_t n = std::clamp<int64_t>(m->nnz / (4 * m->cols + 65536), 1, 16);
     std::vector<int64_t> bounds;
     for (int64_t i = 0; i <= n; i++)
@@ -98,7 +114,7 @@ Matrix sparse(sm_ctx* ctx, const sm_matrix* m) {
             for (int64_t p = m->rowptr[i]; p < m->rowptr[i + 1]; p++) {
                 int64_t q = at[m->colidx[p]]++;
                 r->colidx[q] = int32_t(i);
-                values(r.get())[q] = values(m)[p];
+                values<T>(r.get())[q] = values<T>(m)[p];
             }
     });
     return r;
@@ -106,18 +122,18 @@ Matrix sparse(sm_ctx* ctx, const sm_matrix* m) {
 
 }  // namespace
 
-Matrix transpose(sm_ctx* ctx, sm_matrix* m) {
-    if (is_csr(m)) {
-        if (m->rows > 1 && m->rows <= INT32_MAX) return finish(ctx, sparse(ctx, m));
-        Matrix d = to_dense(ctx, m);
-        Matrix r = new_dense(ctx, m->cols, m->rows);
-        dense(ctx, d.get(), r.get());
-        return r;
-    }
-    Matrix r = new_dense(ctx, m->cols, m->rows);
-    dense(ctx, m, r.get());
+template <class T>
+static Matrix transposed(sm_ctx* ctx, sm_matrix* m) {
+    if (is_csr(m) && m->rows > 1 && m->rows <= INT32_MAX) return finish(ctx, sparse<T>(ctx, m));
+    Matrix d = to_dense(ctx, m);
+    Matrix r = new_dense(ctx, m->cols, m->rows, m->elem);
+    dense<T>(ctx, d.get(), r.get());
     r->nnz = m->nnz;
     return r;
+}
+
+Matrix transpose(sm_ctx* ctx, sm_matrix* m) {
+    return with_element(m, [&](auto type) { return transposed<decltype(type)>(ctx, m); });
 }
 
 }  // namespace sm

@@ -35,18 +35,20 @@ def compile(
     outputs: Sequence[str] | None = None,
     optimize: int = 2,
     strict_fp: bool = False,
+    precision: str = "double",
 ) -> Program:
     """A program of a DML script: the path of a file, or source text. Syntax errors are raised here.
 
     `args` are the script's `$` arguments, `outputs` the variables to hand back (by default every variable that the
-    script assigns outside of control flow), `optimize` the level 0, 1 or 2; with
+    script assigns outside of control flow), `optimize` the level 0, 1 or 2, `precision` what matrices hold: `double` or `single`
+    (scalars are double always); with
     `strict_fp` sums are neither multiplied out nor factored, so that roundings stay relative to the terms that are written. Code is made when the program first runs with
     arguments and kinds of inputs it has not seen; with `inputs` (values like those to come, or their kinds as texts like
     `matrix` and `f64`) it is made at once, and everything that is wrong with the script is raised here.
     """
     from sysmlc.codegen.cpu.compile import Options
 
-    options = Options(level=optimize, strict_fp=strict_fp)
+    options = Options(level=optimize, strict_fp=strict_fp, precision=precision)
     program = Program(load_script(script), args=args, outputs=outputs, options=options)
     if inputs is not None:
         program.prepare(inputs)
@@ -59,9 +61,10 @@ def run(
     inputs: Mapping[str, Any] | None = None,
     args: Mapping[str, Any] | None = None,
     outputs: Sequence[str] | None = None,
+    precision: str = "double",
 ) -> Results:
     """Compile and run a script in one call."""
-    return compile(script, args=args, outputs=outputs).run(inputs=inputs)
+    return compile(script, args=args, outputs=outputs, precision=precision).run(inputs=inputs)
 
 
 def load_script(script: PathLike) -> Source:
@@ -162,8 +165,8 @@ class Program:
 
         Inputs may be bool, int, float and str (or NumPy's); lists and dicts of values, which are DML's lists without and with
         names; and matrices: NumPy arrays of numbers with one dimension (a column) or two, pandas frames and series, SciPy
-        sparse matrices. Every matrix is one of f64. Dense f64 arrays in C order are read in place and never written;
-        others are converted. Outputs are bool, int, float, str, list, dict, f64 arrays of shape (rows, columns), and
+        sparse matrices. Every matrix is one of f64, or of f32 in single precision. Dense arrays of it in C order are
+        read in place and never written; others are converted. Outputs are bool, int, float, str, list, dict, arrays of shape (rows, columns), and
         `csr_matrix`; arrays look into the memory of the run.
 
         Raises `NativeError` for errors of the running program and `Diagnostic` (several: `DiagnosticGroup`) for those found
@@ -180,7 +183,7 @@ class Program:
         texts = self.args | {name: argument_text(value) for name, value in (args or {}).items()}
         wanted = tuple(self.outputs or ()) if outputs is None else tuple(outputs)
         loaded = self._load(kinds, texts, wanted)
-        context = Context()
+        context = Context(self.options.precision)
         for name, value in inputs.items():
             context.set_input(name, value)
         print_to_python(context)

@@ -38,7 +38,7 @@ def body(make: Callable[..., Value], inputs: int) -> Region:
 
     def cell(b: Builder, *values: Value) -> Sequence[Value]:
         return make_cell(
-            b, values, ("map",), [matrix(3, 4)], lambda inner, c: [as_cell(inner, make(inner, *c))]
+            b, values, ("map",), [matrix(3, 4)], lambda inner, c: [as_cell(inner, make(inner, *c), f64)]
         ).results
 
     (kernel,) = kernels(cell, [matrix(3, 4)] * inputs)

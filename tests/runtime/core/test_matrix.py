@@ -174,7 +174,7 @@ def test_sparse_rule(rt: Runtime) -> None:
 
 
 def test_construction(rt: Runtime) -> None:
-    np.testing.assert_array_equal(rt.numpy(rt.call("fill:pdii", 2.5, 3, 4)), np.full((3, 4), 2.5))
+    np.testing.assert_array_equal(rt.numpy(rt.call("fill:pdiis", 2.5, 3, 4, b"f64")), np.full((3, 4), 2.5))
     np.testing.assert_array_equal(rt.numpy(rt.call("seq:pddd", 1.0, 5.0, 1.0))[:, 0], np.arange(1.0, 6))
     np.testing.assert_array_equal(rt.numpy(rt.call("seq:pddd", 5.0, 1.0, -2.0))[:, 0], [5, 3, 1])
     np.testing.assert_allclose(rt.numpy(rt.call("seq:pddd", 0.0, 1.0, 0.25))[:, 0], [0, 0.25, 0.5, 0.75, 1])
@@ -188,8 +188,8 @@ def test_construction(rt: Runtime) -> None:
     with pytest.raises(RuntimeFailure, match="wrong sign"):
         rt.call("seq:pddd", 1.0, 5.0, -1.0)
     with pytest.raises(RuntimeFailure, match="cannot have -1 rows"):
-        rt.call("fill:pdii", 0.0, -1, 3)
-    one = rt.call("as_matrix:pd", 7.0)
+        rt.call("fill:pdiis", 0.0, -1, 3, b"f64")
+    one = rt.call("as_matrix:pds", 7.0, b"f64")
     assert rt.call("as_scalar:dp", one) == 7.0
     wide = rt.dense(np.ones((2, 3)))
     with pytest.raises(RuntimeFailure, match=r"as\.scalar needs a 1x1 matrix, got 2x3"):
@@ -204,7 +204,7 @@ def test_construction(rt: Runtime) -> None:
 @pytest.mark.parametrize("size", [(10**6, 10**6), (2**40, 2**40), (2**62, 1)])
 def test_too_large(rt: Runtime, size: tuple[int, int]) -> None:
     with pytest.raises(RuntimeFailure, match="out of memory"):
-        rt.call("fill:pdii", 1.0, *size)
+        rt.call("fill:pdiis", 1.0, *size, b"f64")
 
 
 def test_bad_sparse_input(rt: Runtime) -> None:
@@ -218,7 +218,7 @@ def test_memory_is_accounted(rt: Runtime) -> None:
         getattr(rt.lib, "sm_" + name).restype = ctypes.c_int64
     start = rt.lib.sm_bytes_live()
     rt.lib.sm_reset_peak()
-    a = rt.call("fill:pdii", 1.0, 1000, 1000)
+    a = rt.call("fill:pdiis", 1.0, 1000, 1000, b"f64")
     b = rt.call("t:pp", a)
     assert rt.lib.sm_bytes_live() - start == 16_000_000
     rt.release(a, b)
@@ -230,7 +230,7 @@ def test_bindings_keep_values(rt: Runtime) -> None:
     m = rt.dense(np.ones((2, 2)))
     rt.call("set_input:vsp", b"X", m)
     rt.release(m)
-    assert rt.call("input_matrix:ps", b"X") == m
+    assert rt.call("input_matrix:pss", b"X", b"f64") == m
     rt.release(m)
     rt.call("output_f64:vds", 2.5, b"y")
     rt.lib.sm_get_output.restype = ctypes.c_void_p
@@ -239,5 +239,5 @@ def test_bindings_keep_values(rt: Runtime) -> None:
     with pytest.raises(RuntimeFailure, match="the input 'X' must be a scalar"):
         rt.call("input_f64:ds", b"X")
     with pytest.raises(RuntimeFailure, match="no input is bound to 'Z'"):
-        rt.call("input_matrix:ps", b"Z")
+        rt.call("input_matrix:pss", b"Z", b"f64")
     rt.call("clear_bindings:v")

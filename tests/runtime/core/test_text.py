@@ -186,7 +186,7 @@ def test_list_text_and_entries(rt: Runtime) -> None:
     nested = rt.call("list_new:pipp", 1, rt.args((TAG_LIST, part)), None)
     inner = rt.call("list_list:pp", nested)
     assert inner == part
-    as_matrix = rt.call("list_matrix:pp", named)
+    as_matrix = rt.call("list_matrix:pps", named, b"f64")
     assert rt.numpy(as_matrix) == [[2.5]]
     rest, removed = ctypes.c_void_p(), ctypes.c_void_p()
     ref = ctypes.addressof

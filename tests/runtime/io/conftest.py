@@ -91,7 +91,7 @@ class InputOutput:
             "sm_release": (None, [pointer, pointer]),
             "sm_live_objects": (ctypes.c_int64, [pointer]),
             "sm_interrupt": (None, [pointer]),
-            "sm_read_matrix": (pointer, [pointer, pointer, pointer]),
+            "sm_read_matrix": (pointer, [pointer, pointer, pointer, ctypes.c_char_p]),
             "sm_read_f64": (ctypes.c_double, [pointer, pointer, pointer]),
             "sm_read_i64": (ctypes.c_int64, [pointer, pointer, pointer]),
             "sm_read_i1": (ctypes.c_int32, [pointer, pointer, pointer]),
@@ -116,13 +116,13 @@ class InputOutput:
     def close(self) -> None:
         self.lib.sm_ctx_free(self.ctx)
 
-    def call(self, name: str, path: object, options: dict[str, Any], *values: Any) -> Any:
+    def call(self, name: str, path: object, options: dict[str, Any], *values: Any, after: Any = ()) -> Any:
         raw = path if isinstance(path, bytes) else str(path).encode()
         string = self.lib.sm_string_new(self.ctx, raw, len(raw))
         given = option_text(options)
         settings = self.lib.sm_string_new(self.ctx, given, len(given))
         try:
-            result = getattr(self.lib, name)(self.ctx, *values, string, settings)
+            result = getattr(self.lib, name)(self.ctx, *values, string, settings, *after)
             message = self.lib.sm_error_message(self.ctx)
             if message is not None:
                 self.lib.sm_error_clear(self.ctx)
@@ -134,7 +134,7 @@ class InputOutput:
 
     def handle(self, path: object, **options: Any) -> int:
         """Reads a matrix and returns the runtime's handle."""
-        result = self.call("sm_read_matrix", path, options)
+        result = self.call("sm_read_matrix", path, options, after=(b"f64",))
         assert isinstance(result, int)
         return result
 
