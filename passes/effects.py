@@ -17,6 +17,13 @@ _STRUCTURE: Final = frozenset({"scf.if", "scf.for", "scf.parfor", "core.yield", 
 """Of loops only those that count: a `while` may run without end, and then what follows it must not happen."""
 
 
+def keeps_place(op: Op) -> bool:
+    """Whether the operation has to stay where it is among others of its kind. A branch that only computes need not."""
+    if op.name == "scf.if":
+        return any(map(keeps_place, (inner for r in op.regions for inner in r)))
+    return "pure" not in op.traits and "terminator" not in op.traits
+
+
 def is_unneeded_when_unused(op: Op) -> bool:
     """Whether the operation itself (not what is inside it) may go when its results are not used."""
     return "pure" in op.traits or "random" in op.traits or op.name in SILENT or op.name in _STRUCTURE

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sysmlc.ir.core import Op, Region, Value, walk_regions
 from sysmlc.ir.dialects.core import Module
 from sysmlc.ir.passes import Pass, register_pass
+from sysmlc.passes.effects import keeps_place
 from sysmlc.passes.fusion.search import plan_region, reads
 
 
@@ -62,7 +63,7 @@ def reorder(region: Region, places: Mapping[Op, int]) -> None:
     effect: Op | None = None
     for op in ops:
         needed = {d for v in reads(op) if (d := _definer(v, region)) is not None and d is not op}
-        if "pure" not in op.traits and op is not terminators[0]:
+        if keeps_place(op):
             if effect is not None:
                 needed.add(effect)
             effect = op

@@ -16,6 +16,7 @@ from itertools import combinations, count
 
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.fused import Cell
+from sysmlc.passes.effects import keeps_place
 from sysmlc.passes.fusion.cost import bytes_of, group_seconds
 from sysmlc.passes.fusion.groups import Group, Shape, feeds, same_shape, shape_of
 
@@ -52,7 +53,7 @@ class Graph:
         for i, op in enumerate(self.region):
             self.order[op] = i
             self.needs[op] = {d for v in reads(op) if (d := self._here(v)) is not None and d is not op}
-            if "pure" not in op.traits and "terminator" not in op.traits:
+            if keeps_place(op):
                 if effect is not None:  # effects stay in order, which is a dependence as well
                     self.needs[op].add(effect)
                 effect = op

@@ -15,6 +15,7 @@ from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.dml_cell import Aggregate, Binary, IfElse, Unary
 from sysmlc.ir.dialects.dml_matrix import MatMul
 from sysmlc.ir.types import NUMBERS, Dim, Matrix, f64, same_dim
+from sysmlc.passes.effects import keeps_place
 from sysmlc.passes.estimate import SPARSE
 from sysmlc.passes.sparsity import Expectations
 
@@ -110,10 +111,10 @@ def grow(region: Region, main: Value, single: bool = False) -> RowGroup:
                 tainted.update(op.results)
             continue
         reads = [v for v in _reads(op) if v is not main]
-        pure = "pure" in op.traits
-        if any(v in tainted or v in group.kind for v in reads) or (effect and not pure):
+        in_order = keeps_place(op)
+        if any(v in tainted or v in group.kind for v in reads) or (effect and in_order):
             tainted.update(op.results)
-            effect = effect or not pure
+            effect = effect or in_order
     _prune(group)
     return group
 

@@ -213,3 +213,13 @@ def test_products_that_are_mostly_arithmetic_stay_with_the_library(
     types = {"X": matrix(rows, 14), "B": matrix(14, columns), "Y": matrix(rows, columns)}
     module = logical("R = t(X) %*% (Y * (X %*% B))", types, ["R"], True)
     assert bool(row_regions(module)) is fused
+
+
+def test_scans_with_conditions_move_past_prints() -> None:
+    """The second part of the scan needs what is computed after the print, which needs the first part."""
+    script = """
+        print(sum(((X - m) %*% v - w) ^ 2))
+        mu = colMeans(X[1:30, ])
+        R = sum(((X - mu) %*% v - w) ^ 2)"""
+    types = {"X": matrix(60, 8), "m": matrix(), "v": matrix(), "w": matrix(60, 1)}
+    assert row_regions(logical(script, types, ["R"], True))
