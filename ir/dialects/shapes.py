@@ -97,10 +97,12 @@ def cellwise(op: Op, left: Type, right: Type) -> Type:
 
 def _mismatch(op: Op, left: Matrix, right: Matrix, side: str) -> Diagnostic:
     hint = None
-    if left.rows == 1 or left.cols == 1:
-        hint = (
-            "only the right operand of a cellwise operation is broadcast; swap the operands, or use outer()"
-        )
+    if left.rows == 1 and left.cols == 1:
+        hint = "as.scalar() makes a number of a 1x1 matrix, which may be the left operand"
+    elif left.cols == 1 and right.rows == 1:
+        hint = "outer() combines each cell of a column with each cell of a row"
+    elif left.rows == 1 or left.cols == 1:
+        hint = "only the right operand of a cellwise operation is broadcast; swap the operands"
     return op.error(f"operands do not have the same {side}: {left} and {right}", hint)
 
 
