@@ -32,5 +32,5 @@ def test_an_entry():
 `X` with `X[rl:ru, cl:cu] = rhs`; sizes must agree. Takes `X` over: no copy when nobody else holds it.
 
 - takes over: operand
-- traits: pure
+- traits: f32, pure
 """ in dialects_page()
