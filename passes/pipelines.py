@@ -32,12 +32,12 @@ def lowering(fusion: bool = True, formats: str = "") -> list[Pass]:
 
 def pipeline(level: int, fusion: bool = True, strict_fp: bool = False, elem: str = "f64") -> list[Pass]:
     """The passes of optimisation level 0, 1 or 2; with `strict_fp` without what distributes over sums. `elem` is what matrices hold."""
-    settings = {"strict_fp": strict_fp, "sampling": fusion}
+    settings = {"strict_fp": strict_fp, "sampling": fusion and elem == "f64"}
     passes = [_with(p, settings) for p in _chosen(LEVELS[level], fusion)]
     if elem != "f64":
-        # The first physical choice: algebra does not depend on it, fusion does.
-        at = next((i for i, p in enumerate(passes) if p.name.startswith("fuse-")), len(passes))
-        passes[at:at] = parse_pipeline(f"set-precision{{elem={elem}}},cse")
+        # A physical choice, after algebra. Regions over rows and products compute in f64: their operators stay what they are here.
+        passes = [p for p in passes if p.name not in ("fuse-outer", "fuse-rows")]
+        passes += parse_pipeline(f"set-precision{{elem={elem}}},cse")
     return passes
 
 

@@ -22,7 +22,7 @@ PURE = {"pure"}
 NATIVE = {"pure", "f32"}
 
 
-@define("dml.matmul", traits=PURE)
+@define("dml.matmul", traits=NATIVE)
 class MatMul(Op):
     """Matrix product `lhs %*% rhs`. `transpose` marks operands used transposed: "", "l", "r" or "lr" (set by passes)."""
 
@@ -42,7 +42,7 @@ class MatMul(Op):
         return (matrix(rows, cols, common_element(self, self.lhs, self.rhs)),)
 
 
-@define("dml.tsmm", traits=PURE)
+@define("dml.tsmm", traits=NATIVE)
 class TransposeSelfProduct(Op):
     """`t(X) %*% X`, computed on one triangle and mirrored (set by passes)."""
 

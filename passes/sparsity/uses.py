@@ -161,6 +161,6 @@ def _product(op: Op, index: int, expected: Expectations) -> Cost:
 def _dense_product(a: Sketch, b: Sketch) -> float:
     """Seconds of a dense product: vectors at the speed of memory, and BLAS, which is not at its best with thin matrices."""
     read = 8.0 * (a.rows * a.cols + b.rows * b.cols) / BYTES_PER_SECOND
-    thin = min(a.rows, a.cols, b.cols)
+    thin = max(1, min(a.rows, a.cols, b.cols))
     rate = PRODUCT_FLOPS_PER_SECOND * (1.0 if thin == 1 else min(1.0, thin / _THIN))
     return max(2.0 * a.rows * a.cols * b.cols / rate, read)

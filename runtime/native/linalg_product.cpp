@@ -16,17 +16,18 @@ constexpr int64_t kPartialCells = 1 << 22;  // partial results of a split inner 
 constexpr int64_t kAhead = 512;   // cells: 4 KiB ahead keeps one stream at full bandwidth
 constexpr int64_t kLongRow = 256;
 
-SM_INLINE void prefetch(const double* p) { __builtin_prefetch(p); }
+SM_INLINE void prefetch(const void* p) { __builtin_prefetch(p); }
 
-// out[0..rows) = A v, row by row: long rows one at a time, as one stream; short ones four at a time.
-SM_CLONES void rows_times_vector(const double* a, int64_t lda, int64_t rows, int64_t cols, const double* v, double* out) {
+// out[0..rows) = A v, row by row: long rows one at a time, as one stream; short ones four at a time. Sums are f64.
+template <class T>
+SM_INLINE void rows_times(const T* a, int64_t lda, int64_t rows, int64_t cols, const T* v, T* out) {
     int64_t i = 0;
     for (; cols < kLongRow && i + 4 <= rows; i += 4) {
-        const double *a0 = a + i * lda, *a1 = a0 + lda, *a2 = a1 + lda, *a3 = a2 + lda;
+        const T *a0 = a + i * lda, *a1 = a0 + lda, *a2 = a1 + lda, *a3 = a2 + lda;
         v8 s0 = zero8(), s1 = zero8(), s2 = zero8(), s3 = zero8();
         int64_t j = 0;
         for (; j + 8 <= cols; j += 8) {
-            const double* next = a0 + 4 * j + kAhead;  // the four rows are one stretch of memory
+            const T* next = a0 + 4 * j + kAhead;  // the four rows are one stretch of memory
             prefetch(next), prefetch(next + 8), prefetch(next + 16), prefetch(next + 24);
             v8 x = load8(v + j);
             s0 += load8(a0 + j) * x;
@@ -36,18 +37,18 @@ SM_CLONES void rows_times_vector(const double* a, int64_t lda, int64_t rows, int
         }
         double r0 = sum8(s0), r1 = sum8(s1), r2 = sum8(s2), r3 = sum8(s3);
         for (; j < cols; j++) {
-            r0 += a0[j] * v[j];
-            r1 += a1[j] * v[j];
-            r2 += a2[j] * v[j];
-            r3 += a3[j] * v[j];
+            r0 += double(a0[j]) * v[j];
+            r1 += double(a1[j]) * v[j];
+            r2 += double(a2[j]) * v[j];
+            r3 += double(a3[j]) * v[j];
         }
-        out[i] = r0;
-        out[i + 1] = r1;
-        out[i + 2] = r2;
-        out[i + 3] = r3;
+        out[i] = T(r0);
+        out[i + 1] = T(r1);
+        out[i + 2] = T(r2);
+        out[i + 3] = T(r3);
     }
     for (; i < rows; i++) {
-        const double* r = a + i * lda;
+        const T* r = a + i * lda;
         v8 s0 = zero8(), s1 = zero8(), s2 = zero8(), s3 = zero8();
         int64_t j = 0;
         for (; cols >= kLongRow && j + 32 <= cols; j += 32) {
@@ -59,18 +60,22 @@ SM_CLONES void rows_times_vector(const double* a, int64_t lda, int64_t rows, int
         }
         for (; j + 8 <= cols; j += 8) s0 += load8(r + j) * load8(v + j);
         double sum = sum8((s0 + s2) + (s1 + s3));
-        for (; j < cols; j++) sum += r[j] * v[j];
-        out[i] = sum;
+        for (; j < cols; j++) sum += double(r[j]) * v[j];
+        out[i] = T(sum);
     }
 }
 
+SM_CLONES void rows_times_vector(const double* a, int64_t lda, int64_t rows, int64_t cols, const double* v, double* out) { rows_times(a, lda, rows, cols, v, out); }
+SM_CLONES void rows_times_vector(const float* a, int64_t lda, int64_t rows, int64_t cols, const float* v, float* out) { rows_times(a, lda, rows, cols, v, out); }
+
 // out[0..cols) += t(A) v over `rows` rows.
-SM_CLONES void vector_times_rows(const double* a, int64_t lda, int64_t rows, int64_t cols, const double* v, double* out) {
+template <class T>
+SM_INLINE void times_rows(const T* a, int64_t lda, int64_t rows, int64_t cols, const T* v, double* out) {
     int64_t i = 0;
     for (; i + 8 <= rows; i += 8) {
-        const double* r = a + i * lda;
+        const T* r = a + i * lda;
         double w0 = v[i], w1 = v[i + 1], w2 = v[i + 2], w3 = v[i + 3], w4 = v[i + 4], w5 = v[i + 5], w6 = v[i + 6], w7 = v[i + 7];
-        const double* next = r + (cols < kLongRow ? 8 * lda : kAhead / 4);  // the next rows, or further right in these
+        const T* next = r + (cols < kLongRow ? 8 * lda : kAhead / 4);  // the next rows, or further right in these
         int64_t j = 0;
         for (; j + 8 <= cols; j += 8) {
 #pragma GCC unroll 8
@@ -100,21 +105,24 @@ SM_CLONES void vector_times_rows(const double* a, int64_t lda, int64_t rows, int
         }
     }
     for (; i < rows; i++) {
-        const double* r = a + i * lda;
+        const T* r = a + i * lda;
         double w = v[i];
         for (int64_t j = 0; j < cols; j++) out[j] += r[j] * w;
     }
 }
 
+SM_CLONES void vector_times_rows(const double* a, int64_t lda, int64_t rows, int64_t cols, const double* v, double* out) { times_rows(a, lda, rows, cols, v, out); }
+SM_CLONES void vector_times_rows(const float* a, int64_t lda, int64_t rows, int64_t cols, const float* v, double* out) { times_rows(a, lda, rows, cols, v, out); }
+
 // Straight loops for products too small to be worth a library call (and a library).
-SM_CLONES void tiny_product(const double* a, int64_t ars, int64_t acs, const double* b, int64_t brs, int64_t bcs, double* c, int64_t m, int64_t n,
-                            int64_t k) {
-    std::memset(c, 0, static_cast<size_t>(m * n) * sizeof(double));
+template <class T>
+void tiny_product(const T* a, int64_t ars, int64_t acs, const T* b, int64_t brs, int64_t bcs, T* c, int64_t m, int64_t n, int64_t k) {
+    std::memset(c, 0, static_cast<size_t>(m * n) * sizeof(T));
     for (int64_t i = 0; i < m; i++)
         for (int64_t p = 0; p < k; p++) {
-            double w = a[i * ars + p * acs];
-            const double* r = b + p * brs;
-            double* out = c + i * n;
+            T w = a[i * ars + p * acs];
+            const T* r = b + p * brs;
+            T* out = c + i * n;
             if (bcs == 1)
                 for (int64_t j = 0; j < n; j++) out[j] += w * r[j];
             else
@@ -122,13 +130,14 @@ SM_CLONES void tiny_product(const double* a, int64_t ars, int64_t acs, const dou
         }
 }
 
-Matrix times_column(sm_ctx* ctx, const sm_matrix* a, bool ta, const double* v) {
+template <class T>
+Matrix times_column(sm_ctx* ctx, const sm_matrix* a, bool ta, const T* v) {
     int64_t m = ta ? a->cols : a->rows;
     if (!ta) {
-        Matrix r = new_dense(ctx, m, 1);
-        double* out = values(r.get());
+        Matrix r = new_dense(ctx, m, 1, element_of<T>);
+        T* out = values<T>(r.get());
         int64_t block = std::max<int64_t>((m * a->cols < (1 << 18) ? kGrain : 1 << 17) / a->cols, 4) / 4 * 4;
-        parallel_chunks(ctx, m, block, [&](int64_t r0, int64_t r1) { rows_times_vector(row(a, r0), a->cols, r1 - r0, a->cols, v, out + r0); });
+        parallel_chunks(ctx, m, block, [&](int64_t r0, int64_t r1) { rows_times_vector(row<T>(a, r0), a->cols, r1 - r0, a->cols, v, out + r0); });
         return r;
     }
     // Partial results by fixed row blocks, added in order.
@@ -136,15 +145,21 @@ Matrix times_column(sm_ctx* ctx, const sm_matrix* a, bool ta, const double* v) {
     int64_t block = std::max<int64_t>({1, (1 << 18) / std::max<int64_t>(cols, 1), (a->rows + 63) / 64});
     block = (block + 7) / 8 * 8;
     int64_t n = std::max<int64_t>(1, (a->rows + block - 1) / block);
-    Matrix r = new_dense_zero(ctx, cols, 1);
+    Matrix r = new_dense_zero(ctx, cols, 1, element_of<T>);
     r->nnz = -1;
-    std::vector<double> partial(static_cast<size_t>(n > 1 ? n * cols : 0));
+    double* whole = nullptr;  // where f64 sums may go at once
+    if constexpr (sizeof(T) == sizeof(double)) whole = values(r.get());
+    bool split = n > 1 || !whole;
+    std::vector<double> partial(static_cast<size_t>(split ? n * cols : 0));
     parallel_for(ctx, n, [&](int64_t t) {
-        double* out = n > 1 ? partial.data() + t * cols : values(r.get());
+        double* out = split ? partial.data() + t * cols : whole;
         int64_t r0 = t * block, r1 = std::min(a->rows, r0 + block);
-        vector_times_rows(row(a, r0), cols, r1 - r0, cols, v + r0, out);
+        vector_times_rows(row<T>(a, r0), cols, r1 - r0, cols, v + r0, out);
     });
-    for (int64_t t = 0; n > 1 && t < n; t++) add_into(values(r.get()), partial.data() + t * cols, cols);
+    if (!split) return r;
+    double* sums = whole ? whole : partial.data();
+    for (int64_t t = whole ? 0 : 1; t < n; t++) add_into(sums, partial.data() + t * cols, cols);
+    for (int64_t j = 0; !whole && j < cols; j++) values<T>(r.get())[j] = T(sums[j]);
     return r;
 }
 
@@ -176,20 +191,26 @@ Blocks cut(int64_t m, int64_t n, int64_t k) {
 SM_CLONES void add_into(double* out, const double* x, int64_t n) {
     for (int64_t i = 0; i < n; i++) out[i] += x[i];
 }
+SM_CLONES void add_into(float* out, const float* x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) out[i] += x[i];
+}
 
-Matrix product_dense(sm_ctx* ctx, const sm_matrix* a, bool ta, const sm_matrix* b, bool tb) {
+namespace {
+
+template <class T>
+Matrix product(sm_ctx* ctx, const sm_matrix* a, bool ta, const sm_matrix* b, bool tb) {
     int64_t m = ta ? a->cols : a->rows, k = ta ? a->rows : a->cols, n = tb ? b->rows : b->cols;
-    if (m == 0 || n == 0 || k == 0) return new_dense_zero(ctx, m, n);
-    if (n == 1) return times_column(ctx, a, ta, values(b));
+    if (m == 0 || n == 0 || k == 0) return new_dense_zero(ctx, m, n, element_of<T>);
+    if (n == 1) return times_column(ctx, a, ta, values<T>(b));
     if (m == 1) {  // t(t(b) a): the same cells
-        Matrix r = times_column(ctx, b, !tb, values(a));
+        Matrix r = times_column(ctx, b, !tb, values<T>(a));
         r->rows = 1;
         r->cols = n;
         return r;
     }
     if (m * n * k <= 512) {
-        Matrix r = new_dense(ctx, m, n);
-        tiny_product(values(a), ta ? 1 : a->cols, ta ? a->cols : 1, values(b), tb ? 1 : b->cols, tb ? b->cols : 1, values(r.get()), m, n, k);
+        Matrix r = new_dense(ctx, m, n, element_of<T>);
+        tiny_product(values<T>(a), ta ? 1 : a->cols, ta ? a->cols : 1, values<T>(b), tb ? 1 : b->cols, tb ? b->cols : 1, values<T>(r.get()), m, n, k);
         return r;
     }
     const blas::Table& lib = blas::table();
@@ -197,23 +218,24 @@ Matrix product_dense(sm_ctx* ctx, const sm_matrix* a, bool ta, const sm_matrix* 
     blas::size(m), blas::size(k);
     Blocks s = cut(m, n, k);
     int64_t mt = (m + s.mb - 1) / s.mb, nt = (n + s.nb - 1) / s.nb, kt = (k + s.kb - 1) / s.kb;
-    Matrix r = new_dense(ctx, m, n);
-    std::vector<double> partial(static_cast<size_t>(kt > 1 ? (kt - 1) * m * n : 0));
+    Matrix r = new_dense(ctx, m, n, element_of<T>);
+    std::vector<T> partial(static_cast<size_t>(kt > 1 ? (kt - 1) * m * n : 0));
     parallel_for(ctx, mt * nt * kt, [&](int64_t t) {
         int64_t kk = t % kt, j = t / kt % nt, i = t / kt / nt;
         int64_t i0 = i * s.mb, j0 = j * s.nb, k0 = kk * s.kb;
-        const double* pa = values(a) + (ta ? k0 * a->cols + i0 : i0 * a->cols + k0);
-        const double* pb = values(b) + (tb ? j0 * b->cols + k0 : k0 * b->cols + j0);
-        double* pc = kk ? partial.data() + (kk - 1) * m * n : values(r.get()) + i0 * n + j0;
-        lib.dgemm(101, ta ? blas::kYes : blas::kNo, tb ? blas::kYes : blas::kNo, int(std::min(s.mb, m - i0)), int(std::min(s.nb, n - j0)),
-                  int(std::min(s.kb, k - k0)), 1.0, pa, lda, pb, ldb, 0.0, pc, ldc);
+        const T* pa = values<T>(a) + (ta ? k0 * a->cols + i0 : i0 * a->cols + k0);
+        const T* pb = values<T>(b) + (tb ? j0 * b->cols + k0 : k0 * b->cols + j0);
+        T* pc = kk ? partial.data() + (kk - 1) * m * n : values<T>(r.get()) + i0 * n + j0;
+        blas::gemm(lib, 101, ta ? blas::kYes : blas::kNo, tb ? blas::kYes : blas::kNo, int(std::min(s.mb, m - i0)), int(std::min(s.nb, n - j0)),
+                  int(std::min(s.kb, k - k0)), T(1), pa, lda, pb, ldb, T(0), pc, ldc);
     });
-    for (int64_t t = 1; t < kt; t++) add_into(values(r.get()), partial.data() + (t - 1) * m * n, m * n);
+    for (int64_t t = 1; t < kt; t++) add_into(values<T>(r.get()), partial.data() + (t - 1) * m * n, m * n);
     return r;
 }
 
 // Copies the upper triangle to the lower one, by tiles that fit into the first cache.
-void mirror(sm_ctx* ctx, double* c, int64_t n) {
+template <class T>
+void mirror_cells(sm_ctx* ctx, T* c, int64_t n) {
     constexpr int64_t kTile = 32;
     parallel_chunks(ctx, n, kTile, [&](int64_t i0, int64_t i1) {
         for (int64_t j0 = 0; j0 < i1; j0 += kTile)
@@ -222,20 +244,21 @@ void mirror(sm_ctx* ctx, double* c, int64_t n) {
     });
 }
 
-Matrix self_product_dense(sm_ctx* ctx, const sm_matrix* x) {
+template <class T>
+Matrix self_product(sm_ctx* ctx, const sm_matrix* x) {
     int64_t n = x->cols, k = x->rows;
-    if (n == 0 || k == 0) return new_dense_zero(ctx, n, n);
-    if (n == 1 || n * n * k <= 512) return product_dense(ctx, x, true, x, false);
+    if (n == 0 || k == 0) return new_dense_zero(ctx, n, n, element_of<T>);
+    if (n == 1 || n * n * k <= 512) return product<T>(ctx, x, true, x, false);
     const blas::Table& lib = blas::table();
     int ld = blas::size(n);
     blas::size(k);
-    Matrix r = new_dense(ctx, n, n);
-    double* c = values(r.get());
+    Matrix r = new_dense(ctx, n, n, element_of<T>);
+    T* c = values<T>(r.get());
     if (n <= 512) {  // partial triangles over row blocks
         int64_t kb = std::max<int64_t>(std::max<int64_t>(256, 4 * n), (k + 7) / 8), kt = (k + kb - 1) / kb;
-        std::vector<double> partial(static_cast<size_t>((kt - 1) * n * n));
+        std::vector<T> partial(static_cast<size_t>((kt - 1) * n * n));
         parallel_for(ctx, kt, [&](int64_t t) {
-            lib.dsyrk(101, 121, blas::kYes, ld, int(std::min(kb, k - t * kb)), 1.0, row(x, t * kb), ld, 0.0, t ? partial.data() + (t - 1) * n * n : c, ld);
+            blas::syrk(lib, 101, 121, blas::kYes, ld, int(std::min(kb, k - t * kb)), T(1), row<T>(x, t * kb), ld, T(0), t ? partial.data() + (t - 1) * n * n : c, ld);
         });
         for (int64_t t = 1; t < kt; t++)
             for (int64_t i = 0; i < n; i++) add_into(c + i * n + i, partial.data() + (t - 1) * n * n + i * n + i, n - i);
@@ -246,15 +269,27 @@ Matrix self_product_dense(sm_ctx* ctx, const sm_matrix* x) {
             while (t >= nt - i) t -= nt - i++;
             int64_t j = i + t, i0 = i * nb, j0 = j * nb;
             if (i == j)
-                lib.dsyrk(101, 121, blas::kYes, int(std::min(nb, n - i0)), int(k), 1.0, values(x) + i0, ld, 0.0, c + i0 * n + i0, ld);
+                blas::syrk(lib, 101, 121, blas::kYes, int(std::min(nb, n - i0)), int(k), T(1), values<T>(x) + i0, ld, T(0), c + i0 * n + i0, ld);
             else
-                lib.dgemm(101, blas::kYes, blas::kNo, int(std::min(nb, n - i0)), int(std::min(nb, n - j0)), int(k), 1.0, values(x) + i0, ld,
-                          values(x) + j0, ld, 0.0, c + i0 * n + j0, ld);
+                blas::gemm(lib, 101, blas::kYes, blas::kNo, int(std::min(nb, n - i0)), int(std::min(nb, n - j0)), int(k), T(1), values<T>(x) + i0, ld,
+                          values<T>(x) + j0, ld, T(0), c + i0 * n + j0, ld);
         });
     }
-    mirror(ctx, c, n);
+    mirror_cells(ctx, c, n);
     return r;
 }
+
+}  // namespace
+
+Matrix product_dense(sm_ctx* ctx, const sm_matrix* a, bool ta, const sm_matrix* b, bool tb) {
+    return with_element(a, [&](auto type) { return product<decltype(type)>(ctx, a, ta, b, tb); });
+}
+
+Matrix self_product_dense(sm_ctx* ctx, const sm_matrix* x) {
+    return with_element(x, [&](auto type) { return self_product<decltype(type)>(ctx, x); });
+}
+
+void mirror(sm_ctx* ctx, double* c, int64_t n) { mirror_cells(ctx, c, n); }
 
 // Of a CSR factor without entries: nothing is computed.
 Matrix empty_product(sm_ctx* ctx, const sm_matrix* a, bool ta, const sm_matrix* b, bool tb) {
@@ -275,6 +310,12 @@ SM_API sm_matrix* sm_matmul(sm_ctx* ctx, sm_matrix* A, sm_matrix* B, const char*
         if (inner != inner2)
             fail("inner dimensions of the matrix product differ: %s%s %%*%% %s%s", shape(A).c_str(), ta ? " transposed" : "", shape(B).c_str(),
                  tb ? " transposed" : "");
+        if (A->elem != B->elem) fail("internal error: the factors of a product have different elements");
+        if (is_single(A) && (is_csr(A) || is_csr(B))) {  // sparse products are computed in f64, which the statistics say
+            Matrix wideA = to_element(ctx, A, SM_F64), wideB = to_element(ctx, B, SM_F64);
+            Matrix wide(sm_matmul(ctx, wideA.get(), wideB.get(), transpose));
+            return to_element(ctx, wide.get(), SM_F32).take();
+        }
         if ((is_csr(A) && A->nnz == 0) || (is_csr(B) && B->nnz == 0)) return empty_product(ctx, A, ta, B, tb).take();
         // Transposes of CSR operands are made; a result may be stored dense when that is smaller.
         Matrix b = Matrix::borrow(B);
@@ -292,6 +333,10 @@ SM_API sm_matrix* sm_matmul(sm_ctx* ctx, sm_matrix* A, sm_matrix* B, const char*
 
 SM_API sm_matrix* sm_tsmm(sm_ctx* ctx, sm_matrix* X) {
     return SM_ENTRY(ctx, {
+        if (is_single(X) && is_csr(X)) {
+            Matrix wide = to_element(ctx, X, SM_F64), made(sm_tsmm(ctx, wide.get()));
+            return to_element(ctx, made.get(), SM_F32).take();
+        }
         if (is_csr(X) && X->nnz == 0) return empty_product(ctx, X, true, X, false).take();
         return (is_dense(X) ? self_product_dense(ctx, X) : self_product_csr(ctx, X)).take();
     });

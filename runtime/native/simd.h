@@ -25,6 +25,8 @@ typedef double v8u __attribute__((vector_size(64), aligned(8)));
 
 SM_INLINE v8 zero8() { return v8{}; }
 SM_INLINE v8 load8(const double* p) { return *reinterpret_cast<const v8u*>(p); }
+typedef float f8u __attribute__((vector_size(32), aligned(4)));
+SM_INLINE v8 load8(const float* p) { return __builtin_convertvector(*reinterpret_cast<const f8u*>(p), v8); }
 SM_INLINE void store8(double* p, v8 v) { *reinterpret_cast<v8u*>(p) = v; }
 SM_INLINE double sum8(v8 v) { return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7])); }
 

@@ -212,3 +212,13 @@ def test_every_builtin_has_cases() -> None:
     assert set(TABLE) <= called | set(ELSEWHERE), sorted(set(TABLE) - called - set(ELSEWHERE))
     tests = Path(__file__).resolve().parents[1]
     assert all((tests / place).exists() for place in ELSEWHERE.values())
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(0, 3), (3, 0), (0, 0)])
+@pytest.mark.parametrize("level", [0, 2])
+def test_products_of_matrices_without_cells(rows: int, cols: int, level: int) -> None:
+    A = np.ones((rows, cols))
+    script = "P = t(A) %*% A\nQ = A %*% t(A)\n"
+    got = sysmlc.compile(script, outputs=["P", "Q"], optimize=level).run(inputs={"A": A})
+    np.testing.assert_array_equal(np.asarray(got["P"]), A.T @ A)
+    np.testing.assert_array_equal(np.asarray(got["Q"]), A @ A.T)

@@ -260,6 +260,9 @@ class _Reader:
         """What each result of an operator is, in DML."""
         if op.name == "fused.convert":
             return [f"{self.shown(op.operands[0])} as {CONVERTED[str(op.attrs['format'])]}"]
+        if op.name == "fused.recast":
+            precision = "double" if op.attrs["elem"] == "f64" else "single"
+            return [f"{self.shown(op.operands[0])} in {precision} precision"]
         if op.dialect != "fused" or not op.regions:
             shown = Writer(self.name).expression(op)[0]
             return [shown, *(f"{shown}, result {i}" for i in range(2, len(op.results) + 1))]
