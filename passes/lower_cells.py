@@ -116,11 +116,31 @@ def describe(cell: Cell, name: str) -> CellKernel:
         sparse_probe=probe,
         zero_safe=zero_safe,
         outer=cell.outer,
+        leads=() if cell.outer else leads(cell),
         regions=[clone_region(cell.body, {})],
         loc=cell.loc,
     )
     assert isinstance(made, CellKernel)
     return made
+
+
+def leads(cell: Cell) -> tuple[int, ...]:
+    """For each input the mask of those that stand to the right of it: an operator has the shape of its left operand, to which a
+    vector on the right is broadcast, never the other way round. Empty when there is nothing to say."""
+    first: dict[Value, int] = {}
+    masks = [0] * len(cell.operands)
+    for arg, operand in zip(cell.body.args, cell.operands, strict=True):
+        if isinstance(operand.type, Matrix):
+            first[arg] = arg.index
+    for op in cell.body:
+        inside = [first[v] for v in op.operands if v in first]
+        if not inside or not op.results:
+            continue
+        first[op.result] = inside[0]
+        for other in inside[1:]:
+            if other != inside[0]:
+                masks[inside[0]] |= 1 << other
+    return tuple(masks) if any(masks) else ()
 
 
 def zero_masks(cell: Cell) -> tuple[int, int, bool]:

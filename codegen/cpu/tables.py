@@ -102,6 +102,8 @@ class Tables:
             from sysmlc.passes.lower_rows import kernel_plan
 
             plan = self.array(f'@"plan.{name}"', "i32", [str(n) for n in kernel_plan(kernel)])  # type: ignore[arg-type]
+        elif kernel.leads:
+            plan = self.array(f'@"leads.{name}"', "i32", [str(mask) for mask in kernel.leads])
         zero_safe = int(kernel.zero_safe) | int(kernel.outer) << 1 | int(kernel.elem is f32) << 2
         self.lines.append(
             f'@"kernel.{name}" = internal global %sm_cell_kernel {{ i32 {len(kernel.body.args)}, i32 {len(kinds)}, {out_kind}, '

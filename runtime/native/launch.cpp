@@ -71,6 +71,12 @@ void Launch::find_shape() {
     }
     bool outer = widest >= 0 && tallest >= 0 && (kernel->zero_safe & SM_CELL_OUTER);
     if (!some_full && !outer) shape_mismatch();
+    const uint32_t* leads = static_cast<const uint32_t*>(kernel->cookie);
+    for (int i = 0; leads && i < kernel->n_in; i++) {
+        if (!leads[i] || full(i)) continue;
+        for (int j = 0; j < kernel->n_in; j++)
+            if ((leads[i] >> j & 1) && full(j)) shape_mismatch();
+    }
 }
 
 bool Launch::variant_exists(uint32_t wanted) const {

@@ -140,7 +140,7 @@ struct sm_cell_kernel {
     const uint32_t* variant_keys;
     sm_cell_fn* variants;  // entries may be NULL: ctx->resolve fills them
     const char* name;
-    void* cookie;
+    const void* cookie;  // cells: NULL, or for each input those that may have the full shape only where it has; rows: the plan
 };
 
 typedef struct sm_location {
