@@ -301,7 +301,7 @@ def load(source: Source, args: dict[str, str]) -> Op:
 
 def _is_lowered(module: Op, passes: list[Pass]) -> bool:
     """Whether the module is, or the passes take it, (partly) below the logical level."""
-    names = {p.name for p in lowering()}
+    names = {p.name for p in lowering()} - {p.name for p in pipeline(2)}
     return any(p.name in names for p in passes) or any(op.dialect in ("rt", "kernel") for op in module.walk())
 
 

@@ -163,7 +163,6 @@ COMPILE_TIME = [
     ("X = read('nowhere.csv')\nprint(sum(X))", "nowhere.csv"),
     ("x = matrix('1 2 x', 1, 3)", "'x' is not a number"),
     ("x = eval('f', 1)", "'f'"),
-    ("f = 'sin'\nx = eval(f, 1)", "eval"),
 ]
 
 
@@ -308,4 +307,8 @@ def test_errors_in_branches_the_data_decides(level: str, capfd: pytest.CaptureFi
     assert main(["run", "-s", script, level, "-nvargs", "n=3"]) == 0
     assert capfd.readouterr().out == "fine\n"
     assert main(["run", "-s", script, level, "-nvargs", "n=5"]) == 1
-    assert layout(capfd.readouterr().err, script)[:2] == ("as.scalar needs a 1x1 matrix, got 5x5", 3)
+    message, line = layout(capfd.readouterr().err, script)[
+        :2
+    ]  # known before it runs where passes decide the branch
+    assert message.endswith("needs a 1x1 matrix, got 5x5")
+    assert line == 3
