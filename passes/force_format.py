@@ -6,16 +6,16 @@ that format. Matrices with one column are always dense.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import cycle
 
-from sysmlc.ir.core import Builder, Region, Value
+from sysmlc.ir.core import Builder, Value
 from sysmlc.ir.dialects.core import Module
 from sysmlc.ir.dialects.fused import Convert
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.source import Diagnostic
 from sysmlc.ir.types import Matrix, matrix
+from sysmlc.passes.select_format import matrices
 
 FORCED = {"dense": ("dense",), "csr": ("csr",), "alternating": ("csr", "dense", "dense", "csr")}
 
@@ -34,11 +34,11 @@ class ForceFormat(Pass):
         formats = cycle(FORCED[self.format])
         functions = [f for f in module.body if f.name == "core.func"]
         for func in functions:
-            for value in _matrices(func.regions[0]):
+            for value in matrices(func.regions[0]):
                 assert isinstance(value.type, Matrix)
                 value.type = matrix(value.type.rows, value.type.cols, value.type.elem, value.type.nnz)
         for func in functions:
-            for value in list(_matrices(func.regions[0])):
+            for value in list(matrices(func.regions[0])):
                 self._convert(value, next(formats))
 
     def _convert(self, value: Value, format: str) -> None:
@@ -58,13 +58,3 @@ class ForceFormat(Pass):
             if user is not made:
                 user.set_operand(i, made.results[0])
         self.count("matrices converted")
-
-
-def _matrices(region: Region) -> Iterator[Value]:
-    """Every matrix outside of fused regions."""
-    yield from (a for a in region.args if isinstance(a.type, Matrix))
-    for op in region:
-        if op.dialect != "fused":
-            for nested in op.regions:
-                yield from _matrices(nested)
-        yield from (r for r in op.results if isinstance(r.type, Matrix))

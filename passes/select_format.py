@@ -52,7 +52,7 @@ class SelectFormat(Pass):
                 continue
             expected = Expectations()
             self._transposes(func, expected)
-            for value in list(_matrices(func.regions[0])):
+            for value in list(matrices(func.regions[0])):
                 self._choose(value, expected)
 
     def _choose(self, value: Value, expected: Expectations) -> None:
@@ -156,13 +156,13 @@ class _Use:
         object.__setattr__(self, "saved", self.cost.csr - self.cost.dense)
 
 
-def _matrices(region: Region) -> Iterator[Value]:
+def matrices(region: Region) -> Iterator[Value]:
     """Every matrix outside of fused regions, in order."""
     yield from (a for a in region.args if isinstance(a.type, Matrix))
     for op in region:
         if op.dialect != "fused":
             for nested in op.regions:
-                yield from _matrices(nested)
+                yield from matrices(nested)
         yield from (r for r in op.results if isinstance(r.type, Matrix))
 
 

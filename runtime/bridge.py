@@ -65,7 +65,6 @@ class Context:
         if not self._ctx:
             raise MemoryError("no memory for a run-time context")
         self._sink: Any = None
-        self._borrowed: set[int] = set()
 
     def __del__(self) -> None:
         if getattr(self, "_ctx", None):
@@ -206,9 +205,7 @@ class Context:
         rows, cols = array.shape
         release = ctypes.cast(_forget, ctypes.c_void_p)
         wrap = self._lib.sm_matrix_from_external_f32 if self._single else self._lib.sm_matrix_from_external
-        made = self._made(wrap(self._ctx, rows, cols, array.ctypes.data, release, number))
-        self._borrowed.add(made)
-        return made
+        return self._made(wrap(self._ctx, rows, cols, array.ctypes.data, release, number))
 
     def _element(self) -> Any:
         import numpy as np
@@ -267,8 +264,6 @@ class Context:
             number,
         )
         self._check()
-        if made:
-            self._borrowed.add(made)
         return made
 
     # -- values out ------------------------------------------------------------------------------------------------
@@ -316,7 +311,7 @@ class Context:
             if rows * cols == 0:
                 return np.empty((rows, cols), kind)
             array = view.array(lib.sm_matrix_data(value), (rows, cols), kind)
-            if value in self._borrowed:
+            if lib.sm_matrix_is_borrowed(value):
                 array.flags.writeable = False
             return array
         from scipy.sparse import csr_matrix
@@ -327,7 +322,7 @@ class Context:
             return csr_matrix((rows, cols), dtype=kind)
         data = view.array(lib.sm_matrix_data(value), (nnz,), kind)
         colidx = view.array(lib.sm_matrix_colidx(value), (nnz,), "<i4")
-        if value in self._borrowed:
+        if lib.sm_matrix_is_borrowed(value):
             data.flags.writeable = colidx.flags.writeable = False
         # SciPy wants one integer type: the short array of offsets is copied, values and columns are not.
         rowptr = rowptr.astype(np.int32) if nnz < 2**31 else rowptr

@@ -189,6 +189,7 @@ SM_API int64_t sm_matrix_rows(sm_matrix* m) { return m->rows; }
 SM_API int64_t sm_matrix_cols(sm_matrix* m) { return m->cols; }
 SM_API int32_t sm_matrix_format(sm_matrix* m) { return m->format; }
 SM_API int32_t sm_matrix_elem(sm_matrix* m) { return m->elem; }
+SM_API int32_t sm_matrix_is_borrowed(sm_matrix* m) { return (m->flags & SM_READONLY) != 0; }  // looks into memory of the host
 SM_API void* sm_matrix_data(sm_matrix* m) { return m->data; }
 SM_API int64_t* sm_matrix_rowptr(sm_matrix* m) { return m->rowptr; }
 SM_API int32_t* sm_matrix_colidx(sm_matrix* m) { return m->colidx; }
