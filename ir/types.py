@@ -48,6 +48,10 @@ class Matrix(Type):
     nnz: int | None
     format: str | None
 
+    @property
+    def cell_bytes(self) -> int:
+        return 4 if self.elem is f32 else 8
+
 
 class Vector(Type):
     """A SIMD vector of `lanes` scalars (kernel level only)."""

@@ -111,10 +111,10 @@ def size_bytes(type: Type) -> float | None:
     total = cells(type)
     if total is None or not isinstance(type, Matrix):
         return None if total is None else 8.0
-    share = density(type)
+    share, cell = density(type), type.cell_bytes
     if share < SPARSE and type.cols != 1 and isinstance(type.rows, int):
-        return min(total * 8, total * share * 12 + type.rows * 8)
-    return total * 8
+        return min(total * cell, total * share * (cell + 4) + type.rows * 8)
+    return total * cell
 
 
 def product_cost(

@@ -66,8 +66,9 @@ class Plan:
         if not isinstance(type.rows, int) or not isinstance(type.cols, int):
             self.unknown = True
             return 0
-        dense = 8 * type.rows * type.cols
-        return dense if type.nnz is None else min(dense, 12 * type.nnz + 8 * (type.rows + 1))
+        cell = type.cell_bytes
+        dense = cell * type.rows * type.cols
+        return dense if type.nnz is None else min(dense, (cell + 4) * type.nnz + 8 * (type.rows + 1))
 
     def drop(self, buffer: Buffer | None) -> None:
         """One owner less."""

@@ -35,23 +35,25 @@ SCRIPTS = {
 }
 
 
-def planned(script: str, level: int) -> tuple[int, bool]:
+def planned(script: str, level: int, elem: str = "f64") -> tuple[int, bool]:
     module = compile_source(Source("case.dml", script), {})
-    PassManager([*pipeline(level), *lowering(fusion=level > 0)]).run(module)
+    PassManager([*pipeline(level, elem=elem), *lowering(fusion=level > 0)]).run(module)
     (main,) = (op for op in module.regions[0] if op.attrs.get("sym") == "main")
     peak = main.attrs["peak_bytes"]
     assert isinstance(peak, int)
     return peak, bool(main.attrs.get("unknown_sizes", False))
 
 
-@pytest.mark.parametrize("level", [0, 2])
+@pytest.mark.parametrize(("level", "precision"), [(0, "double"), (2, "double"), (2, "single")])
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_the_plan_is_what_happens(name: str, level: int) -> None:
+def test_the_plan_is_what_happens(name: str, level: int, precision: str) -> None:
     from sysmlc.codegen.cpu.compile import Options
 
+    options = Options(level=level, precision=precision)
+
     script = SCRIPTS[name]
-    peak, unknown = planned(script, level)
-    program = Program(Source("case.dml", script), outputs=(), options=Options(level=level))
+    peak, unknown = planned(script, level, options.elem)
+    program = Program(Source("case.dml", script), outputs=(), options=options)
     program.run()
     native().sm_reset_peak()
     before = native().sm_bytes_live()
