@@ -16,7 +16,8 @@ from sysmlc.frontends.dml.arguments import Builtin, known_text, text
 from sysmlc.frontends.dml.frame import Frame
 from sysmlc.frontends.dml.types import SCALARS, Literal, describe, is_scalar
 from sysmlc.ir.core import Value
-from sysmlc.ir.dialects.dml_matrix import ReadMatrix, WriteMatrix
+from sysmlc.ir.dialects.dml_create import ReadMatrix
+from sysmlc.ir.dialects.dml_matrix import WriteMatrix
 from sysmlc.ir.dialects.dml_scalar import Concat, ReadScalar, WriteScalar
 from sysmlc.ir.dialects.shapes import constant, constant_int
 from sysmlc.ir.source import Diagnostic

@@ -12,20 +12,16 @@ from sysmlc.frontends.dml.indexing import cell, one_entry
 from sysmlc.frontends.dml.types import NUMERIC, describe, is_scalar
 from sysmlc.ir.core import Value
 from sysmlc.ir.dialects.dml_cell import Binary, IfElse
+from sysmlc.ir.dialects.dml_create import Fill, MatrixOfText, Rand, Sample, Seq
 from sysmlc.ir.dialects.dml_matrix import (
     AsScalar,
     CBind,
-    Fill,
     Length,
-    MatrixOfText,
     NCol,
     NRow,
-    Rand,
     RBind,
     RemoveEmpty,
     Reshape,
-    Sample,
-    Seq,
     Table,
 )
 from sysmlc.ir.dialects.dml_scalar import (

@@ -1,5 +1,27 @@
 """All dialects; importing this package registers every operation."""
 
-from sysmlc.ir.dialects import core, dml_cell, dml_matrix, dml_scalar, dml_stat, fused, kernel, rt, scf
+from sysmlc.ir.dialects import (
+    core,
+    dml_cell,
+    dml_create,
+    dml_matrix,
+    dml_scalar,
+    dml_stat,
+    fused,
+    kernel,
+    rt,
+    scf,
+)
 
-__all__ = ["core", "dml_cell", "dml_matrix", "dml_scalar", "dml_stat", "fused", "kernel", "rt", "scf"]
+__all__ = [
+    "core",
+    "dml_cell",
+    "dml_create",
+    "dml_matrix",
+    "dml_scalar",
+    "dml_stat",
+    "fused",
+    "kernel",
+    "rt",
+    "scf",
+]

@@ -12,16 +12,8 @@ from dataclasses import dataclass
 from sysmlc.ir.core import Builder, Op, Value
 from sysmlc.ir.dialects.core import Constant
 from sysmlc.ir.dialects.dml_cell import Outer
-from sysmlc.ir.dialects.dml_matrix import (
-    AsScalar,
-    Fill,
-    Index,
-    NCol,
-    NRow,
-    Rev,
-    Seq,
-    Transpose,
-)
+from sysmlc.ir.dialects.dml_create import Fill, Seq
+from sysmlc.ir.dialects.dml_matrix import AsScalar, Index, NCol, NRow, Rev, Transpose
 from sysmlc.ir.dialects.dml_scalar import Cast
 from sysmlc.ir.types import Matrix, f64
 from sysmlc.passes.loops.accesses import Region, Rounds, Span, Stuck

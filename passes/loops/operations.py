@@ -8,17 +8,8 @@ from typing import Final
 from sysmlc.ir.core import Op, Value, clone
 from sysmlc.ir.dialects.core import Constant
 from sysmlc.ir.dialects.dml_cell import COMMUTATIVE, Aggregate, Binary, IfElse, Outer, Unary
-from sysmlc.ir.dialects.dml_matrix import (
-    AsScalar,
-    CBind,
-    Fill,
-    GetCell,
-    Index,
-    MatMul,
-    NRow,
-    RBind,
-    Transpose,
-)
+from sysmlc.ir.dialects.dml_create import Fill
+from sysmlc.ir.dialects.dml_matrix import AsScalar, CBind, GetCell, Index, MatMul, NRow, RBind, Transpose
 from sysmlc.ir.dialects.dml_scalar import AsMatrix, Cast
 from sysmlc.ir.dialects.dml_stat import Cumulative, RowIndex
 from sysmlc.ir.types import Matrix, Scalar, f64, i1, i64

@@ -6,7 +6,8 @@ from typing import Final
 
 from sysmlc.ir.core import Builder, Op, Value
 from sysmlc.ir.dialects.dml_cell import PREDICATES, RELATIONAL, Binary, Outer, Unary
-from sysmlc.ir.dialects.dml_matrix import AsScalar, Fill, NCol, NRow, Transpose
+from sysmlc.ir.dialects.dml_create import Fill
+from sysmlc.ir.dialects.dml_matrix import AsScalar, NCol, NRow, Transpose
 from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.rewrite import Replacement, rule
 from sysmlc.ir.types import Matrix, i64, same_dim

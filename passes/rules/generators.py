@@ -5,7 +5,8 @@ from __future__ import annotations
 from sysmlc.ir.core import Builder, Value
 from sysmlc.ir.dialects.core import Constant
 from sysmlc.ir.dialects.dml_cell import Aggregate, Binary
-from sysmlc.ir.dialects.dml_matrix import NNZ, Fill, MatMul, Order, RBind, Rev, Seq, Table, Transpose
+from sysmlc.ir.dialects.dml_create import Fill, Seq
+from sysmlc.ir.dialects.dml_matrix import NNZ, MatMul, Order, RBind, Rev, Table, Transpose
 from sysmlc.ir.dialects.dml_scalar import Cast
 from sysmlc.ir.dialects.dml_stat import Cumulative, GroupedAggregate
 from sysmlc.ir.dialects.shapes import constant, constant_int

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sysmlc.ir.core import Builder, Op, Value
 from sysmlc.ir.dialects.core import Constant
+from sysmlc.ir.dialects.dml_create import Fill
 from sysmlc.ir.dialects.dml_matrix import (
     AsScalar,
     CBind,
-    Fill,
     GetCell,
     Index,
     LeftIndex,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from sysmlc.ir.core import Builder, Op, Value
 from sysmlc.ir.dialects.core import Constant
 from sysmlc.ir.dialects.dml_cell import Aggregate, Binary, Outer, Unary
+from sysmlc.ir.dialects.dml_create import Fill
 from sysmlc.ir.dialects.dml_matrix import (
     AsScalar,
     Diag,
-    Fill,
     MatMul,
     NCol,
     NRow,

@@ -11,10 +11,10 @@ import sysmlc.ir.dialects  # noqa: F401
 from sysmlc.ir.core import Builder, Region, Value
 from sysmlc.ir.dialects.core import Call, Constant, Func, Module, Return, Yield
 from sysmlc.ir.dialects.dml_cell import Aggregate, Binary, Unary
+from sysmlc.ir.dialects.dml_create import Fill
 from sysmlc.ir.dialects.dml_matrix import (
     CBind,
     Diag,
-    Fill,
     GetCell,
     Index,
     MatMul,
