@@ -22,6 +22,7 @@ from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import Matrix, f64, matrix
 from sysmlc.passes.lower_cells import MAX_INPUTS, MAX_OUTPUTS
 from sysmlc.passes.outer.cone import Cone, Exit, make_body, same_type_shape
+from sysmlc.passes.outer.zeros import common_drivers
 
 
 @register_pass
@@ -127,7 +128,7 @@ def _sibling_scans(cone: Cone, group: _Group) -> list[Exit]:
     """Sums over a matrix whose non-zeros drive the group: one more output of the same scan."""
     return [
         Exit(op.operand, "full:sum", op, op.fn == "sumsq")
-        for driver in group.drivers
+        for driver in dict.fromkeys(v for alternative in group.drivers for v in alternative)
         for op in driver.users()
         if isinstance(op, Aggregate)
         and op.dir == "full"
@@ -193,13 +194,13 @@ class _Group:
         self.inputs = self.cone.inputs(self.ops)
 
     @property
-    def drivers(self) -> frozenset[Value]:
+    def drivers(self) -> list[frozenset[Value]]:
         # The zeros of an input make sums of itself zero.
-        return frozenset.intersection(
-            *(
-                self.cone.drivers.get(e.value, frozenset([e.value] if e.value in self.inputs else []))
+        return common_drivers(
+            [
+                self.cone.drivers.get(e.value, [frozenset([e.value])] if e.value in self.inputs else [])
                 for e in self.exits
-            )
+            ]
         )
 
     @property
@@ -219,7 +220,7 @@ class _Group:
         return (
             bool(set(self.seeds) & set(other.seeds))
             and (same_type_shape(a, b) or set(self.inputs) == set(other.inputs))
-            and bool(self.drivers) == bool(other.drivers) == bool(self.drivers & other.drivers)
+            and _same_scan(self.drivers, other.drivers)
         )
 
     @property
@@ -254,3 +255,8 @@ class _Group:
         place = self.cone.places
         first = min(place[u] for u in users)
         return all(v.op is None or v.op not in place or place[v.op] < first for v in self.read)
+
+
+def _same_scan(one: list[frozenset[Value]], other: list[frozenset[Value]]) -> bool:
+    """Whether the drivers of one group lead the other as well, or neither has any."""
+    return one == other == [] or any(a <= b or b <= a for a in one for b in other)

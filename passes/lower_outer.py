@@ -18,7 +18,7 @@ from sysmlc.ir.dialects.rt import LaunchOuter
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import Matrix
 from sysmlc.passes.lower_cells import MAX_INPUTS, MAX_OUTPUTS, body_text
-from sysmlc.passes.outer.zeros import zeros_through
+from sysmlc.passes.outer.zeros import common_drivers, drivers_of
 
 STORED: Final = {"": "n", "l": "l", "r": "r", "lr": "b"}
 CLOSING: Final = {"map": "m", "full:sum": "f", "row:sum": "r", "col:sum": "c", "right": "R", "left": "L"}
@@ -48,7 +48,13 @@ class LowerOuter(Pass):
             known.add(kernel.sym)
             module.body.append(kernel)
             self.count("kernels made")
-        plan = "".join(STORED[t] for t in region.products) + "|" + "".join(CLOSING[k] for k in region.outputs)
+        plan = "|".join(
+            [
+                "".join(STORED[t] for t in region.products),
+                "".join(CLOSING[k] for k in region.outputs),
+                "".join(chr(ord("a") + i) for d in region_drivers(region) if len(d) > 1 for i in sorted(d)),
+            ]
+        )
         types = [r.type for r in region.results]
         launch = Builder.before(region).op(
             LaunchOuter, region.operands, kernel=kernel.sym, plan=plan, types=types
@@ -65,7 +71,7 @@ def describe(region: OuterRegion) -> CellKernel:
     others = region.operands[2 * count : count + len(region.body.args)]
     matrices = [True] * count + [isinstance(v.type, Matrix) for v in others]
     outputs = tuple(kind if kind == "full:sum" else "map" for kind in region.outputs)
-    safe = sum(1 << i for i in zero_makers(region))
+    safe = sum(1 << min(d) for d in region_drivers(region) if len(d) == 1)
     text = f"{matrices},{count},{outputs},{safe};{body_text(region.body)}"
     verbs = [op.fn for op in region.body if op.name.startswith("dml.") and op.fn != "cast"][:3]
     made = CellKernel.new(
@@ -80,8 +86,8 @@ def describe(region: OuterRegion) -> CellKernel:
     return made
 
 
-def zero_makers(region: OuterRegion) -> list[int]:
-    """The matrix arguments of the region whose zeros make every output zero."""
+def region_drivers(region: OuterRegion) -> list[frozenset[int]]:
+    """The arguments of the region whose zeros make every output zero: alternatives, as `drivers_of` finds them."""
     count = len(region.products)
     others = region.operands[2 * count : count + len(region.body.args)]
-    return [i for i, zeros in enumerate(zeros_through(region.body, others), count) if all(zeros)]
+    return [frozenset(i + count for i in d) for d in common_drivers(drivers_of(region.body, others))]

@@ -7,6 +7,7 @@ s = sum(Q), Q %*% B       exits: sums, products with another matrix, or Q itself
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -20,7 +21,7 @@ from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.types import Dim, Matrix, same_dim
 from sysmlc.passes.form_cells import SIMPLE_CONSTANTS, as_cell
 from sysmlc.passes.fusion.groups import may_be_sparse
-from sysmlc.passes.outer.zeros import zeros_through
+from sysmlc.passes.outer.zeros import drivers_of, is_grid
 
 SMALL: Final = 4096
 """Cells of a product that may as well be formed."""
@@ -63,8 +64,8 @@ class Cone:
     """Cellwise operations on other matrices that nothing but the cone needs: `X != 0`."""
     bare_sums: list[Aggregate] = field(default_factory=list)
     """Sums of a product itself, which need sums of its factors only."""
-    drivers: dict[Value, frozenset[Value]] = field(default_factory=dict)
-    """For each value of the cone, the inputs whose zeros make it zero."""
+    drivers: dict[Value, list[frozenset[Value]]] = field(default_factory=dict)
+    """For each value of the cone, the inputs whose zeros make it zero: alternatives, as `drivers_of` finds them."""
 
     def __post_init__(self) -> None:
         for i, op in enumerate(self.region):
@@ -86,11 +87,7 @@ class Cone:
 
     def _find_companions(self) -> None:
         for op in self.region.reversed():
-            if (
-                isinstance(op, (Unary, Binary, IfElse))
-                and op.result not in self.ops
-                and _is_matrix(op.result)
-            ):
+            if isinstance(op, (Unary, Binary, IfElse)) and op.result not in self.ops and is_grid(op.result):
                 inside = (
                     u.results and (u.results[0] in self.ops or u.results[0] in self.companions)
                     for u in op.result.users()
@@ -112,12 +109,9 @@ class Cone:
         ops = sorted([*self.ops.values(), *self.companions.values()], key=self.places.__getitem__)
         products, inputs = list(self.seeds), self.inputs(ops)
         body = make_body(products, inputs, ops, list(self.ops))
-        found: dict[Value, set[Value]] = {v: set() for v in self.ops}
-        for value, makes_zero in zip(inputs, zeros_through(body, inputs), strict=True):
-            for result, zero in zip(self.ops, makes_zero, strict=True):
-                if zero and _is_matrix(value):
-                    found[result].add(value)
-        self.drivers = {v: frozenset(d) for v, d in found.items()}
+        for result, drivers in zip(self.ops, drivers_of(body, inputs), strict=True):
+            sets = [frozenset(inputs[i] for i in d) for d in drivers]
+            self.drivers[result] = [d for d in sets if _may_lead(d)]
 
     # -- exits -----------------------------------------------------------------------------------------------------
 
@@ -172,8 +166,7 @@ class Cone:
         """Whether only values that a matrix drives, which may be sparse, stand between this and the products."""
         if value in self.seeds:
             return False
-        drivers = self.drivers.get(value, frozenset())
-        if any(may_be_sparse(d) for d in drivers):
+        if any(all(map(may_be_sparse, d)) for d in self.drivers.get(value, [])):
             return True
         op = self.ops.get(value)
         return op is None or all(self._is_sampled(v) for v in op.operands if v in self)
@@ -273,9 +266,9 @@ def make_body(
     return body
 
 
-def _is_matrix(value: Value) -> bool:
-    """Whether the value may be a matrix with several rows and columns."""
-    return isinstance(value.type, Matrix) and value.type.rows != 1 and value.type.cols != 1
+def _may_lead(driver: frozenset[Value]) -> bool:
+    """Whether a scan may follow the non-zeros: several matrices must all be sparse for that."""
+    return all(map(is_grid, driver)) and (len(driver) == 1 or all(map(may_be_sparse, driver)))
 
 
 # -- is it worth it? -------------------------------------------------------------------------------------------
@@ -298,12 +291,17 @@ def _is_own_size(dim: Dim) -> bool:
     return isinstance(dim, str) and dim.startswith("n")
 
 
-def _worth_sampling(op: Op, drivers: frozenset[Value]) -> bool:
+def _worth_sampling(op: Op, drivers: Sequence[frozenset[Value]]) -> bool:
     rows, cols, inner = dims(op)
     if isinstance(rows, int) and isinstance(cols, int) and isinstance(inner, int) and inner > min(rows, cols):
-        known = [d.type.nnz for d in drivers if isinstance(d.type, Matrix) and d.type.nnz is not None]
-        return any(n <= rows * cols // SPARSE for n in known)
+        return any(_most(d) <= rows * cols // SPARSE for d in drivers)
     return True
+
+
+def _most(driver: frozenset[Value]) -> float:
+    """An upper bound of the non-zeros a driver leads to."""
+    counts = [d.type.nnz for d in driver if isinstance(d.type, Matrix)]
+    return sum(math.inf if n is None else n for n in counts)
 
 
 def _worth_tiling(op: Op) -> bool:

@@ -1,59 +1,74 @@
-"""Which inputs of a region over products make all its outputs zero.
+"""Which inputs of a region over products make its outputs zero.
+
+One input may be enough, as X in `X * log(U %*% t(V))`, or several be needed, as V and W in `V - W * (U %*% t(V))`.
 
 A quotient by a product plus a scalar, as in `X / (U %*% t(V) + eps)`, is taken to be 0 where X is: the product would have to
 be -eps exactly to make it NaN. Quotients by a product itself are not, because rows of zeros in its factors are common.
-
-Inputs known to have their zeros in the same places, like V and W = V != 0, are zero together: W * P - V is 0 where W is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from sysmlc.ir.core import Builder, Region, Value, clone
 from sysmlc.ir.dialects.core import Constant
 from sysmlc.ir.dialects.dml_cell import Binary
-from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.types import Matrix
 from sysmlc.passes.sparse_safety import Abstract, Unknown, outputs_at
 
+T = TypeVar("T")
 
-def zeros_through(body: Region, inputs: Sequence[Value]) -> list[list[bool]]:
-    """For each input, whether zeros of it make each output zero. The first arguments of the region are products."""
+
+def drivers_of(body: Region, inputs: Sequence[Value]) -> list[list[frozenset[int]]]:
+    """For each output the inputs that make it zero: each that does so alone, else the fewest that do so together.
+
+    The first arguments of the region are cells of products, and are not numbered. Together only matrices of several rows
+    and columns count, because vectors are never stored as the sparse matrices that lead a scan.
+    """
     products = len(body.args) - len(inputs)
-    matrices = [isinstance(v.type, Matrix) for v in inputs]
-    scalars = {arg for arg, m in zip(body.args[products:], matrices, strict=True) if not m}
+    scalars = {
+        arg
+        for arg, value in zip(body.args[products:], inputs, strict=True)
+        if not isinstance(value.type, Matrix)
+    }
     tame = _without_quotients(body, products, scalars)
-    patterns = [_pattern(v) if m else None for v, m in zip(inputs, matrices, strict=True)]
+
+    def zeros(at: frozenset[int]) -> list[bool]:
+        cells: list[Abstract] = [Unknown.CELL] * products
+        for i, value in enumerate(inputs):
+            unknown = Unknown.CELL if isinstance(value.type, Matrix) else Unknown.SCALAR
+            cells.append(0.0 if i in at else unknown)
+        return [v == 0.0 for v in outputs_at(tame, cells)]
+
+    matrices = [i for i, value in enumerate(inputs) if isinstance(value.type, Matrix)]
+    alone = {i: zeros(frozenset([i])) for i in matrices}
+    grids = frozenset(i for i in matrices if is_grid(inputs[i]))
+    together = zeros(grids)
     found = []
-    for pattern in patterns:
-        if pattern is None:
-            found.append([False] * len(body.terminator.operands))
-            continue
-        at_zero: list[Abstract] = [Unknown.CELL] * products
-        at_zero += [Unknown.SCALAR if p is None else 0.0 if p == pattern else Unknown.CELL for p in patterns]
-        found.append([v == 0.0 for v in outputs_at(tame, at_zero)])
+    for k in range(len(body.terminator.operands)):
+        drivers = [frozenset([i]) for i in matrices if alone[i][k]]
+        if not drivers and together[k]:
+            needed = grids
+            for i in sorted(grids):
+                if zeros(needed - {i})[k]:
+                    needed -= {i}
+            drivers = [needed]
+        found.append(drivers)
     return found
 
 
-def _pattern(value: Value) -> tuple[Value, bool]:
-    """A matrix with its zeros in the same places, and whether it is transposed."""
-    transposed = False
-    while value.op is not None:
-        op = value.op
-        if op.name == "dml.t":
-            transposed = not transposed
-        elif not (
-            op.name in ("dml.abs", "dml.neg", "dml.sign")
-            or (op.name == "dml.ne" and _is_zero(op.operands[1]))
-        ):
-            break
-        value = op.operands[0]
-    return value, transposed
+def common_drivers(outputs: Sequence[Sequence[frozenset[T]]]) -> list[frozenset[T]]:
+    """What makes all outputs zero: the inputs that do so alone, else the fewest known to do so together."""
+    if not all(outputs):
+        return []
+    alone = [d for d in outputs[0] if len(d) == 1 and all(d in other for other in outputs[1:])]
+    return alone or [frozenset().union(*(drivers[0] for drivers in outputs))]
 
 
-def _is_zero(value: Value) -> bool:
-    return not isinstance(value.type, Matrix) and constant(value) == 0
+def is_grid(value: Value) -> bool:
+    """Whether the value may be a matrix with several rows and columns."""
+    return isinstance(value.type, Matrix) and value.type.rows != 1 and value.type.cols != 1
 
 
 def _without_quotients(body: Region, products: int, scalars: set[Value]) -> Region:

@@ -1,9 +1,11 @@
 // Launching regions over products: shapes, factors, and whether the non-zeros of an input drive them.
 #include "launch_outer.h"
 
+#include "csr_union.h"
 #include "launch.h"
 #include "linalg_product.h"
 
+#include <algorithm>
 #include <cstring>
 
 SM_API sm_matrix* sm_matmul(sm_ctx* ctx, sm_matrix* A, sm_matrix* B, const char* transpose);
@@ -91,7 +93,6 @@ void OuterLaunch::find_shape() {
         }
         if (fills) {
             x.kind = OuterInput::kFull;
-            if (i >= products && is_csr(x.m.get()) && (kernel->sparse_safe >> i & 1) && (driver < 0 || x.m->nnz < in[driver].m->nnz)) driver = i;
             continue;
         }
         if (!is_dense(x.m.get())) x.m = to_dense(ctx, x.m.get());
@@ -104,6 +105,15 @@ void OuterLaunch::find_shape() {
             factor[k] = to_dense(ctx, closing++->v.matrix);
             close_shapes(*this, k);
         }
+}
+
+// The sparsest input that does alone, else the structure of those that do together.
+void OuterLaunch::find_driver() {
+    auto leads = [&](int i) { return in[i].kind == OuterInput::kFull && is_csr(in[i].m.get()); };
+    for (int i = products; i < kernel->n_in; i++)
+        if ((kernel->sparse_safe >> i & 1) && leads(i) && (!driver || in[i].m->nnz < driver->nnz)) driver = in[i].m;
+    if (driver || !std::all_of(joint, joint + std::strlen(joint), [&](char c) { return leads(c - 'a'); })) return;
+    for (const char* c = joint; *c; c++) driver = driver ? union_structure(ctx, driver, in[*c - 'a'].m) : in[*c - 'a'].m;
 }
 
 void OuterLaunch::find_kernel() {
@@ -123,16 +133,19 @@ static void launch_outer(sm_ctx* ctx, const sm_cell_kernel* kernel, const char* 
     l.results = results;
     l.products = int(std::strchr(plan, '|') - plan);
     l.outputs = plan + l.products + 1;
+    l.joint = l.outputs + kernel->n_out + 1;
     l.find_shape();
+    l.find_driver();
     if (l.rows > 0 && l.cols > 0) l.find_kernel();
-    if (l.driver >= 0) l.sampled();
+    if (l.driver) l.sampled();
     else l.tiled();
 }
 
 }  // namespace sm
 
 // `plan`: for each product how its factors are stored ("n", "l", "r" or "b": none, the left, the right or both are used
-// transposed), then "|", then what becomes of each output (see OuterLaunch). `args`: the factors of the products, the other
+// transposed), "|", what becomes of each output (see OuterLaunch), "|", and the inputs, as letters from 'a' on, whose zeros
+// together make all outputs zero where no input of `sparse_safe` does so alone. `args`: the factors of the products, the other
 // inputs of the kernel, and one matrix for each output R or L.
 SM_API void sm_launch_outer(sm_ctx* ctx, const sm_cell_kernel* kernel, const char* plan, const sm_arg* args, void** results) {
     sm::entry(ctx, kernel->name ? kernel->name : "outer", [&] { sm::launch_outer(ctx, kernel, plan, args, results); });

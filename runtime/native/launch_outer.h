@@ -51,7 +51,8 @@ struct OuterLaunch {
     int64_t rows = 0, cols = 0;
     OuterInput in[SM_MAX_IN];
     Matrix factor[SM_MAX_OUT];   // B or A of products that close an output; dense
-    int driver = -1;             // the CSR input whose zeros make all outputs zero, or -1
+    const char* joint = "";      // inputs, from 'a', whose zeros together make all outputs zero
+    Matrix driver;               // CSR: outputs are zero where it has no entries; none: to be computed everywhere
     sm_cell_fn fn = nullptr;
 
     bool has(char output) const {
@@ -64,6 +65,7 @@ struct OuterLaunch {
     void set(int k, double v) { *static_cast<double*>(results[k]) = v; }
 
     void find_shape();
+    void find_driver();
     void find_kernel();
     void sampled();
     void tiled();

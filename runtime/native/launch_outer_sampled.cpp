@@ -1,4 +1,4 @@
-// Regions over products, driven by the non-zeros of a CSR matrix.
+// Regions over products, driven by the non-zeros of a CSR matrix, or of several together.
 //
 // The non-zeros are cut into tasks of equal numbers, wherever rows begin. A task works in short runs: dots of the factors'
 // rows, then the kernel over the run with SIMD, then its outputs. A row that began in an earlier task is put aside and added in
@@ -190,8 +190,7 @@ Matrix column_sums(sm_ctx* ctx, const sm_matrix* d, const double* cell) {
 }  // namespace
 
 void OuterLaunch::sampled() {
-    Matrix driving = in[driver].m;
-    Sampled s{*this, driving.get(), 0, {}, {}, {}};
+    Sampled s{*this, driver.get(), 0, {}, {}, {}};
     const sm_matrix* d = s.d;
     s.n_tasks = std::clamp<int64_t>(d->nnz / kTask, 1, kTasks);
     // Columns of strided factors are gathered one by one, unless there are enough non-zeros to pay for a transpose.

@@ -1,4 +1,5 @@
 // What a launch makes: the buffers of its results before it runs, and their combination afterwards.
+#include "csr_union.h"
 #include "launch.h"
 
 #include <math.h>
@@ -62,37 +63,16 @@ Matrix Launch::reusable_input(uint8_t format) {
 }
 
 void Launch::union_structure(sm_matrix* r) {
-    const sm_matrix *a = in[0].get(), *b = in[1].get();
     parallel_for(ctx, chunks(), [&](int64_t chunk) {
-        for (int64_t i = starts[size_t(chunk)]; i < starts[size_t(chunk) + 1]; i++) {
-            int64_t p = a->rowptr[i], q = b->rowptr[i], pe = a->rowptr[i + 1], qe = b->rowptr[i + 1], o = r->rowptr[i];
-            while (p < pe && q < qe) {
-                int32_t ca = a->colidx[p], cb = b->colidx[q];
-                r->colidx[o++] = std::min(ca, cb);
-                p += ca <= cb;
-                q += cb <= ca;
-            }
-            while (p < pe) r->colidx[o++] = a->colidx[p++];
-            while (q < qe) r->colidx[o++] = b->colidx[q++];
-        }
+        for (int64_t i = starts[size_t(chunk)]; i < starts[size_t(chunk) + 1]; i++) union_columns(in[0].get(), in[1].get(), i, r->colidx + r->rowptr[i]);
     });
 }
 
 static std::vector<int64_t> union_rowptr(Launch& l) {
-    const sm_matrix *a = l.in[0].get(), *b = l.in[1].get();
     std::vector<int64_t> ptr(size_t(l.rows) + 1, 0);
     parallel_for(l.ctx, l.chunks(), [&](int64_t chunk) {
-        for (int64_t i = l.starts[size_t(chunk)]; i < l.starts[size_t(chunk) + 1]; i++) {
-            int64_t p = a->rowptr[i], q = b->rowptr[i], pe = a->rowptr[i + 1], qe = b->rowptr[i + 1];
-            int64_t common = 0, all = (pe - p) + (qe - q);
-            while (p < pe && q < qe) {
-                int32_t ca = a->colidx[p], cb = b->colidx[q];
-                common += ca == cb;
-                p += ca <= cb;
-                q += cb <= ca;
-            }
-            ptr[size_t(i) + 1] = all - common;
-        }
+        for (int64_t i = l.starts[size_t(chunk)]; i < l.starts[size_t(chunk) + 1]; i++)
+            ptr[size_t(i) + 1] = union_count(l.in[0].get(), l.in[1].get(), i);
     });
     for (size_t i = 1; i < ptr.size(); i++) ptr[i] += ptr[i - 1];
     return ptr;

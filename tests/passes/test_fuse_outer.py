@@ -46,6 +46,7 @@ SCRIPTS = {
     "sums of factors by columns": "P = t(L) %*% H\nr = sum(P) - sum(X * log(P + 1))\nq = rowSums(P)\np = colSums(P)",
     "same zeros": "W = X != 0\nr = (X - W * (U %*% t(V))) %*% B\nq = sum((W * (U %*% t(V)) - X)^2)\np = sum(W)",
     "one reads the other": "Q = X * (U %*% t(V))\nr = (Q - X * rowSums(Q)) %*% B\nq = sum(Q * X)",
+    "zeros of both": "r = (X - Z * (U %*% t(V))) %*% B\nq = sum((Z * (U %*% t(V)) - X)^2)\np = rowSums(X * (U %*% t(V)) + Z)",
     "choice": "r = sum(ifelse(X != 0, U %*% t(V), 0))",
 }
 M, N = 130, 97
@@ -234,3 +235,16 @@ def test_types_of_results() -> None:
     result = region.results[0].type
     assert isinstance(result, Matrix)
     assert (result.rows, result.cols) == (N, 9)
+
+
+def test_zeros_of_two_matrices_together_lead() -> None:
+    # Cell by cell, 10^11 of them would take minutes.
+    n, rng = 300_000, np.random.default_rng(1)
+    X, Z = (sparse.random(n, n, 1e-8, "csr", random_state=np.random.default_rng(k)) for k in (1, 2))
+    U, V, B = rng.random((n, 3)), rng.random((n, 3)), rng.random((n, 2))
+    given: dict[str, Any] = {"X": X, "Z": Z, "U": U, "V": V, "B": B}
+    module = module_of("r = (X - Z * (U %*% t(V))) %*% B", {k: Shaped(v.shape) for k, v in given.items()})
+    PassManager(parse_pipeline(PASSES)).run(module)
+    rows, cols = Z.nonzero()
+    sampled = sparse.csr_matrix((Z.data * (U[rows] * V[cols]).sum(1), (rows, cols)), Z.shape)
+    np.testing.assert_allclose(run(to_text(module), given, ("r",))["r"], (X - sampled) @ B)

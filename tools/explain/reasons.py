@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from sysmlc.ir.core import Op, Value
+from sysmlc.ir.dialects.fused import OuterRegion
 from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.types import Matrix, f32
 from sysmlc.passes.estimate import density
 from sysmlc.passes.fusion.groups import Group, may_be_sparse
-from sysmlc.passes.sparse_safety import Abstract, Unknown, outputs_at
+from sysmlc.passes.lower_outer import region_drivers
 
 Name = Callable[[Value], str]
 
@@ -70,8 +71,11 @@ def how_it_runs(op: Op, cell: Group | None, name: Name) -> str:
     if op.name == "fused.row":
         return "one scan of the rows, in blocks that stay in the cache"
     if op.name == "fused.outer":
-        sparse = ", ".join(name(v) for v in outer_drivers(op))
-        sampled = f"only at the non-zeros of {sparse} where it is CSR, else " if sparse else ""
+        drivers = [
+            " and ".join(map(name, d)) + (" where it is" if len(d) == 1 else " together where they are")
+            for d in outer_drivers(op)
+        ]
+        sampled = f"only at the non-zeros of {', '.join(drivers)} CSR, else " if drivers else ""
         return f"the product is never formed: computed {sampled}tile by tile"
     if op.fn in ("matmul", "tsmm"):
         vector = op.fn == "matmul" and any(
@@ -88,19 +92,12 @@ def how_it_runs(op: Op, cell: Group | None, name: Name) -> str:
     return ""
 
 
-def outer_drivers(op: Op) -> list[Value]:
-    """The inputs of an outer region whose zeros make every result zero."""
-    products = op.attrs["products"]
-    assert isinstance(products, tuple)
-    body, first = op.regions[0], len(products)
-    inputs = op.operands[2 * first : first + len(body.args)]
-    found = []
-    for i, value in enumerate(inputs):
-        at_zero: list[Abstract] = [Unknown.CELL] * len(body.args)
-        at_zero[first + i] = 0.0
-        if may_be_sparse(value) and all(v == 0.0 for v in outputs_at(body, at_zero)):
-            found.append(value)
-    return found
+def outer_drivers(op: Op) -> list[list[Value]]:
+    """The inputs of an outer region whose zeros make every result zero, alone or together, where they may be sparse."""
+    assert isinstance(op, OuterRegion)
+    first = len(op.products)
+    found = [[op.operands[first + i] for i in sorted(d)] for d in region_drivers(op)]
+    return [d for d in found if all(map(may_be_sparse, d))]
 
 
 def format_of(op: Op, result: Value, cell: Group | None, name: Name) -> Format:
