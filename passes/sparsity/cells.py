@@ -83,13 +83,17 @@ def _fitted(fact: Fact, rows: int, cols: int) -> Fact:
 
 def body(region: Region, inputs: list[Fact], rows: int, cols: int) -> list[Fact]:
     """What a region of cellwise operations yields when its arguments are these."""
+    known = inside(region, inputs, rows, cols)
+    return [known[v] for v in region.terminator.operands]
+
+
+def inside(region: Region, inputs: list[Fact], rows: int, cols: int) -> dict[Value, Fact]:
+    """What every value of a region of cellwise operations is when its arguments are these."""
     known: dict[Value, Fact] = dict(zip(region.args, inputs, strict=True))
     for op in region:
-        args = [known[v] for v in op.operands]
-        if "terminator" in op.traits:
-            return args
-        known[op.results[0]] = _inner(op, args, rows, cols)
-    raise AssertionError("a body without a yield")
+        if op.results:
+            known[op.results[0]] = _inner(op, [known[v] for v in op.operands], rows, cols)
+    return known
 
 
 def _inner(op: Op, args: list[Fact], rows: int, cols: int) -> Fact:

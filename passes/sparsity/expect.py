@@ -57,7 +57,8 @@ class Expectations:
         self._known[value] = made
         return made
 
-    def _fact(self, value: Value) -> Fact:
+    def fact(self, value: Value) -> Fact:
+        """The sketch of a matrix, or the number a scalar is, when it is known."""
         if isinstance(value.type, Matrix):
             return self.sketch(value)
         known = constant(value)
@@ -65,7 +66,7 @@ class Expectations:
 
     def _made(self, op: Op, value: Value, rows: int, cols: int) -> Sketch:
         if "cellwise" in op.traits and op.dialect == "dml":
-            return cellwise(op.fn, [self._fact(v) for v in op.operands], rows, cols)
+            return cellwise(op.fn, [self.fact(v) for v in op.operands], rows, cols)
         maker = _MAKERS.get(op.name)
         made = None if maker is None else maker(self, op, value, rows, cols)
         return Sketch.spread(rows, cols, rows * cols) if made is None else made
@@ -198,7 +199,7 @@ def _cell(e: Expectations, op: Op, value: Value, rows: int, cols: int) -> Sketch
     outputs = op.attrs["outputs"]
     assert isinstance(outputs, tuple)
     kind = str(outputs[value.index])
-    facts = [e._fact(v) for v in op.operands]
+    facts = [e.fact(v) for v in op.operands]
     shapes = [(f.rows, f.cols) for f in facts if isinstance(f, Sketch)]
     shape = max(r for r, _ in shapes), max(c for _, c in shapes)
     made = body(op.regions[0], facts, *shape)[value.index]

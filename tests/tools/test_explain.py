@@ -226,3 +226,17 @@ print(sum(Y))
     assert "materialised:" in shown
     assert sysmlc(["run", "-s", 'print("hi")', "-explain", "plan"]) == 0
     assert "no operators on matrices" in capsys.readouterr().out
+
+
+def test_costs_follow_expected_non_zeros() -> None:
+    text = "X = rand(rows=20000, cols=10000, sparsity=0.001, seed=1)\nZ = rand(rows=20000, cols=10000, sparsity=0.001, seed=2)\n"
+    text += "U = rand(rows=20000, cols=20, seed=3)\nV = rand(rows=10000, cols=20, seed=4)\nprint(sum((X - Z * (U %*% t(V))) %*% V))\n"
+    plan = plan_of(text)
+    (outer,) = (o for o in plan.operators if o.template == "outer")
+    assert outer.how.startswith(
+        "the product is never formed: computed only at the non-zeros of Z and X together"
+    )
+    # 4 * 10^5 non-zeros of both together, 20 multiplications each: not 2 * 10^8 cells
+    assert outer.cost.flops < 5e7
+    made = next(o for o in plan.operators if o.template == "create")
+    assert made.cost.bytes == pytest.approx(12 * 200_000, rel=0.01)

@@ -20,7 +20,7 @@ from sysmlc.passes.fusion.groups import Group
 from sysmlc.passes.pipelines import lowering
 from sysmlc.passes.update_in_place import UpdateInPlace
 from sysmlc.tools.explain.algebra import Writer, aggregate_name
-from sysmlc.tools.explain.estimates import Estimate, estimate, parts, stored, unfused
+from sysmlc.tools.explain.estimates import Estimate, Estimator
 from sysmlc.tools.explain.reasons import CONVERTED, Format, format_of, how_it_runs, template_of
 
 LOOPS: Final = ("scf.for", "scf.parfor", "scf.while")
@@ -173,6 +173,7 @@ class _Reader:
     def __init__(self, plan: Plan, loops: dict[Location, Location]) -> None:
         self.plan = plan
         self.loops = loops
+        self.estimator = Estimator()
         self.names: dict[Value, str] = {}
         self.makers: dict[Value, list[int]] = {}
 
@@ -215,8 +216,8 @@ class _Reader:
         cell = Group((op,), tuple(op.results)) if isinstance(op, Cell) else None
         made = Operator(number, template_of(op), op.loc, _places(op), depth, runs, [])
         made.reads = sorted({n for v in op.operands for n in self.makers.get(v, [])})
-        made.cost, made.unfused = estimate(op), unfused(op)
-        made.fused = len(parts(op)) if op.regions else 1
+        made.cost, made.unfused = self.estimator.cost(op), self.estimator.unfused(op)
+        made.fused = len(self.estimator.parts(op)) if op.regions else 1
         made.how = how_it_runs(op, cell, self.shown)
         made.in_place = self.in_place(op)
         left = [loop for p in made.places if (loop := self.loops.get(p)) is not None and loop not in around]
@@ -236,7 +237,12 @@ class _Reader:
         stored_here = isinstance(result.type, Matrix) and op.name != "core.call"
         format = format_of(op, result, cell, self.shown) if stored_here else None
         return Output(
-            self.names[result], expression, result.type.text, size_text(result), format, stored(result.type)
+            self.names[result],
+            expression,
+            result.type.text,
+            size_text(result),
+            format,
+            self.estimator.stored(result),
         )
 
     # -- expressions ----------------------------------------------------------------------------------------------

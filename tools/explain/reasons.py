@@ -115,6 +115,8 @@ def format_of(op: Op, result: Value, cell: Group | None, name: Name) -> Format:
         return Format(f"as {driver}", f"its non-zeros are among those of {driver}")
     if not may_be_sparse(result):
         return Format("dense", "made full")
+    if isinstance(op, OuterRegion) and op.outputs[result.index] != "map":
+        return Format("dense", "every cell is computed")
     if op.fn == "matmul" and not all(may_be_sparse(v) for v in op.operands):
         return Format("dense", "one factor is")
     if op.fn in _MOVES and not may_be_sparse(op.operands[0]):
@@ -125,5 +127,6 @@ def format_of(op: Op, result: Value, cell: Group | None, name: Name) -> Format:
     if not isinstance(share, (int, float)):
         share = 1.0
     if share < 0.4:
-        return Format("CSR", f"at most {100 * share:.2g} % of its cells are not 0, counted at run time")
+        bound = "about" if op.fn == "rand" else "at most"
+        return Format("CSR", f"{bound} {100 * share:.2g} % of its cells are not 0, counted at run time")
     return Format("dense or CSR", "decided at run time by counting non-zeros")

@@ -12,7 +12,7 @@ from sysmlc.ir.passes import Pass, PassManager
 from sysmlc.ir.source import Location
 from sysmlc.ir.types import Matrix
 from sysmlc.tools.explain.algebra import Writer
-from sysmlc.tools.explain.estimates import estimate
+from sysmlc.tools.explain.estimates import Estimator
 from sysmlc.tools.explain.plan import Plan, make_plan
 
 
@@ -122,7 +122,8 @@ def _text(values: Sequence[Value], stop: set[Value]) -> str:
 
 def _seconds(values: Sequence[Value], stop: set[Value]) -> float:
     """The cost of the operations that only this side needs."""
-    return sum(estimate(op).seconds for op in _inside(values, stop) if _on_matrices(op))
+    estimator = Estimator()  # sketches hold until the next rewrite
+    return sum(estimator.cost(op).seconds for op in _inside(values, stop) if _on_matrices(op))
 
 
 def _on_matrices(op: Op) -> bool:
