@@ -1,4 +1,4 @@
-"""The reference evaluator: runs a module of any logical or fused level with NumPy, slowly and plainly.
+"""The reference evaluator: runs a module of any level with NumPy, slowly and plainly.
 
 It shares no code with the native runtime, so that one can be tested against the other. Matrices are 2-D float64 (or float32)
 arrays, scalars are Python numbers and strings, lists are `ListValue`.

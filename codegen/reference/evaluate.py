@@ -9,19 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from sysmlc.codegen.reference import files, lists, matrices, statistics, text
-from sysmlc.codegen.reference.cells import aggregate, binary, ifelse, unary
+from sysmlc.codegen.reference import files, lists, machine, matrices, program, regions, statistics, text
+from sysmlc.codegen.reference.cells import binary
 from sysmlc.codegen.reference.lists import ListValue
-from sysmlc.codegen.reference.outer import evaluate_outer
-from sysmlc.codegen.reference.rows import evaluate_rows
-from sysmlc.codegen.reference.table import element, fail, functions
+from sysmlc.codegen.reference.table import element, fail, functions, structural
 from sysmlc.ir.core import Op, Region, Value
-from sysmlc.ir.dialects.dml_cell import BINARY, UNARY
 from sysmlc.ir.source import Diagnostic
-from sysmlc.ir.types import Matrix, Type, box, f64, i1, i64, list_, string
+from sysmlc.ir.types import Matrix, Type, box, f32, f64, i1, i64, list_, string
 
 __all__ = ["Evaluator", "StopProgram", "evaluate"]
-_FAMILIES = (files, lists, matrices, statistics, text)  # importing them fills the table
+_FAMILIES = (
+    files,
+    lists,
+    machine,
+    matrices,
+    program,
+    regions,
+    statistics,
+    text,
+)  # importing them fills the tables
 
 
 class StopProgram(Diagnostic):
@@ -41,6 +47,7 @@ def evaluate(
     run = Evaluator(module, inputs or {}, args or {}, output or print)
     with np.errstate(all="ignore"):
         run.call("main", ())
+    program.check_released(run)
     return run.outputs
 
 
@@ -50,11 +57,14 @@ class Evaluator:
     def __init__(
         self, module: Op, inputs: Mapping[str, Any], args: Mapping[str, str], output: Callable[[str], Any]
     ) -> None:
-        self.functions = {str(op.attrs["sym"]): op for op in module.regions[0] if op.name == "core.func"}
+        self.functions = {str(op.attrs["sym"]): op for op in module.regions[0] if "sym" in op.attrs}
+        """Functions and kernels, by name."""
         self.inputs = inputs
         self.args = args
         self.output = output
         self.outputs: dict[str, Any] = {}
+        self.owned: list[program.Owned] = []
+        """Objects of a program that says when they are freed."""
 
     def call(self, name: str, values: Sequence[Any]) -> tuple[Any, ...]:
         """Results of a function of the module."""
@@ -69,17 +79,19 @@ class Evaluator:
                 return tuple(env[v] for v in op.operands)
             results = self.op(op, env)
             for result, value in zip(op.results, results, strict=True):
-                env[result] = value.astype(element(result.type)) if _is_rounded(result, value) else value
+                env[result] = as_element(result.type, value)
         raise AssertionError("a region without terminator")
 
     def op(self, op: Op, env: dict[Value, Any]) -> Sequence[Any]:
         """Results of one operation."""
-        special = getattr(self, "_" + op.name.replace(".", "_"), None)
-        if special is not None:
-            return tuple(special(op, env))
         function = functions.get(op.name)
         if function is None:
-            raise fail(op, f"the reference evaluator has no '{op.name}'")
+            if op.name in structural:
+                return tuple(structural[op.name](self, op, env))
+            special = getattr(self, "_" + op.name.replace(".", "_"), None)
+            if special is None:
+                raise fail(op, f"the reference evaluator has no '{op.name}'")
+            return tuple(special(op, env))
         try:
             result = function(op, *[env[v] for v in op.operands])
         except Diagnostic as error:
@@ -186,68 +198,13 @@ class Evaluator:
     def _dml_concat(self, op: Op, env: dict[Value, Any]) -> Sequence[Any]:
         return (env[op.operands[0]] + env[op.operands[1]],)
 
-    # -- physical level ------------------------------------------------------------------------------------------
 
-    def _fused_convert(self, op: Op, env: dict[Value, Any]) -> Sequence[Any]:
-        return (env[op.operands[0]],)
-
-    def _fused_recast(self, op: Op, env: dict[Value, Any]) -> Sequence[Any]:
-        return (env[op.operands[0]],)
-
-    def _fused_row(self, op: Op, env: dict[Value, Any]) -> Sequence[Any]:
-        return evaluate_rows(self, op, [env[v] for v in op.operands])
-
-    def _fused_cell(self, op: Op, env: dict[Value, Any]) -> Sequence[Any]:
-        inputs = [env[v] for v in op.operands]
-        shapes = [v.shape for v in inputs if isinstance(v, np.ndarray)]
-        shape = (max((s[0] for s in shapes), default=1), max((s[1] for s in shapes), default=1))
-        if any(0 in s for s in shapes):
-            shape = next(s for s in shapes if 0 in s)
-        inner: dict[Value, Any] = {}
-        for arg, value in zip(op.regions[0].args, inputs, strict=True):
-            inner[arg] = (
-                value if isinstance(value, np.ndarray) else np.full((1, 1), float(value), element(arg.type))
-            )
-        results: list[Any] = []
-        for body_op in op.regions[0]:
-            if body_op.name == "core.yield":
-                results = [np.broadcast_to(inner[v], shape) for v in body_op.operands]
-                break
-            inner[body_op.result] = self._cell_body(body_op, [inner.get(v) for v in body_op.operands])
-        kinds = op.attrs["outputs"]
-        assert isinstance(kinds, tuple)
-        return [self._cell_output(str(kind), value) for kind, value in zip(kinds, results, strict=True)]
-
-    def _fused_outer(self, op: Op, env: dict[Value, Any]) -> Sequence[Any]:
-        return evaluate_outer(op, [env[v] for v in op.operands], self._cell_body)
-
-    def _cell_body(self, op: Op, values: list[Any]) -> Any:
-        fn = op.fn
-        if op.name == "core.constant":
-            value = op.attrs["value"]
-            assert isinstance(value, (bool, int, float))
-            return np.full((1, 1), float(value), element(op.result.type))
-        if fn in BINARY:
-            return binary(op, fn, *np.broadcast_arrays(*values))
-        if fn in UNARY:
-            return unary(op, fn, values[0])
-        if fn == "ifelse":
-            return ifelse(op, *np.broadcast_arrays(*values))
-        if fn == "cast":
-            return values[0]
-        raise fail(op, f"'{op.name}' cannot stand in a fused.cell region")
-
-    @staticmethod
-    def _cell_output(kind: str, value: Any) -> Any:
-        dir, _, fn = kind.partition(":")
-        if dir == "map":
-            return np.array(value)
-        return aggregate({"min": "min_of", "max": "max_of"}.get(fn, fn), dir, np.asarray(value))
-
-
-def _is_rounded(result: Value, value: Any) -> bool:
-    """Whether a matrix was computed with other elements than those it has."""
-    return isinstance(value, np.ndarray) and value.dtype != element(result.type)
+def as_element(type: Type, value: Any) -> Any:
+    """The value with the elements of its type: what was computed in others is rounded."""
+    if isinstance(value, np.ndarray):
+        elem = element(type)
+        return value if value.dtype == elem else value.astype(elem)
+    return float(np.float32(value)) if type is f32 else value
 
 
 def literal(raw: str) -> Any:

@@ -92,7 +92,7 @@ def compare(found: Any, expected: Any, exact: bool, what: str) -> None:
         same = (
             found == expected
             if exact or not isinstance(found, float)
-            else np.isclose(found, expected, 1e-8, 1e-8)
+            else np.isclose(found, expected, 1e-8, 1e-8, equal_nan=True)
         )
         assert same, f"{what}: {found!r} instead of {expected!r}"
 

@@ -23,6 +23,7 @@ from sysmlc.ir.passes import (
 )
 from sysmlc.ir.source import Diagnostic
 from sysmlc.passes import all_passes
+from sysmlc.passes.pipelines import PROGRAM
 from sysmlc.tools.opt import main, run
 
 IR = 'core.func {sym = "main"} (%x: f64) {\n  %r = dml.abs %x : f64\n  core.return %r\n}\n'
@@ -126,6 +127,14 @@ def test_scripts(opt):
     code, out, err = opt(text="x = 1\nprint(y)", name="s.dml")
     assert (code, out) == (1, "")
     assert ":2:7: error: variable 'y' is not defined\n  print(y)" in err
+
+
+@pytest.mark.parametrize("below", ["", PROGRAM, f"{PROGRAM},vectorize-cells"])
+@pytest.mark.parametrize("level", ["-O0", "-O2"])
+def test_every_level_can_be_evaluated(opt, level, below):
+    script = "X = matrix('1 2 3 4 5 6', 2, 3)\nfor (i in 1:2) { X = X * i + colSums(X) }\nprint(sum(t(X) %*% X) + ' cells')"
+    code, out, err = opt(level, "--evaluate", "-p", below, text=script, name="s.dml")
+    assert (code, out, err) == (0, "31914.0 cells\n", "")
 
 
 def test_passes_run_with_options(opt):
