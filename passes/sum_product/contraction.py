@@ -310,15 +310,17 @@ class Contraction:
     def _spent(self, node: Node, *until: Node) -> float:
         """What a join costs beyond its operands."""
         model = self.model
-        cost, stack = 0.0, [(node, False)]
+        cost, stack = 0.0, [node]
         while stack:
-            at, inside = stack.pop()
+            at = stack.pop()
             if at in until or not at.args:
                 continue
-            near = at.kind in CELL or at.kind in ("sum", "sumsq")
-            parts = tuple(near and a.kind in CELL and a not in until for a in at.args)
-            cost += model.single(at, (inside, *parts))
-            stack.extend(dict(zip(at.args, parts, strict=True)).items())
+            cost += model.base(at)
+            for arg in at.parts:
+                if arg not in until:
+                    stack.append(arg)
+                    if at.near and arg.cell:
+                        cost -= model.saved(arg)
         return cost
 
     def _column(self, v: Node) -> Node:

@@ -48,7 +48,8 @@ class Model:
         self._density: dict[Node, float] = {}
         self._bytes: dict[Node, float] = {}
         self._drivers: dict[Node, frozenset[Value]] = {}
-        self._single: dict[tuple[Node, tuple[bool, ...]], float] = {}
+        self._base: dict[Node, float] = {}
+        self._saved: dict[Node, float] = {}
         self._alone: dict[Node, float] = {}
 
     def size(self, dim: Dim) -> float:
@@ -125,38 +126,41 @@ class Model:
     def total(self, roots: Iterable[Node]) -> float:
         """Seconds for a set of plans; what they share is paid once."""
         results = dict.fromkeys(roots)
-        uses: dict[Node, int] = dict.fromkeys(results, 2)  # a result is always materialised
+        once: dict[Node, float] = dict.fromkeys(results, 0.0)  # a result is always materialised
         order: list[Node] = []
-        fused: set[Node] = set()
         products = False
+        base, saved = self._base, self._saved
+        seconds = 0.0
         stack = list(results)
         while stack:
             node = stack.pop()
             if not node.args:
                 continue
             order.append(node)
+            seconds += base.get(node) or self.base(node)
             products |= node.kind == "matmul"
             near = node.near
             for arg in node.parts:
-                count = uses.get(arg)
-                if count is None:
-                    uses[arg] = 1
-                    stack.append(arg)
+                gain = once.get(arg)
+                if gain is None:
+                    gain = 0.0
                     if near and arg.cell:
-                        fused.add(arg)
-                else:
-                    uses[arg] = count + 1
-        inlined = {n for n in fused if uses[n] == 1}
+                        gain = saved.get(arg) or self.saved(arg)
+                        seconds -= gain
+                    once[arg] = gain
+                    stack.append(arg)
+                elif gain:  # a second use: it is materialised after all
+                    seconds += gain
+                    once[arg] = 0.0
         sampled = self._sampled(order, results) if products else {}
-        single = self.single
         if not sampled:
-            return sum([single(n, (n in inlined, *[a in inlined for a in n.args])) for n in order])
-        return sum(
-            self._at(n, sampled)
-            if n in sampled
-            else single(n, (n in inlined, *[a in inlined for a in n.args])) - self._handed(n, sampled)
-            for n in order
-        )
+            return seconds
+        for node in order:
+            if node in sampled:
+                seconds += self._at(node, sampled) - self.base(node) + once[node]
+            else:
+                seconds -= self._handed(node, sampled)
+        return seconds
 
     def _sampled(self, order: list[Node], roots: Mapping[Node, None]) -> dict[Node, float]:
         """Products that need not be formed and what is made of their cells, with the share of cells that is needed."""
@@ -256,51 +260,56 @@ class Model:
         read = 8 * (self.cells(a) + self.cells(b))
         return read / _BANDWIDTH + 2 * inner * self.cells(product) * share / _FLOPS + _OPERATION
 
-    def single(self, node: Node, inlined: tuple[bool, ...]) -> float:
-        """Seconds for one operation; `inlined` says whether it and its operands are parts of the operation that uses them."""
-        key = node, inlined
-        found = self._single.get(key)
+    def base(self, node: Node) -> float:
+        """Seconds for one operation that reads and writes memory."""
+        found = self._base.get(node)
         if found is None:
-            found = self._single[key] = self._seconds(node, inlined)
+            found = self._base[node] = self._seconds(node)
         return found
 
-    def _seconds(self, node: Node, inlined: tuple[bool, ...]) -> float:
+    def saved(self, node: Node) -> float:
+        """What is saved of a cellwise operation and its only user, when it is a part of that."""
+        found = self._saved.get(node)
+        if found is None:
+            found = 0.0
+            if not node.scalar:
+                start = 0.0 if self._merges(node) else _OPERATION
+                found = (1 - FUSED) * (2 * self.bytes(node) / _BANDWIDTH + start)
+            self._saved[node] = found
+        return found
+
+    def _seconds(self, node: Node) -> float:
         kind, args = node.kind, node.args
         if kind in ("as_scalar", "as_matrix") or (node.scalar and all(a.scalar for a in args)):
             return _SCALAR
         if kind in ("matmul", "tsmm"):
             return self._product(node)
         moved = self.bytes(node)
-        if inlined[0]:
-            moved *= FUSED
         work = 0.0
-        for i, arg in enumerate(args):
-            if arg.scalar or (i and arg is args[0]):
+        for arg in node.parts:
+            if arg.scalar:
                 continue
             read = self.bytes(arg)
             if kind == "diag" or kind == "trace":
                 read = min(read, 8 * self.size(arg.rows) * 8)
-            moved += read * FUSED if inlined[i + 1] else read
+            moved += read
             work = max(work, self.cells(arg) * self.density(arg))
-        if kind in CELL and self.density(node) == 1.0:
+        if node.cell and self.density(node) == 1.0:
             work = self.cells(node)
         if kind in ("diag", "trace", "fill"):
             work = 0.0
         if kind == "t":
             moved *= 1.5  # a stride on one side
-        if (
-            kind in ("add", "sub")
-            and 0 < self.density(node) < SPARSE
-            and not (args[0].scalar or args[1].scalar)
-        ):
-            # The non-zeros of two matrices are merged.
-            return (
-                (moved / _BANDWIDTH)
-                + _MERGE * sum(self.cells(a) * self.density(a) for a in args)
-                + _OPERATION
-            )
-        start = _OPERATION * (FUSED if inlined[0] else 1.0)
-        return moved / _BANDWIDTH + work * (2 if kind == "sumsq" else 1) / _FLOPS + start
+        if self._merges(node):
+            met = sum([self.cells(a) * self.density(a) for a in args])
+            return moved / _BANDWIDTH + _MERGE * met + _OPERATION
+        return moved / _BANDWIDTH + work * (2 if kind == "sumsq" else 1) / _FLOPS + _OPERATION
+
+    def _merges(self, node: Node) -> bool:
+        """Whether the non-zeros of two matrices are merged."""
+        if node.kind not in ("add", "sub") or node.args[0].scalar or node.args[1].scalar:
+            return False
+        return 0 < self.density(node) < SPARSE
 
     def _product(self, node: Node) -> float:
         a, b = node.args[0], node.args[-1]

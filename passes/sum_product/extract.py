@@ -174,7 +174,7 @@ class Planner:
             found.append(self._over(node, tuple(self.best(a) for a in node.args)))
         if not self.strict:
             full = self.form(node, True)
-            if full.terms is not shallow.terms and full.terms != shallow.terms:
+            if _may_gain(shallow, full):
                 safe = min(self.model.alone(n) for n in found)
                 margin = self._margin(full)
                 for plan in self.sums.plans(full.terms, node.rows, node.cols, node.scalar):
@@ -214,6 +214,17 @@ class Planner:
         if squares and node.scalar:
             return self.graph.make("max", (plan, self.graph.const(0.0)), None, 1, 1, True)
         return plan
+
+
+def _may_gain(shallow: Polynomial, full: Polynomial) -> bool:
+    """Whether the terms that are multiplied out are worth a look: without sums over them, there must be less of them."""
+    if full.terms is shallow.terms or full.terms == shallow.terms:
+        return False
+    return any(m.bound for m in full.terms) or _factors(full) <= _factors(shallow)
+
+
+def _factors(form: Polynomial) -> int:
+    return sum(len(m.factors) for m in form.terms)
 
 
 def choose(planner: Planner, roots: list[Node]) -> dict[Node, Node]:
