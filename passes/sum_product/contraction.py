@@ -186,27 +186,34 @@ class Contraction:
         best: dict[int, _Best] = {1 << i: _Best(0.0, t) for i, t in enumerate(parts)}
         by_size: list[list[int]] = [[], [1 << i for i in range(n)]]
         covers = {1 << i: masks[i] for i in range(n)}
+        rest: dict[int, int] = {}  # the indexes outside of a subset, and free ones
         for size in range(2, n + 1):
             level: dict[int, _Best] = {}
             for small in range(1, size // 2 + 1):
                 for left in by_size[small]:
+                    a, covered = best[left], covers[left]
                     for right in by_size[size - small]:
-                        if left & right or not covers[left] & covers[right]:
+                        if left & right or not covered & covers[right]:
                             continue
                         both = left | right
+                        b, known = best[right], level.get(both)
+                        if known is not None and known.cost <= min(a.parts + b.cost, a.cost + b.parts):
+                            continue
                         self.budget -= 1
                         if self.budget < 0:
                             return None
-                        outside = keep
-                        for i in range(n):
-                            if not both >> i & 1:
-                                outside |= masks[i]
-                        a, b = best[left], best[right]
+                        outside = rest.get(both)
+                        if outside is None:
+                            outside = keep
+                            for i in range(n):
+                                if not both >> i & 1:
+                                    outside |= masks[i]
+                            rest[both] = outside
                         made = self._join(a.tensor, b.tensor, outside)
                         if made is None:
                             continue
                         cost = self._joined(made.node, a, b)
-                        if both not in level or cost < level[both].cost:
+                        if known is None or cost < known.cost:
                             level[both] = _Best(cost, made, a.cost + b.cost)
             for both, found in level.items():
                 best[both] = found

@@ -45,6 +45,7 @@ class Model:
         self.expected = expected or Expectations()
         self.samples = samples
         """Whether `fuse-outer` will run."""
+        self._cells: dict[Node, float] = {}
         self._density: dict[Node, float] = {}
         self._bytes: dict[Node, float] = {}
         self._drivers: dict[Node, frozenset[Value]] = {}
@@ -58,7 +59,11 @@ class Model:
         return self.sizes.get(dim, UNKNOWN_SIZE) if dim is not None else UNKNOWN_SIZE
 
     def cells(self, node: Node) -> float:
-        return 1.0 if node.scalar else self.size(node.rows) * self.size(node.cols)
+        found = self._cells.get(node)
+        if found is None:
+            found = 1.0 if node.scalar else self.size(node.rows) * self.size(node.cols)
+            self._cells[node] = found
+        return found
 
     def bytes(self, node: Node) -> float:
         """Bytes of a value in the better of its two formats."""
@@ -178,7 +183,11 @@ class Model:
             if found is None:
                 found = 1.0
                 if node not in roots:
-                    found = max(self.needed(u, node, need) for u in users[node])
+                    found = 0.0
+                    for user in users[node]:
+                        found = max(found, self.needed(user, node, need))
+                        if found >= SAMPLED:  # more than can be sampled, whatever the others look at
+                            break
                 needs[node] = found
             return found
 

@@ -84,7 +84,7 @@ class Graph:
         self, kind: str, args: tuple[Node, ...], attr: object, rows: Dim, cols: Dim, scalar: bool
     ) -> Node:
         """The node with exactly this content."""
-        key = (kind, tuple(a.id for a in args), attr, rows if kind == "fill" else None, cols)
+        key = (kind, args, attr, rows if kind == "fill" else None, cols)
         node = self.found.get(key)
         if node is None:
             node = Node(len(self.nodes), kind, args, attr, rows, cols, scalar)
