@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from sysmlc.ir.dialects.dml_cell import PREDICATES
 from sysmlc.ir.types import Dim
 from sysmlc.passes.sum_product.cost import SAMPLED, Model
-from sysmlc.passes.sum_product.nodes import CELL, Graph, Node
+from sysmlc.passes.sum_product.nodes import Graph, Node
 from sysmlc.passes.sum_product.polynomial import DELTA, NONE, Factor, Monomial
 
 _MAX_SUBSETS: Final = 160
