@@ -46,6 +46,11 @@ class Code(Builder):
 
     elem: Scalar = f64
 
+    @property
+    def cell_size(self) -> int:
+        """Bytes of a cell."""
+        return 8 if self.elem is f64 else 4
+
     def number(self, value: float | bool) -> Value:
         return self(Constant, value=value)
 

@@ -91,7 +91,7 @@ class _Dense:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self.lanes = frame.lanes
-        self.cell_size = 8 if frame.elem is f64 else 4
+        self.cell_size = frame.code.cell_size
         self.full, self.rows = frame.of_kind("full"), frame.of_kind("row")
         self.maps, self.cols = frame.of_kind("map"), frame.of_kind("col")
         cheap = frame.expensive == 0 and frame.size <= 12

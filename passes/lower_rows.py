@@ -71,6 +71,7 @@ def describe(row: Row) -> RowKernel:
             arg.type = matrix(
                 1 if role == "row" or arg.type.rows == 1 else None,
                 1 if arg.type.cols == 1 and not several else None,
+                arg.type.elem,
             )
     for op in body:
         for result, type in zip(op.results, op.infer(), strict=True):

@@ -15,8 +15,11 @@ ALGEBRA = "simplify,sum-product,matmul-chain,cse,simplify{tables=products},decom
 LEVELS = (
     "",  # -O0
     FACTS,  # -O1
-    f"{FACTS},inline,infer,{LOOPS},{ALGEBRA},fuse-outer,fuse-rows",  # -O2
+    f"{FACTS},inline,infer,{LOOPS},{ALGEBRA}",  # -O2
 )
+
+REGIONS = ("", "", "fuse-outer,fuse-rows")
+"""What is fused before programs are lowered, after algebra is done and elements are chosen."""
 
 PROGRAM = "decompose,form-cells,fuse-cells,select-format,lower-cells,lower-outer,lower-rows,update-in-place,lower-program,manage-ownership,plan-memory"
 
@@ -32,13 +35,10 @@ def lowering(fusion: bool = True, formats: str = "") -> list[Pass]:
 
 def pipeline(level: int, fusion: bool = True, strict_fp: bool = False, elem: str = "f64") -> list[Pass]:
     """The passes of optimisation level 0, 1 or 2; with `strict_fp` without what distributes over sums. `elem` is what matrices hold."""
-    settings = {"strict_fp": strict_fp, "sampling": fusion and elem == "f64"}
-    passes = [_with(p, settings) for p in _chosen(LEVELS[level], fusion)]
-    if elem != "f64":
-        # A physical choice, after algebra. Regions over rows and products compute in f64: their operators stay what they are here.
-        passes = [p for p in passes if p.name not in ("fuse-outer", "fuse-rows")]
-        passes += parse_pipeline(f"set-precision{{elem={elem}}},cse")
-    return passes
+    settings = {"strict_fp": strict_fp, "sampling": fusion}
+    elements = "" if elem == "f64" else f"set-precision{{elem={elem}}},cse"
+    passes = ",".join(filter(None, (LEVELS[level], elements, REGIONS[level])))
+    return [_with(p, settings) for p in _chosen(passes, fusion)]
 
 
 def _with(one: Any, settings: dict[str, bool]) -> Pass:

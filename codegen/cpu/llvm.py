@@ -170,17 +170,31 @@ class KernelPrinter:
         return self.let(text)
 
     def call(self, fn: str, type: Type, arguments: list[str]) -> str:
-        """A function of the math library. It has vectors only: a scalar is one lane of a vector."""
+        """A function of the math library. It has vectors of one length only: shorter ones, and scalars, are its first lanes."""
         elem = type.elem if isinstance(type, Vector) else type
         lanes = self.target.lanes * (2 if elem is f32 else 1)
         symbol = self.library.need(fn, elem is f32)
         kind = f"<{lanes} x {type_text(elem)}>"
         if isinstance(type, Vector):
+            short = type_text(type)
+            assert type.lanes <= lanes, f"{fn} of {type}"
+            if type.lanes < lanes:
+                every = _lanes(lanes, type.lanes)
+                arguments = [
+                    self.let(f"shufflevector {short} {a}, {short} zeroinitializer, {every}")
+                    for a in arguments
+                ]
+            made = self.let(f"call {kind} @{symbol}({', '.join(f'{kind} {a}' for a in arguments)})")
             if type.lanes == lanes:
-                return self.let(f"call {kind} @{symbol}({', '.join(f'{kind} {a}' for a in arguments)})")
-            raise AssertionError(f"{fn} of {type}")
+                return made
+            return self.let(f"shufflevector {kind} {made}, {kind} poison, {_lanes(type.lanes, type.lanes)}")
         wide = [
             self.let(f"insertelement {kind} zeroinitializer, {type_text(elem)} {a}, i32 0") for a in arguments
         ]
         made = self.let(f"call {kind} @{symbol}({', '.join(f'{kind} {a}' for a in wide)})")
         return self.let(f"extractelement {kind} {made}, i32 0")
+
+
+def _lanes(count: int, source: int) -> str:
+    """Which lanes a shuffle takes: those of the first vector, which has `source`, then the first lane of the second one."""
+    return f"<{count} x i32> <{', '.join(f'i32 {min(i, source)}' for i in range(count))}>"

@@ -78,7 +78,7 @@ def _fused(group: RowGroup, outputs: list[Value], types: list[Type], b: Builder)
         if value not in known:
             type = value.type
             if isinstance(type, Matrix):
-                known[value] = operand(value, "row", matrix(1, type.cols))
+                known[value] = operand(value, "row", matrix(1, type.cols, type.elem))
             else:
                 number = constant(value)
                 if isinstance(number, (int, float)) and float(number) in SIMPLE_CONSTANTS:
@@ -131,4 +131,4 @@ def _side_type(group: RowGroup, side: Value) -> Matrix:
     assert isinstance(type, Matrix)
     rows = 1 if ("single rows", side) in group.guards else type.rows
     cols = 1 if ("single", side) in group.guards else type.cols
-    return matrix(rows, cols)
+    return matrix(rows, cols, type.elem)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from sysmlc.ir.core import Op, Value
 from sysmlc.ir.dialects.dml_cell import Binary
-from sysmlc.ir.dialects.kernel import Gather, Integer, Load, LoadMasked, Mask, Select, Store
+from sysmlc.ir.dialects.kernel import Integer, Load, LoadMasked, Mask, Select, Store
 from sysmlc.ir.types import f64, i32, i64, vector
-from sysmlc.passes.cell_body import Code, State, across_lanes, finish, start, step
+from sysmlc.passes.cell_body import Code, State, across_lanes, cell_of, start, step
 from sysmlc.passes.cell_states import flat, load_vector, split
 from sysmlc.passes.rows.frame import ROWS, Block, horizontal, multiply_add
 from sysmlc.passes.rows.lengths import is_matmul
@@ -63,20 +63,20 @@ class _Row:
             column = inner.load_i32(self.loops.colidx, p)
             for output in self.actions.sums:
                 cell = self.value(inner, output.values[0], p, column, 1, None)
-                place = inner.at(frame.outs[output.index], column)
-                rest = inner.at(place, frame.cols)
-                state = step(inner, "sum", [inner(Load, a, types=[f64]) for a in (place, rest)], cell)
-                for v, a in zip(state, (place, rest), strict=True):
+                place = inner.partial(frame.outs[output.index], column)
+                places = frame.sum_places(inner, place, frame.cols)
+                state = step(inner, "sum", [inner(Load, a, types=[f64]) for a in places], cell)
+                for v, a in zip(state, places, strict=True):
                     inner.op(Store, v, a)
             for output in self.actions.products:
                 wide, single = factors(self.plan, output)
                 cell = self.value(inner, wide, p, column, 1, None)
                 factor = self.block.number(inner, single, self.j)
-                self.add(inner, inner.at(frame.outs[output.index], column), cell, factor)
+                self.add(inner, inner.partial(frame.outs[output.index], column), cell, factor)
             for output in self.actions.broad:
                 wide, narrow = factors(self.plan, output)
                 cell = self.value(inner, wide, p, column, 1, None)
-                self.add_columns(inner, inner.at(frame.outs[output.index], column), cell, narrow)
+                self.add_columns(inner, inner.partial(frame.outs[output.index], column), cell, narrow)
             return []
 
         code.loop(*self.bounds, 1, [], entry)
@@ -85,7 +85,7 @@ class _Row:
         """One entry times the numbers of its row, in the rows of a partial result."""
 
         def one(inner: Code, k: Value, _: list[Value]) -> list[Value]:
-            place = inner.at(base, inner.mul(k, self.frame.cols))
+            place = inner.partial(base, inner.mul(k, self.frame.cols))
             self.add(inner, place, cell, self.narrow_number(inner, narrow, k))
             return []
 
@@ -93,14 +93,15 @@ class _Row:
 
     @staticmethod
     def add(code: Code, place: Value, a: Value, b: Value) -> None:
-        code.op(Store, multiply_add(code, a, b, code(Load, place, types=[f64])), place)
+        before = code(Load, place, types=[f64])
+        code.op(Store, multiply_add(code, code.widened(a), code.widened(b), before), place)
 
     def narrow_number(self, code: Code, narrow: Value, k: Value) -> Value:
         if narrow.op is None:
             i = narrow.index
             row = code.at(self.block.addresses[i], code.mul(self.frame.strides[i], self.j))
-            return code(Load, code.at(row, k), types=[f64])
-        return code(Load, code.at(self.block.kept(code, narrow, k), self.j), types=[f64])
+            return code(Load, code.at(row, k), types=[code.elem])
+        return code(Load, code.at(self.block.kept(code, narrow, k), self.j), types=[code.elem])
 
     # -- sums along the row --------------------------------------------------------------------------------------------
 
@@ -126,12 +127,12 @@ class _Row:
     def masked(self, code: Code, cell: Value, mask: Value | None) -> Value:
         if mask is None:
             return cell
-        return code(Select, mask, cell, code.wide(code.number(0.0), self.frame.lanes))
+        return code(Select, mask, cell, code.cell(0.0, self.frame.lanes))
 
     def reductions(self) -> None:
         code, lanes = self.code, self.frame.lanes
         states: list[State] = [
-            [code.wide(code.number(0.0), lanes)] if is_matmul(op) else start(code, "sum", lanes)
+            [code.cell(0.0, lanes)] if is_matmul(op) else start(code, "sum", lanes)
             for op in self.actions.reductions
         ]
 
@@ -154,7 +155,7 @@ class _Row:
             if is_matmul(op):
                 total = horizontal(code, state[0])
             else:
-                total = code(Binary, "add", *finish(code, "sum", across_lanes(code, "sum", state)))
+                total = cell_of(code, "sum", across_lanes(code, "sum", state))
             code.op(Store, total, code.at(self.frame.slot[op.results[0]], self.j))
 
     def matmul(self, op: Op) -> None:
@@ -170,7 +171,7 @@ class _Row:
                 factor = self.gather(inner, base, columns, mask)
                 return [multiply_add(inner, self.masked(inner, cell, mask), factor, carried[0])]
 
-            (total,) = self.along(code, [code.wide(code.number(0.0), frame.lanes)], body)
+            (total,) = self.along(code, [code.cell(0.0, frame.lanes)], body)
             code.op(Store, horizontal(code, total), code.at(self.block.kept(code, result, k), self.j))
             return []
 
@@ -178,7 +179,7 @@ class _Row:
 
     def gather(self, code: Code, base: Value, columns: Value, mask: Value | None) -> Value:
         chosen = code(Mask, code.integer(self.frame.lanes), lanes=self.frame.lanes) if mask is None else mask
-        return code(Gather, base, columns, chosen)
+        return code.gather(base, columns, chosen)
 
     def value(
         self, code: Code, value: Value, p: Value, columns: Value, lanes: int, mask: Value | None
@@ -191,12 +192,14 @@ class _Row:
             return code.wide(self.block.number(code, value, self.j), lanes)
         if op is None and value.index == 0:
             place = code.at(self.frame.inputs[0], p)
-            return code(Load, place, types=[f64]) if lanes == 1 else load_vector(code, place, lanes, mask)
+            return (
+                code(Load, place, types=[code.elem]) if lanes == 1 else load_vector(code, place, lanes, mask)
+            )
         if op is None:
             i = value.index
             row = code.at(self.block.addresses[i], code.mul(self.frame.strides[i], self.j))
             if lanes == 1:
-                return code(Load, code.at(row, columns), types=[f64])
+                return code(Load, code.at(row, columns), types=[code.elem])
             return self.gather(code, row, columns, mask)
         operands = [self.value(code, v, p, columns, lanes, mask) for v in op.operands]
         return self.frame.compute(code, op, operands, lanes)

@@ -9,16 +9,19 @@ from sysmlc.ir.dialects.dml_cell import Binary
 from sysmlc.ir.dialects.kernel import Integer, Load, Mask, Prefetch, Select, Store
 from sysmlc.ir.types import f64
 from sysmlc.passes import cell_body
-from sysmlc.passes.cell_body import EXPENSIVE, Code, State, finish, start, step
+from sysmlc.passes.cell_body import EXPENSIVE, Code, State, across_lanes, cell_of, start, step
 from sysmlc.passes.cell_states import flat, load_vector, neutral, split, store_vector
-from sysmlc.passes.rows.frame import ROWS, Block, horizontal, multiply_add, row_sums
+from sysmlc.passes.rows.frame import ROWS, Block, close_sum, horizontal, multiply_add, open_sum, row_sums
 from sysmlc.passes.rows.lengths import is_matmul
 from sysmlc.passes.rows.plan import Output, reduction_of
 from sysmlc.passes.rows.wide import Actions, factors
 
-FETCH_BLOCK = 65536
-"""Cells of a block up to which the next block is fetched: beyond that it would be gone when its turn comes."""
-CACHE_LINE = 8
+FETCH_BLOCK = 524288
+"""Bytes of a block up to which the next block is fetched: beyond that it would be gone when its turn comes."""
+CACHE_LINE = 64
+"""Bytes."""
+FULL_WIDTH = 64
+"""Bytes of a vector, of which there are 32 registers then."""
 LONG = EXPENSIVE - {"div", "sqrt"}
 """Operations that are many instructions."""
 
@@ -138,7 +141,7 @@ class DenseLoops:
         code, cols = self.block.code, self.frame.cols
         rows = self.block.rows if self.block.place is None else ROWS
         block = code.mul(self.frame.strides[0], code.integer(rows))
-        near = code.relation("ilt", block, code.integer(FETCH_BLOCK))
+        near = code.relation("ilt", block, code.integer(FETCH_BLOCK // code.cell_size))
         ahead = code(Select, near, block, code.integer(0))
         if self.block.place is not None:
             return code.at(self.block.row_address(code, 0, 0), ahead)
@@ -150,7 +153,7 @@ class DenseLoops:
         lines = -(-self.block.rows // len(self.scans))
         at = code.at(place, code.mul(c, code.integer(lines)))
         for n in range(lines):
-            for line in range(0, self.lanes, CACHE_LINE):
+            for line in range(0, self.lanes, CACHE_LINE // code.cell_size):
                 code.op(Prefetch, code.at(at, code.integer(n * self.lanes + line)), far=True)
 
     def fetch_once(self, code: Code, following: Value, k: Value) -> Value:
@@ -195,7 +198,7 @@ class DenseLoops:
         states: list[State] = []
         for op in actions.reductions:
             for _ in rows:
-                zero = code.wide(code.number(0.0), self.lanes)
+                zero = code.cell(0.0, self.lanes)
                 states.append([zero] if is_matmul(op) else start(code, reduction_of(op)[0], self.lanes))
         maps = {
             (o.index, j): code.at(
@@ -232,21 +235,21 @@ class DenseLoops:
                     cell = self.value(inner, output.values[0], j, c, mask, known)
                     store_vector(inner, cell, inner.at(maps[output.index, j], c), mask)
             for output in actions.sums:
-                place = inner.at(frame.outs[output.index], c)
-                rest = inner.at(place, frame.cols)
-                state = [load_vector(inner, a, self.lanes, mask) for a in (place, rest)]
+                place = inner.partial(frame.outs[output.index], c)
+                places = frame.sum_places(inner, place, frame.cols)
+                state = [load_vector(inner, a, self.lanes, mask, f64) for a in places]
                 for j in rows:
                     state = step(inner, "sum", state, self.value(inner, output.values[0], j, c, mask, known))
-                for v, a in zip(state, (place, rest), strict=True):
+                for v, a in zip(state, places, strict=True):
                     store_vector(inner, v, a, mask)
             for output in actions.products:
                 wide, single = factors(self.plan, output)
-                place = inner.at(frame.outs[output.index], c)
-                total = load_vector(inner, place, self.lanes, mask)
+                place = inner.partial(frame.outs[output.index], c)
+                total = open_sum(inner, place, self.lanes, mask)
                 for j in rows:
                     cell = self.value(inner, wide, j, c, mask, known)
                     total = multiply_add(inner, cell, self.splats[single, j], total)
-                store_vector(inner, total, place, mask)
+                close_sum(inner, total, place, self.lanes, mask)
             return flat(made)
 
         done = split(self.loop(flat(states), body), states)[0]
@@ -263,7 +266,7 @@ class DenseLoops:
     ) -> State:
         if side is not None:
             if mask is not None and cell.op is not None and not isinstance(cell.op, Load):
-                zero = code.wide(code.number(0.0), self.lanes)
+                zero = code.cell(0.0, self.lanes)
                 cell = code(Select, mask, cell, zero)
             return [multiply_add(code, cell, side, state[0])]
         fn, square = reduction_of(op)
@@ -275,8 +278,7 @@ class DenseLoops:
         if is_matmul(op):
             return horizontal(code, state[0])
         fn = reduction_of(op)[0]
-        parts = finish(code, fn, cell_body.across_lanes(code, fn, state))
-        return code(Binary, "add", *parts) if fn == "sum" else parts[0]
+        return cell_of(code, fn, across_lanes(code, fn, state))
 
     # -- products with several columns -----------------------------------------------------------------------------
 
@@ -298,7 +300,7 @@ class DenseLoops:
                 code.at(frame.inputs[side], code.mul(code.add(k, code.integer(n)), frame.cols))
                 for n in range(count)
             ]
-            zero = code.wide(code.number(0.0), self.lanes)
+            zero = code.cell(0.0, self.lanes)
             ahead = self.fetch_once(code, following, k)
 
             def body(inner: Code, c: Value, mask: Value | None, carried: list[Value]) -> list[Value]:
@@ -321,7 +323,7 @@ class DenseLoops:
                 block.store(code, row_sums(code, done[n::count]), place)
             return []
 
-        most = 3 if self.lanes == 8 and block.rows > 1 else 1
+        most = 3 if self.lanes * outer.cell_size == FULL_WIDTH and block.rows > 1 else 1
         self.by_columns(outer, length, most, columns)
         block.code = outer
         self.done = frozenset()
@@ -343,26 +345,26 @@ class DenseLoops:
             factor = [
                 [code.wide(self.narrow_number(code, narrow, n, j), self.lanes) for j in rows] for n in numbers
             ]
-            places = [code.at(frame.outs[output.index], code.mul(n, frame.cols)) for n in numbers]
+            places = [code.partial(frame.outs[output.index], code.mul(n, frame.cols)) for n in numbers]
             ahead = self.fetch_once(code, following, k)
 
             def body(inner: Code, c: Value, mask: Value | None, carried: list[Value]) -> list[Value]:
                 known: dict[tuple[Value, int], Value] = {}
                 if mask is None and block.rows > 1:
                     self.fetch(inner, ahead, c)
-                addresses = [inner.at(p, c) for p in places]
-                totals = [load_vector(inner, a, self.lanes, mask) for a in addresses]
+                addresses = [inner.partial(p, c) for p in places]
+                totals = [open_sum(inner, a, self.lanes, mask) for a in addresses]
                 for j in rows:
                     cell = self.value(inner, wide, j, c, mask, known)
                     totals = [multiply_add(inner, cell, factor[n][j], t) for n, t in enumerate(totals)]
                 for total, address in zip(totals, addresses, strict=True):
-                    store_vector(inner, total, address, mask)
+                    close_sum(inner, total, address, self.lanes, mask)
                 return []
 
             self.loop([], body)
             return []
 
-        most = 3 if self.lanes == 8 and block.rows > 1 else 1
+        most = 3 if self.lanes * outer.cell_size == FULL_WIDTH and block.rows > 1 else 1
         self.by_columns(outer, frame.length_of(narrow), most, columns)
         block.code = outer
         self.done = frozenset()
@@ -372,7 +374,7 @@ class DenseLoops:
             place = code.at(self.block.row_address(code, narrow.index, j), k)
         else:
             place = code.at(self.block.kept(code, narrow, k), code.integer(j))
-        return code(Load, place, types=[f64])
+        return code(Load, place, types=[code.elem])
 
     @staticmethod
     def by_columns(

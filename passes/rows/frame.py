@@ -10,7 +10,6 @@ from sysmlc.ir.dialects.dml_cell import Binary
 from sysmlc.ir.dialects.dml_scalar import Cast
 from sysmlc.ir.dialects.kernel import (
     Field,
-    Gather,
     Halves,
     Iota,
     LaneSums,
@@ -20,8 +19,9 @@ from sysmlc.ir.dialects.kernel import (
     RowKernel,
     Store,
 )
-from sysmlc.ir.types import Vector, f64, i1, vector
+from sysmlc.ir.types import Scalar, Vector, f32, f64, i1, vector
 from sysmlc.passes.cell_body import Code, State, at_width
+from sysmlc.passes.cell_states import load_vector, store_vector
 from sysmlc.passes.rows.lengths import WIDE, one_column
 from sysmlc.passes.rows.plan import Plan, slots
 
@@ -34,7 +34,9 @@ class RowFrame:
 
     def __init__(self, b: Builder, kernel: RowKernel, mask: int, lanes: int, params: Sequence[Value]) -> None:
         self.code = Code(b.region, b.anchor, b.loc)
-        self.kernel, self.lanes = kernel, lanes
+        self.code.elem = kernel.elem
+        self.kernel = kernel
+        self.lanes = lanes if kernel.elem is f64 else 2 * lanes
         self.args, self.r0, self.r1, _, self.cols = params
         roles, body = kernel.roles, kernel.body
         self.plan = Plan(body, roles, kernel.outputs, mask)
@@ -59,8 +61,8 @@ class RowFrame:
         self.scalars: dict[tuple[Value, int], Value] = {}
         for arg, role in zip(body.args, roles, strict=True):
             if role == "scalar":
-                number = code(Load, self.inputs[arg.index], types=[f64])
-                for width in {1, min(lanes, ROWS), lanes}:
+                number = code(Load, self.inputs[arg.index], types=[code.elem])
+                for width in {1, min(self.lanes, ROWS), self.lanes}:
                     self.scalars[arg, width] = code.wide(number, width)
 
     def field(self, member: str, index: int = 0) -> Value:
@@ -71,10 +73,14 @@ class RowFrame:
         found = self.plan.lengths.class_of(value)
         return self.one if found is None or self.plan.kind[value] == "single" else self.length[found]
 
+    def sum_places(self, code: Code, place: Value, distance: Value) -> list[Value]:
+        """Where the partial result of a sum is, and its compensation if there is one."""
+        return [place, code.partial(place, distance)] if code.elem is f64 else [place]
+
     def compute(self, code: Code, op: Op, operands: list[Value], lanes: int) -> Value:
         """One cellwise operation; truth values become 0/1 cells."""
         made = at_width(code, op, operands, lanes)
-        return code(Cast, made, types=[f64]) if made.type is i1 else made
+        return code(Cast, made, types=[code.elem]) if made.type is i1 else made
 
     def scalar(self, code: Code, value: Value, lanes: int) -> Value:
         """A value that is the same for all rows."""
@@ -90,6 +96,19 @@ def multiply_add(code: Code, a: Value, b: Value, c: Value) -> Value:
     return code(MultiplyAdd, a, b, c)
 
 
+def open_sum(code: Code, place: Value, lanes: int, mask: Value | None) -> Value:
+    """What the products of a block are added to: the partial result at `place`, which is f64, or of f32 a sum of its own."""
+    return load_vector(code, place, lanes, mask) if code.elem is f64 else code.cell(0.0, lanes)
+
+
+def close_sum(code: Code, total: Value, place: Value, lanes: int, mask: Value | None) -> None:
+    """Put the sum that `open_sum` began into the partial result."""
+    if code.elem is f32:
+        before = load_vector(code, place, lanes, mask, f64)
+        total = code(Binary, "add", before, code.widened(total))
+    store_vector(code, total, place, mask)
+
+
 def horizontal(code: Code, value: Value) -> Value:
     """The sum of the lanes."""
     while isinstance(value.type, Vector):
@@ -100,9 +119,12 @@ def horizontal(code: Code, value: Value) -> Value:
 
 def row_sums(code: Code, values: Sequence[Value]) -> list[Value]:
     """The sums of the lanes of one vector for each row of a block, by groups of lanes."""
-    type = values[0].type
-    if not isinstance(type, Vector) or len(values) == 1:
+    if len(values) == 1:
         return [horizontal(code, v) for v in values]
+    while isinstance(type := values[0].type, Vector) and type.lanes > len(values):
+        values = [code(Binary, "add", *code.op(Halves, v).results) for v in values]
+    if not isinstance(type, Vector):
+        return list(values)
     return [code(LaneSums, values[g : g + type.lanes]) for g in range(0, len(values), type.lanes)]
 
 
@@ -146,26 +168,28 @@ class Block:
         """Column `c` of the block's rows of input `i`, by groups of lanes."""
         base, stride = code.at(self.addresses[i], c), self.frame.strides[i]
         if self.lanes == 1:
-            return [code(Load, base, types=[f64])]
+            return [code(Load, base, types=[code.elem])]
         steps = code(Iota, stride, lanes=self.lanes)
         everything = code(Mask, code.integer(self.lanes), lanes=self.lanes)
         made = []
         for g in range(self.groups):
             place = code.at(base, code.mul(stride, code.integer(g * self.lanes))) if g else base
-            made.append(code(Gather, place, steps, everything))
+            made.append(code.gather(place, steps, everything))
         return made
 
-    def load(self, code: Code, base: Value) -> list[Value]:
-        """The groups of lanes of scratch memory at `base`."""
-        type = vector(self.lanes, f64) if self.lanes > 1 else f64
+    def load(self, code: Code, base: Value, elem: Scalar | None = None) -> list[Value]:
+        """The groups of lanes of scratch memory at `base`: cells, or another element."""
+        elem = elem or code.elem
+        type = vector(self.lanes, elem) if self.lanes > 1 else elem
         return [
-            code(Load, code.at(base, code.integer(g * self.lanes)) if g else base, types=[type])
+            code(Load, code.at(base, code.integer(g * self.lanes), elem.text) if g else base, types=[type])
             for g in range(self.groups)
         ]
 
-    def store(self, code: Code, values: Sequence[Value], base: Value) -> None:
+    def store(self, code: Code, values: Sequence[Value], base: Value, elem: Scalar | None = None) -> None:
+        elem = elem or code.elem
         for g, value in enumerate(values):
-            code.op(Store, value, code.at(base, code.integer(g * self.lanes)) if g else base)
+            code.op(Store, value, code.at(base, code.integer(g * self.lanes), elem.text) if g else base)
 
     def kept(self, code: Code, value: Value, k: Value) -> Value:
         """Where column `k` of a narrow value is in scratch memory."""
@@ -177,9 +201,9 @@ class Block:
             return code(
                 Load,
                 code.at(self.addresses[value.index], code.mul(self.frame.strides[value.index], j)),
-                types=[f64],
+                types=[code.elem],
             )
-        return code(Load, code.at(self.frame.slot[value], j), types=[f64])
+        return code(Load, code.at(self.frame.slot[value], j), types=[code.elem])
 
 
 Compute = Callable[[Code, Value], Value]
@@ -190,8 +214,10 @@ __all__ = [
     "Compute",
     "RowFrame",
     "State",
+    "close_sum",
     "horizontal",
     "multiply_add",
     "one_column",
+    "open_sum",
     "row_sums",
 ]

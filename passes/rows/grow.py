@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.dml_cell import Aggregate, Binary, IfElse, Unary
 from sysmlc.ir.dialects.dml_matrix import MatMul
-from sysmlc.ir.types import NUMBERS, Dim, Matrix, f64, same_dim
+from sysmlc.ir.types import NUMBERS, Dim, Matrix, same_dim
 from sysmlc.passes.effects import keeps_place
 from sysmlc.passes.estimate import SPARSE
 from sysmlc.passes.sparsity import Expectations
@@ -304,7 +304,7 @@ def candidates(region: Region) -> list[Value]:
 
     def add(value: Value) -> None:
         type, op = value.type, value.op
-        if value in found or not isinstance(type, Matrix) or type.cols == 1 or type.elem is not f64:
+        if value in found or not isinstance(type, Matrix) or type.cols == 1:
             return
         found[value] = None
         if op is not None and op.parent is region and isinstance(op, (Unary, Binary, IfElse)):

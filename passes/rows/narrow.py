@@ -6,7 +6,7 @@ from sysmlc.ir.core import Value
 from sysmlc.ir.dialects.dml_cell import Binary
 from sysmlc.ir.dialects.kernel import Load, Store
 from sysmlc.ir.types import f64
-from sysmlc.passes.cell_body import Code, State, finish, start, step
+from sysmlc.passes.cell_body import EXTREMES, Code, State, cell_of, start, step
 from sysmlc.passes.cell_states import flat, split
 from sysmlc.passes.rows.frame import ROWS, Block
 from sysmlc.passes.rows.lengths import is_matmul, is_reduction
@@ -48,12 +48,20 @@ def compute_singles(block: Block, level: int) -> None:
 def _accumulate(block: Block, code: Code, output: Output, values: list[Value], k: Value) -> None:
     """Fold one column of the block into a partial result, which keeps a state for each row of a block."""
     fn = output.fn
-    base = code.at(block.frame.outs[output.index], code.mul(k, code.integer(2 * ROWS)))
-    places = [base, code.at(base, code.integer(ROWS))]
-    states = [block.load(code, p) for p in places]
-    made = [step(code, fn, [states[0][g], states[1][g]], v) for g, v in enumerate(values)]
+    base = code.partial(block.frame.outs[output.index], code.mul(k, code.integer(2 * ROWS)))
+    places = [base, code.partial(base, code.integer(ROWS))]
+    if fn == "sum":
+        places = block.frame.sum_places(code, base, code.integer(ROWS))
+    before = [block.load(code, p, f64) for p in places]
+    made: list[State] = []
+    for g, value in enumerate(values):
+        state = [part[g] for part in before]
+        if fn in EXTREMES:  # which are cells
+            state = [code.rounded(v) for v in state]
+        state = step(code, fn, state, value)
+        made.append([code.widened(v) for v in state] if fn in EXTREMES else state)
     for part, place in enumerate(places):
-        block.store(code, [s[part] for s in made], place)
+        block.store(code, [s[part] for s in made], place, f64)
 
 
 def narrow_loops(block: Block, level: int) -> None:
@@ -105,10 +113,8 @@ class _Narrow:
         done = split(code.loop(code.integer(0), self.length, 1, flat(states), body), states)[0]
         for n, op in enumerate(self.reductions):
             fn = reduction_of(op)[0]
-            made = []
-            for state in done[n * block.groups : (n + 1) * block.groups]:
-                parts = finish(code, fn, state, block.lanes)
-                made.append(code(Binary, "add", *parts) if fn == "sum" else parts[0])
+            states = done[n * block.groups : (n + 1) * block.groups]
+            made = [cell_of(code, fn, state, block.lanes) for state in states]
             block.single[op.results[0]] = made
             block.store(code, made, self.frame.slot[op.results[0]])
 
@@ -133,7 +139,7 @@ class _Narrow:
             source = block.kept(code, value, k)
             for j in range(block.rows):
                 offset = code.integer(j)
-                cell = code(Load, code.at(source, offset), types=[f64])
+                cell = code(Load, code.at(source, offset), types=[code.elem])
                 code.op(Store, cell, code.at(place, code.mul(stride, offset)))
         return made
 

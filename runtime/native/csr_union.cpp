@@ -22,7 +22,7 @@ Matrix union_structure(sm_ctx* ctx, const Matrix& a, const Matrix& b) {
     };
     each_row([&](int64_t r) { starts[size_t(r) + 1] = union_count(a.get(), b.get(), r); });
     for (int64_t r = 0; r < rows; r++) starts[size_t(r) + 1] += starts[size_t(r)];
-    Matrix made = new_csr(ctx, rows, a->cols, starts[size_t(rows)]);
+    Matrix made = new_csr(ctx, rows, a->cols, starts[size_t(rows)], a->elem);
     std::memcpy(made->rowptr, starts.data(), starts.size() * sizeof(int64_t));
     each_row([&](int64_t r) { union_columns(a.get(), b.get(), r, made->colidx + made->rowptr[r]); });
     return made;

@@ -55,6 +55,7 @@ void OuterLaunch::find_shape() {
         else if (a.tag == SM_TAG_MATRIX) shapes[i] = {a.v.matrix->rows, a.v.matrix->cols};
         else {
             in[i].scalar = a.v.f64;
+            in[i].scalar_single = static_cast<float>(a.v.f64);
             shapes[i] = {-1, -1};
             continue;
         }
@@ -137,8 +138,10 @@ static void launch_outer(sm_ctx* ctx, const sm_cell_kernel* kernel, const char* 
     l.find_shape();
     l.find_driver();
     if (l.rows > 0 && l.cols > 0) l.find_kernel();
-    if (l.driver) l.sampled();
-    else l.tiled();
+    with_element(l.elem(), [&](auto type) {
+        if (l.driver) l.sampled<decltype(type)>();
+        else l.tiled<decltype(type)>();
+    });
 }
 
 }  // namespace sm

@@ -9,18 +9,47 @@
 namespace sm {
 namespace {
 
-typedef int64_t i8 __attribute__((vector_size(64)));
-typedef int64_t i8u __attribute__((vector_size(64), aligned(8)));
+// Eight cells, and eight integers as wide.
+template <class T>
+struct Eight;
+template <>
+struct Eight<double> {
+    typedef v8 Cells;
+    typedef int64_t Integer;
+    typedef int64_t Integers __attribute__((vector_size(64)));
+    typedef int64_t Unaligned __attribute__((vector_size(64), aligned(8)));
+};
+template <>
+struct Eight<float> {
+    typedef f8 Cells;
+    typedef int32_t Integer;
+    typedef int32_t Integers __attribute__((vector_size(32)));
+    typedef int32_t Unaligned __attribute__((vector_size(32), aligned(4)));
+};
+template <class T>
+using Cells = typename Eight<T>::Cells;
+template <class T>
+using Integers = typename Eight<T>::Integers;
+
+template <class T>
+SM_INLINE Cells<T> at(const T* p) {
+    Cells<T> v;
+    load(v, p);
+    return v;
+}
 
 // Ones in lanes first .. 7.
-SM_INLINE i8 lanes_from(int64_t first) {
-    static const int64_t ones[16] = {0, 0, 0, 0, 0, 0, 0, 0, -1, -1, -1, -1, -1, -1, -1, -1};
-    return *reinterpret_cast<const i8u*>(ones + 8 - first);
+template <class T>
+SM_INLINE Integers<T> lanes_from(int64_t first) {
+    static const typename Eight<T>::Integer ones[16] = {0, 0, 0, 0, 0, 0, 0, 0, -1, -1, -1, -1, -1, -1, -1, -1};
+    return *reinterpret_cast<const typename Eight<T>::Unaligned*>(ones + 8 - first);
 }
 
 // The sums of eight vectors, in the lanes of one.
-SM_INLINE v8 sums_of(const v8* s) {
-    v8 t[4], u[2];
+template <class T>
+SM_INLINE Cells<T> sums_of(const Cells<T>* s) {
+    using i8 = Integers<T>;
+    Cells<T> t[4], u[2];
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++)
         t[i] = __builtin_shuffle(s[2 * i], s[2 * i + 1], i8{0, 8, 2, 10, 4, 12, 6, 14}) +
@@ -34,73 +63,72 @@ SM_INLINE v8 sums_of(const v8* s) {
 
 // The dot of two rows of k >= 8 cells: W whole vectors (W = 0: any number), and what is left in one that overlaps the last.
 // `next` is a row that is needed soon.
-template <int W, bool Rest>
-SM_INLINE v8 wide_dot(const double* a, const double* b, const double* next, int64_t k, i8 keep) {
-    v8 sum = load8(a) * load8(b), other = zero8();
+template <int W, bool Rest, class T>
+SM_INLINE Cells<T> wide_dot(const T* a, const T* b, const T* next, int64_t k, Integers<T> keep) {
+    Cells<T> sum = at(a) * at(b), other{};
     __builtin_prefetch(next);
     if (W) {
 #pragma GCC unroll 8
         for (int64_t w = 1; w < W; w++) {
-            sum += load8(a + 8 * w) * load8(b + 8 * w);
+            sum += at(a + 8 * w) * at(b + 8 * w);
             __builtin_prefetch(next + 8 * w);
         }
     } else {
         const int64_t whole = k / 8;
         for (int64_t w = 1; w < whole; w++) {
-            sum += load8(a + 8 * w) * load8(b + 8 * w);
-            if (++w < whole) other += load8(a + 8 * w) * load8(b + 8 * w);
+            sum += at(a + 8 * w) * at(b + 8 * w);
+            if (++w < whole) other += at(a + 8 * w) * at(b + 8 * w);
             __builtin_prefetch(next + 8 * w - 8);
             __builtin_prefetch(next + 8 * w);
         }
         sum += other;
     }
     if (Rest) {
-        v8 x = reinterpret_cast<v8>(reinterpret_cast<i8>(load8(a + k - 8)) & keep);
-        v8 y = reinterpret_cast<v8>(reinterpret_cast<i8>(load8(b + k - 8)) & keep);
+        auto x = reinterpret_cast<Cells<T>>(reinterpret_cast<Integers<T>>(at(a + k - 8)) & keep);
+        auto y = reinterpret_cast<Cells<T>>(reinterpret_cast<Integers<T>>(at(b + k - 8)) & keep);
         sum += x * y;
         __builtin_prefetch(next + k - 1);
     }
     return sum;
 }
 
-template <int W, bool Rest>
-SM_INLINE void wide_dots(const double* u, const int32_t* rows, const double* v, const int32_t* cols, int64_t count, int64_t k, double* out) {
-    const i8 keep = lanes_from(8 - k % 8);
+template <int W, bool Rest, class T>
+SM_INLINE void wide_dots(const T* u, const int32_t* rows, const T* v, const int32_t* cols, int64_t count, int64_t k, T* out) {
+    const Integers<T> keep = lanes_from<T>(8 - k % 8);
     for (int64_t g = 0; g < count; g += 8) {
-        v8 s[8];
+        Cells<T> s[8];
         auto group = [&](auto same) __attribute__((always_inline)) {
-            const double* first = u + rows[g] * k;
+            const T* first = u + rows[g] * k;
 #pragma GCC unroll 8
             for (int e = 0; e < 8; e++)
                 s[e] = wide_dot<W, Rest>(same ? first : u + rows[g + e] * k, v + cols[g + e] * k, v + cols[g + e + kDotAhead - 8] * k, k, keep);
         };
         if (rows[g] == rows[g + 7]) group(std::true_type{});  // its cells stay in registers
         else group(std::false_type{});
-        store8(out + g, sums_of(s));
+        store(out + g, sums_of<T>(s));
     }
 }
 
-template <int W>
-SM_INLINE void wide_dots(const double* u, const int32_t* rows, const double* v, const int32_t* cols, int64_t count, int64_t k, double* out) {
+template <int W, class T>
+SM_INLINE void wide_dots(const T* u, const int32_t* rows, const T* v, const int32_t* cols, int64_t count, int64_t k, T* out) {
     if (k % 8) wide_dots<W, true>(u, rows, v, cols, count, k, out);
     else wide_dots<W, false>(u, rows, v, cols, count, k, out);
 }
 
-template <int K>
-SM_INLINE void short_dots(const double* u, const int32_t* rows, const double* v, const int32_t* cols, int64_t count, double* out) {
+template <int K, class T>
+SM_INLINE void short_dots(const T* u, const int32_t* rows, const T* v, const int32_t* cols, int64_t count, T* out) {
     for (int64_t g = 0; g < count; g++) {
-        const double *a = u + int64_t(rows[g]) * K, *b = v + int64_t(cols[g]) * K;
+        const T *a = u + int64_t(rows[g]) * K, *b = v + int64_t(cols[g]) * K;
         __builtin_prefetch(v + int64_t(cols[g + kDotAhead - 8]) * K);
-        double s = a[0] * b[0];
+        T s = a[0] * b[0];
 #pragma GCC unroll 8
         for (int c = 1; c < K; c++) s += a[c] * b[c];
         out[g] = s;
     }
 }
 
-}  // namespace
-
-SM_CLONES void sampled_dots(const double* u, const int32_t* rows, const double* v, const int32_t* cols, int64_t count, int64_t k, double* out) {
+template <class T>
+SM_INLINE void dots(const T* u, const int32_t* rows, const T* v, const int32_t* cols, int64_t count, int64_t k, T* out) {
     switch (k < 8 ? k : k < 72 ? 7 + k / 8 : 0) {
         case 1: short_dots<1>(u, rows, v, cols, count, out); break;
         case 2: short_dots<2>(u, rows, v, cols, count, out); break;
@@ -121,8 +149,9 @@ SM_CLONES void sampled_dots(const double* u, const int32_t* rows, const double* 
     }
 }
 
-SM_CLONES void add_rows(const int32_t* cols, const double* s, int64_t count, const double* b, int64_t q, double* out) {
-    for_strips(q, [=](auto sum, int64_t j, int64_t last) __attribute__((always_inline)) {
+template <class T>
+SM_INLINE void add_gathered(const int32_t* cols, const T* s, int64_t count, const T* b, int64_t q, T* out) {
+    for_strips<T>(q, [=](auto sum, int64_t j, int64_t last) __attribute__((always_inline)) {
         sum.load(out + j, last);
         for (int64_t g = 0; g < count; g++) sum.add(b + int64_t(cols[g]) * q + j, last, s[g]);
         sum.store(out + j, last);
@@ -130,7 +159,8 @@ SM_CLONES void add_rows(const int32_t* cols, const double* s, int64_t count, con
 }
 
 // Two rounded operations give what the sum lost (Knuth); not finite sums are put right when they are read.
-SM_CLONES void add_compensated(double* sums, double* rests, const double* x, int64_t n) {
+template <class T>
+SM_INLINE void add_exactly(double* sums, double* rests, const T* x, int64_t n) {
     for (int64_t c = 0; c < n; c++) {
         double a = sums[c], b = x[c], t = a + b, z = t - a;
         rests[c] += (a - (t - z)) + (b - z);
@@ -138,7 +168,25 @@ SM_CLONES void add_compensated(double* sums, double* rests, const double* x, int
     }
 }
 
-void add_cells(CompensatedSum& sum, const double* x, int64_t n) {
+}  // namespace
+
+SM_CLONES void sampled_dots(const double* u, const int32_t* rows, const double* v, const int32_t* cols, int64_t count, int64_t k, double* out) {
+    dots(u, rows, v, cols, count, k, out);
+}
+SM_CLONES void sampled_dots(const float* u, const int32_t* rows, const float* v, const int32_t* cols, int64_t count, int64_t k, float* out) {
+    dots(u, rows, v, cols, count, k, out);
+}
+
+SM_CLONES void add_rows(const int32_t* cols, const double* s, int64_t count, const double* b, int64_t q, double* out) { add_gathered(cols, s, count, b, q, out); }
+SM_CLONES void add_rows(const int32_t* cols, const float* s, int64_t count, const float* b, int64_t q, float* out) { add_gathered(cols, s, count, b, q, out); }
+
+SM_CLONES void add_compensated(double* sums, double* rests, const double* x, int64_t n) { add_exactly(sums, rests, x, n); }
+SM_CLONES void add_compensated(double* sums, double* rests, const float* x, int64_t n) { add_exactly(sums, rests, x, n); }
+
+namespace {
+
+template <class T>
+void add_up(CompensatedSum& sum, const T* x, int64_t n) {
     double sums[8] = {0}, rests[8] = {0};
     int64_t c = 0;
     if (n >= 64) {
@@ -150,5 +198,10 @@ void add_cells(CompensatedSum& sum, const double* x, int64_t n) {
     }
     for (; c < n; c++) sum.add(x[c]);
 }
+
+}  // namespace
+
+void add_cells(CompensatedSum& sum, const double* x, int64_t n) { add_up(sum, x, n); }
+void add_cells(CompensatedSum& sum, const float* x, int64_t n) { add_up(sum, x, n); }
 
 }  // namespace sm

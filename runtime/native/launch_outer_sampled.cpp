@@ -11,6 +11,7 @@
 
 #include "launch.h"
 #include "linalg_product.h"
+#include "simd_rows.h"
 
 #include <algorithm>
 #include <cstring>
@@ -23,36 +24,42 @@ constexpr int64_t kTask = 1 << 15;   // non-zeros a task has at least
 constexpr int64_t kTasks = 128;
 constexpr int64_t kColumnTasks = 8;  // tasks that each keep sums for all columns
 
+template <class T>
 struct Sampled {
     OuterLaunch& l;
     const sm_matrix* d;
     int64_t n_tasks;
     std::vector<CompensatedSum> full[SM_MAX_OUT];  // for each task
-    std::vector<double> head[SM_MAX_OUT];          // for each task, what it adds to a row that an earlier one began
+    // For each task, what it adds to a row that an earlier one began: to a product, or to a sum (value and compensation).
+    std::vector<T> product_head[SM_MAX_OUT];
+    std::vector<double> sum_head[SM_MAX_OUT];
     Matrix out[SM_MAX_OUT];
 
     int64_t bound(int64_t t) const { return d->nnz * t / n_tasks; }
     int64_t row_of(int64_t p) const { return std::upper_bound(d->rowptr, d->rowptr + d->rows + 1, p) - d->rowptr - 1; }
 };
 
+template <class T>
 struct Task {
-    Task(Sampled& s, int64_t number) : s(s), number(number), first(s.bound(number)), last(s.bound(number + 1)) {}
-    Sampled& s;
+    Task(Sampled<T>& s, int64_t number) : s(s), number(number), first(s.bound(number)), last(s.bound(number + 1)) {}
+    Sampled<T>& s;
     int64_t number, first, last;  // non-zeros
     int64_t row;                  // of the next non-zero
     int32_t rows[kRun + kDotGroup], cols[kRun + kDotAhead + kDotGroup], own[kRun + kDotGroup + kDotAhead];
-    std::vector<double> cells;    // of inputs and outputs of the run
-    std::vector<double> panel[2 * SM_MAX_IN];  // gathered rows of strided factors
+    std::vector<T> cells;         // of inputs and outputs of the run
+    double full[SM_MAX_OUT][2];   // the kernel's partial sums: value and compensation
+    std::vector<T> panel[2 * SM_MAX_IN];  // gathered rows of strided factors
 
     void run();
     int64_t next_run(int64_t p);
-    void dots(const OuterInput& x, int i, int64_t count, double* out);
-    const double* input(int i, int64_t p, int64_t count, double* buffer);
-    void close(int k, const double* cell, int64_t count);
+    void dots(const OuterInput& x, int i, int64_t count, T* out);
+    const T* input(int i, int64_t p, int64_t count, T* buffer);
+    void close(int k, const T* cell, int64_t count);
 };
 
 // Rows and columns of the run that begins at p; its length. Groups of dots look beyond the end.
-int64_t Task::next_run(int64_t p) {
+template <class T>
+int64_t Task<T>::next_run(int64_t p) {
     const sm_matrix* d = s.d;
     int64_t count = std::min(kRun, last - p), known = std::min(count + kDotAhead, d->nnz - p);
     std::memcpy(cols, d->colidx + p, size_t(known) * sizeof(int32_t));
@@ -67,21 +74,22 @@ int64_t Task::next_run(int64_t p) {
     return count;
 }
 
-void Task::dots(const OuterInput& x, int i, int64_t count, double* out) {
-    if (x.inner == 0) return std::fill_n(out, count, 0.0), void();
-    const double* base[2];
+template <class T>
+void Task<T>::dots(const OuterInput& x, int i, int64_t count, T* out) {
+    if (x.inner == 0) return std::fill_n(out, count, T(0)), void();
+    const T* base[2];
     const int32_t* index[2] = {rows, cols};
     const Factor* factors[2] = {&x.u, &x.v};
     for (int side = 0; side < 2; side++) {
         const Factor& f = *factors[side];
         if (!f.strided) {
-            base[side] = values(f.m.get());
+            base[side] = values<T>(f.m.get());
             continue;
         }
-        std::vector<double>& p = panel[2 * i + side];
+        std::vector<T>& p = panel[2 * i + side];
         if (p.empty()) p.resize(size_t(kRun + kDotGroup + kDotAhead) * size_t(x.inner));
         for (int64_t g = 0; g < count; g++) {
-            const double* from = values(f.m.get()) + index[side][g];
+            const T* from = values<T>(f.m.get()) + index[side][g];
             for (int64_t c = 0; c < x.inner; c++) p[size_t(g * x.inner + c)] = from[c * f.m->cols];
         }
         base[side] = p.data();
@@ -91,23 +99,24 @@ void Task::dots(const OuterInput& x, int i, int64_t count, double* out) {
 }
 
 // The cells of input i at the run: where they are, or gathered into the buffer.
-const double* Task::input(int i, int64_t p, int64_t count, double* buffer) {
+template <class T>
+const T* Task<T>::input(int i, int64_t p, int64_t count, T* buffer) {
     const OuterInput& x = s.l.in[i];
     const sm_matrix* m = x.m.get();
     switch (x.kind) {
         case OuterInput::kProduct: dots(x, i, count, buffer); break;
-        case OuterInput::kScalar: return &x.scalar;
-        case OuterInput::kCell: std::fill_n(buffer, count, values(m)[0]); break;
+        case OuterInput::kScalar: return scalar_cell(x, T());
+        case OuterInput::kCell: std::fill_n(buffer, count, values<T>(m)[0]); break;
         case OuterInput::kRow:
-            for (int64_t g = 0; g < count; g++) buffer[g] = values(m)[cols[g]];
+            for (int64_t g = 0; g < count; g++) buffer[g] = values<T>(m)[cols[g]];
             break;
         case OuterInput::kColumn:
-            for (int64_t g = 0; g < count; g++) buffer[g] = values(m)[rows[g]];
+            for (int64_t g = 0; g < count; g++) buffer[g] = values<T>(m)[rows[g]];
             break;
         case OuterInput::kFull:
-            if (m == s.d) return values(m) + p;
+            if (m == s.d) return values<T>(m) + p;
             if (is_dense(m)) {
-                for (int64_t g = 0; g < count; g++) buffer[g] = sm::row(m, rows[g])[cols[g]];
+                for (int64_t g = 0; g < count; g++) buffer[g] = sm::row<T>(m, rows[g])[cols[g]];
                 break;
             }
             for (int64_t g = 0, r = -1, q = 0, end = 0; g < count; g++) {
@@ -115,19 +124,20 @@ const double* Task::input(int i, int64_t p, int64_t count, double* buffer) {
                 int64_t same = p + g;  // often the structure is the driver's
                 if (same >= q && same < end && m->colidx[same] == cols[g]) q = same;
                 if (q < end && m->colidx[q] < cols[g]) q = std::lower_bound(m->colidx + q, m->colidx + end, cols[g]) - m->colidx;
-                buffer[g] = q < end && m->colidx[q] == cols[g] ? values(m)[q] : 0.0;
+                buffer[g] = q < end && m->colidx[q] == cols[g] ? values<T>(m)[q] : T(0);
             }
     }
     return buffer;
 }
 
-void Task::close(int k, const double* cell, int64_t count) {
+template <class T>
+void Task<T>::close(int k, const T* cell, int64_t count) {
     const char output = s.l.outputs[k];
     if (output == 'f') {
         // The kernel's partial, and what it rounded off.
         CompensatedSum& sum = s.full[k][size_t(number)];
-        sum.add(cell[0]);
-        if (std::isfinite(cell[0])) sum.rest += cell[1];
+        sum.add(full[k][0]);
+        if (std::isfinite(full[k][0])) sum.rest += full[k][1];
         return;
     }
     if (output != 'R' && output != 'r') return;
@@ -137,10 +147,10 @@ void Task::close(int k, const double* cell, int64_t count) {
         while (stop < count && rows[stop] == r) stop++;
         bool begun = s.d->rowptr[r] < first;
         if (output == 'R') {
-            double* to = begun ? &s.head[k][size_t(number * q)] : sm::row(s.out[k].get(), r);
-            add_rows(cols + g, cell + g, stop - g, values(s.l.factor[k].get()), q, to);
+            T* to = begun ? &s.product_head[k][size_t(number * q)] : sm::row<T>(s.out[k].get(), r);
+            add_rows(cols + g, cell + g, stop - g, values<T>(s.l.factor[k].get()), q, to);
         } else {
-            double* to = begun ? &s.head[k][size_t(number * 2)] : values(s.out[k].get()) + 2 * r;
+            double* to = begun ? &s.sum_head[k][size_t(number * 2)] : values(s.out[k].get()) + 2 * r;
             CompensatedSum sum{to[0], to[1]};
             add_cells(sum, cell + g, stop - g);
             to[0] = sum.value, to[1] = sum.rest;
@@ -149,7 +159,8 @@ void Task::close(int k, const double* cell, int64_t count) {
     }
 }
 
-void Task::run() {
+template <class T>
+void Task<T>::run() {
     const OuterLaunch& l = s.l;
     const sm_cell_kernel* kernel = l.kernel;
     for (int64_t g = 0; g < kRun + kDotGroup + kDotAhead; g++) own[g] = int32_t(g);
@@ -159,18 +170,21 @@ void Task::run() {
     row = s.row_of(first);
     for (int64_t p = first, count = 0; p < last; p += count) {
         count = next_run(p);
-        for (int i = 0; i < kernel->n_in; i++) a.in[i] = input(i, p, count, &cells[size_t(i) * kRoom]);
+        for (int i = 0; i < kernel->n_in; i++) a.in[i] = as_input(input(i, p, count, &cells[size_t(i) * kRoom]));
+        T* out[SM_MAX_OUT];
         for (int k = 0; k < kernel->n_out; k++) {
             bool kept = l.outputs[k] == 'm' || l.outputs[k] == 'L' || l.outputs[k] == 'c';
-            a.out[k] = kept ? values(s.out[k].get()) + p : &cells[size_t(kernel->n_in + k) * kRoom];
+            out[k] = kept ? values<T>(s.out[k].get()) + p : &cells[size_t(kernel->n_in + k) * kRoom];
+            a.out[k] = l.outputs[k] == 'f' ? full[k] : as_output(out[k]);
         }
         l.fn(&a, 0, 1, 0, count);
-        for (int k = 0; k < kernel->n_out; k++) close(k, a.out[k], count);
+        for (int k = 0; k < kernel->n_out; k++) close(k, out[k], count);
     }
 }
 
 // Column sums of a matrix with the structure of `d`: partial sums of fixed shares of the non-zeros, added in order.
-Matrix column_sums(sm_ctx* ctx, const sm_matrix* d, const double* cell) {
+template <class T>
+Matrix column_sums(sm_ctx* ctx, const sm_matrix* d, const T* cell) {
     int64_t n = std::clamp<int64_t>(d->nnz / (4 * d->cols + kTask), 1, kColumnTasks);
     std::vector<std::vector<CompensatedSum>> sums(static_cast<size_t>(n));
     parallel_for(ctx, n, [&](int64_t t) {
@@ -178,19 +192,20 @@ Matrix column_sums(sm_ctx* ctx, const sm_matrix* d, const double* cell) {
         mine.resize(size_t(d->cols));
         for (int64_t p = d->nnz * t / n; p < d->nnz * (t + 1) / n; p++) mine[size_t(d->colidx[p])].add(cell[p]);
     });
-    Matrix r = new_dense(ctx, 1, d->cols);
+    Matrix r = new_dense(ctx, 1, d->cols, element_of<T>);
     for (int64_t c = 0; c < d->cols; c++) {
         CompensatedSum sum;
         for (const auto& part : sums) sum.add(part[size_t(c)].value), sum.rest += std::isfinite(part[size_t(c)].value) ? part[size_t(c)].rest : 0;
-        values(r.get())[c] = sum.result();
+        values<T>(r.get())[c] = T(sum.result());
     }
     return r;
 }
 
 }  // namespace
 
+template <class T>
 void OuterLaunch::sampled() {
-    Sampled s{*this, driver.get(), 0, {}, {}, {}};
+    Sampled<T> s{*this, driver.get(), 0, {}, {}, {}, {}};
     const sm_matrix* d = s.d;
     s.n_tasks = std::clamp<int64_t>(d->nnz / kTask, 1, kTasks);
     // Columns of strided factors are gathered one by one, unless there are enough non-zeros to pay for a transpose.
@@ -201,25 +216,25 @@ void OuterLaunch::sampled() {
         switch (outputs[k]) {
             case 'f': s.full[k].resize(size_t(s.n_tasks)); break;
             case 'm':
-                s.out[k] = new_csr(ctx, rows, cols, d->nnz);
+                s.out[k] = new_csr(ctx, rows, cols, d->nnz, elem());
                 std::memcpy(s.out[k]->rowptr, d->rowptr, size_t(rows + 1) * sizeof(int64_t));
                 std::memcpy(s.out[k]->colidx, d->colidx, size_t(d->nnz) * sizeof(int32_t));
                 break;
             case 'r':  // value and compensation side by side
                 s.out[k] = new_dense_zero(ctx, rows, 2);
-                s.head[k].assign(size_t(2 * s.n_tasks), 0.0);
+                s.sum_head[k].assign(size_t(2 * s.n_tasks), 0.0);
                 break;
             case 'R':
-                s.out[k] = new_dense_zero(ctx, rows, width(k));
+                s.out[k] = new_dense_zero(ctx, rows, width(k), elem());
                 s.out[k]->nnz = -1;
-                s.head[k].assign(size_t(width(k) * s.n_tasks), 0.0);
+                s.product_head[k].assign(size_t(width(k) * s.n_tasks), T(0));
                 break;
-            default: s.out[k] = new_dense(ctx, 1, d->nnz);
+            default: s.out[k] = new_dense(ctx, 1, d->nnz, elem());
         }
     }
     if (d->nnz > 0)
         parallel_for(ctx, s.n_tasks, [&](int64_t t) {
-            Task task(s, t);
+            Task<T> task(s, t);
             if (task.first < task.last) task.run();
         });
     for (int k = 0; k < kernel->n_out; k++) {
@@ -233,11 +248,12 @@ void OuterLaunch::sampled() {
         if (outputs[k] == 'R' || outputs[k] == 'r') {
             int64_t q = made->cols;
             for (int64_t t = 1; t < s.n_tasks && d->nnz > 0; t++) {
-                double* to = row(made.get(), s.row_of(s.bound(t)));
-                const double* head = &s.head[k][size_t(t * q)];
+                int64_t begun = s.row_of(s.bound(t));
                 if (outputs[k] == 'R') {
-                    for (int64_t c = 0; c < q; c++) to[c] += head[c];
+                    add_into(row<T>(made.get(), begun), &s.product_head[k][size_t(t * q)], q);
                 } else {
+                    double* to = row(made.get(), begun);
+                    const double* head = &s.sum_head[k][size_t(t * q)];
                     CompensatedSum sum{to[0], to[1]};
                     sum.add(head[0]);
                     sum.rest += head[1];
@@ -246,11 +262,11 @@ void OuterLaunch::sampled() {
             }
         }
         if (outputs[k] == 'r') {
-            Matrix sums = new_dense(ctx, rows, 1);
-            for (int64_t r = 0; r < rows; r++) values(sums.get())[r] = CompensatedSum{row(made.get(), r)[0], row(made.get(), r)[1]}.result();
+            Matrix sums = new_dense(ctx, rows, 1, elem());
+            for (int64_t r = 0; r < rows; r++) values<T>(sums.get())[r] = T(CompensatedSum{row(made.get(), r)[0], row(made.get(), r)[1]}.result());
             made = std::move(sums);
         } else if (outputs[k] == 'c') {
-            made = column_sums(ctx, d, values(made.get()));
+            made = column_sums(ctx, d, values<T>(made.get()));
         } else if (outputs[k] == 'L') {
             sm_matrix view = *d;
             view.data = made->data;
@@ -261,5 +277,8 @@ void OuterLaunch::sampled() {
         set(k, std::move(made));
     }
 }
+
+template void OuterLaunch::sampled<double>();
+template void OuterLaunch::sampled<float>();
 
 }  // namespace sm

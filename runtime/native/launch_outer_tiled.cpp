@@ -24,75 +24,77 @@ struct Tile {
 };
 
 // What one task keeps: its sums, and its share of results for columns.
+template <class T>
 struct Part {
     CompensatedSum full[SM_MAX_OUT];
-    std::vector<double> columns[SM_MAX_OUT];
+    std::vector<double> columns[SM_MAX_OUT];  // sums, then compensations
+    std::vector<T> products[SM_MAX_OUT];
 };
 
+template <class T>
 struct Tiled {
     OuterLaunch& l;
     int64_t tile_rows, tile_cols, n_tasks;
     bool tiny;
     Matrix out[SM_MAX_OUT];
 
-    void run(int64_t task, Part& part);
-    void product(const OuterInput& x, const Tile& t, double* to) const;
-    const double* input(int i, const Tile& t, double* buffer, int64_t& stride) const;
-    void close(int k, const Tile& t, const double* s, int64_t stride, Part& part);
+    void run(int64_t task, Part<T>& part);
+    void product(const OuterInput& x, const Tile& t, T* to) const;
+    const T* input(int i, const Tile& t, T* buffer, int64_t& stride) const;
+    void close(int k, const Tile& t, const T* s, int64_t stride, Part<T>& part);
 };
 
-void Tiled::product(const OuterInput& x, const Tile& t, double* to) const {
-    const double *a = x.u.at(t.r0), *b = x.v.at(t.c0);
+template <class T>
+void Tiled<T>::product(const OuterInput& x, const Tile& t, T* to) const {
+    const T *a = x.u.at<T>(t.r0), *b = x.v.at<T>(t.c0);
     int64_t lda = x.u.m->cols, ldb = x.v.m->cols, k = x.inner;
     if (tiny || k == 0) {
         int64_t ars = x.u.strided ? 1 : lda, acs = x.u.strided ? lda : 1, brs = x.v.strided ? 1 : ldb, bcs = x.v.strided ? ldb : 1;
         for (int64_t i = 0; i < t.rows(); i++)
             for (int64_t j = 0; j < t.cols(); j++) {
-                double s = 0;
+                T s = 0;
                 for (int64_t c = 0; c < k; c++) s += a[i * ars + c * acs] * b[j * brs + c * bcs];
                 to[i * t.cols() + j] = s;
             }
         return;
     }
-    blas::table().dgemm(101, x.u.strided ? blas::kYes : blas::kNo, x.v.strided ? blas::kNo : blas::kYes, int(t.rows()), int(t.cols()), blas::size(k), 1.0,
-                        a, blas::size(lda), b, blas::size(ldb), 0.0, to, int(t.cols()));
+    blas::gemm(blas::table(), 101, x.u.strided ? blas::kYes : blas::kNo, x.v.strided ? blas::kNo : blas::kYes, int(t.rows()), int(t.cols()), blas::size(k),
+               T(1), a, blas::size(lda), b, blas::size(ldb), T(0), to, int(t.cols()));
 }
 
 // The cells of input i in the tile: where they are, or written into the buffer.
-const double* Tiled::input(int i, const Tile& t, double* buffer, int64_t& stride) const {
+template <class T>
+const T* Tiled<T>::input(int i, const Tile& t, T* buffer, int64_t& stride) const {
     const OuterInput& x = l.in[i];
     const sm_matrix* m = x.m.get();
     stride = t.cols();
     switch (x.kind) {
         case OuterInput::kProduct: product(x, t, buffer); break;
-        case OuterInput::kScalar: stride = 0; return &x.scalar;
-        case OuterInput::kCell: std::fill_n(buffer, t.rows() * t.cols(), values(m)[0]); break;
-        case OuterInput::kRow: stride = 0; return values(m) + t.c0;
+        case OuterInput::kScalar: stride = 0; return scalar_cell(x, T());
+        case OuterInput::kCell: std::fill_n(buffer, t.rows() * t.cols(), values<T>(m)[0]); break;
+        case OuterInput::kRow: stride = 0; return values<T>(m) + t.c0;
         case OuterInput::kColumn:
-            for (int64_t r = 0; r < t.rows(); r++) std::fill_n(buffer + r * t.cols(), t.cols(), values(m)[t.r0 + r]);
+            for (int64_t r = 0; r < t.rows(); r++) std::fill_n(buffer + r * t.cols(), t.cols(), values<T>(m)[t.r0 + r]);
             break;
         case OuterInput::kFull:
             if (is_dense(m)) {
                 stride = m->cols;
-                return row(m, t.r0) + t.c0;
+                return row<T>(m, t.r0) + t.c0;
             }
-            std::fill_n(buffer, t.rows() * t.cols(), 0.0);
+            std::fill_n(buffer, t.rows() * t.cols(), T(0));
             for (int64_t r = t.r0; r < t.r1; r++) {
                 const int32_t *at = m->colidx + m->rowptr[r], *end = m->colidx + m->rowptr[r + 1];
                 if (t.c0 > 0) at = std::lower_bound(at, end, t.c0);
-                for (; at < end && *at < t.c1; at++) buffer[(r - t.r0) * t.cols() + *at - t.c0] = values(m)[at - m->colidx];
+                for (; at < end && *at < t.c1; at++) buffer[(r - t.r0) * t.cols() + *at - t.c0] = values<T>(m)[at - m->colidx];
             }
     }
     return buffer;
 }
 
-void Tiled::close(int k, const Tile& t, const double* s, int64_t stride, Part& part) {
+template <class T>
+void Tiled<T>::close(int k, const Tile& t, const T* s, int64_t stride, Part<T>& part) {
     const sm_matrix* factor = l.factor[k].get();
     switch (l.outputs[k]) {
-        case 'f':
-            part.full[k].add(s[0]);
-            if (std::isfinite(s[0])) part.full[k].rest += s[1];
-            break;
         case 'r':
             for (int64_t r = 0; r < t.rows(); r++) {
                 double* to = row(out[k].get(), t.r0 + r);
@@ -106,32 +108,33 @@ void Tiled::close(int k, const Tile& t, const double* s, int64_t stride, Part& p
             break;
         case 'R':
             if (factor->cols > 0)
-                blas::table().dgemm(101, blas::kNo, blas::kNo, int(t.rows()), blas::size(factor->cols), int(t.cols()), 1.0, s, int(stride), row(factor, t.c0),
-                                    blas::size(factor->cols), 1.0, row(out[k].get(), t.r0), blas::size(factor->cols));
+                blas::gemm(blas::table(), 101, blas::kNo, blas::kNo, int(t.rows()), blas::size(factor->cols), int(t.cols()), T(1), s, int(stride),
+                           row<T>(factor, t.c0), blas::size(factor->cols), T(1), row<T>(out[k].get(), t.r0), blas::size(factor->cols));
             break;
         case 'L':
             if (factor->cols > 0)
-                blas::table().dgemm(101, blas::kYes, blas::kNo, int(t.cols()), blas::size(factor->cols), int(t.rows()), 1.0, s, int(stride), row(factor, t.r0),
-                                    blas::size(factor->cols), 1.0, &part.columns[k][size_t(t.c0 * factor->cols)], blas::size(factor->cols));
+                blas::gemm(blas::table(), 101, blas::kYes, blas::kNo, int(t.cols()), blas::size(factor->cols), int(t.rows()), T(1), s, int(stride),
+                           row<T>(factor, t.r0), blas::size(factor->cols), T(1), &part.products[k][size_t(t.c0 * factor->cols)], blas::size(factor->cols));
             break;
     }
 }
 
-void Tiled::run(int64_t task, Part& part) {
+template <class T>
+void Tiled<T>::run(int64_t task, Part<T>& part) {
     const sm_cell_kernel* kernel = l.kernel;
     int n_in = kernel->n_in, n_out = kernel->n_out;
     int64_t room = tile_rows * tile_cols;
-    std::vector<std::unique_ptr<double[]>> buffers(static_cast<size_t>(n_in + n_out));
+    std::vector<std::unique_ptr<T[]>> buffers(static_cast<size_t>(n_in + n_out));
+    double full[SM_MAX_OUT][2];  // value and compensation
     for (int b = 0; b < n_in + n_out; b++) {
         bool used = b < n_in ? l.in[b].kind != OuterInput::kScalar && l.in[b].kind != OuterInput::kRow &&
                                    !(l.in[b].kind == OuterInput::kFull && is_dense(l.in[b].m.get()))
-                             : l.outputs[b - n_in] != 'm';
-        int64_t size = b >= n_in && l.outputs[b - n_in] == 'f' ? 2 : room;
-        if (used) buffers[size_t(b)].reset(new double[size_t(size)]);
+                             : l.outputs[b - n_in] != 'm' && l.outputs[b - n_in] != 'f';
+        if (used) buffers[size_t(b)].reset(new T[size_t(room)]);
     }
     for (int k = 0; k < n_out; k++) {
         if (l.outputs[k] == 'c') part.columns[k].assign(size_t(2 * l.cols), 0.0);
-        if (l.outputs[k] == 'L') part.columns[k].assign(size_t(l.cols * l.width(k)), 0.0);
+        if (l.outputs[k] == 'L') part.products[k].assign(size_t(l.cols * l.width(k)), T(0));
     }
     int64_t end = l.rows * (task + 1) / n_tasks;
     sm_cell_args a{};
@@ -140,28 +143,36 @@ void Tiled::run(int64_t task, Part& part) {
         t.r1 = std::min(end, t.r0 + tile_rows);
         for (t.c0 = 0; t.c0 < l.cols; t.c0 = t.c1) {
             t.c1 = std::min(l.cols, t.c0 + tile_cols);
-            for (int i = 0; i < n_in; i++) a.in[i] = input(i, t, buffers[size_t(i)].get(), a.in_rs[i]);
+            for (int i = 0; i < n_in; i++) a.in[i] = as_input(input(i, t, buffers[size_t(i)].get(), a.in_rs[i]));
             for (int k = 0; k < n_out; k++) {
                 bool map = l.outputs[k] == 'm';
-                a.out[k] = map ? row(out[k].get(), t.r0) + t.c0 : buffers[size_t(n_in + k)].get();
+                a.out[k] = l.outputs[k] == 'f' ? full[k] : as_output(map ? row<T>(out[k].get(), t.r0) + t.c0 : buffers[size_t(n_in + k)].get());
                 a.out_rs[k] = map ? l.cols : t.cols();
             }
             l.fn(&a, 0, t.rows(), 0, t.cols());
-            for (int k = 0; k < n_out; k++) close(k, t, a.out[k], t.cols(), part);
+            for (int k = 0; k < n_out; k++) {
+                if (l.outputs[k] == 'f') {
+                    part.full[k].add(full[k][0]);
+                    if (std::isfinite(full[k][0])) part.full[k].rest += full[k][1];
+                } else {
+                    close(k, t, buffers[size_t(n_in + k)].get(), t.cols(), part);
+                }
+            }
         }
     }
 }
 
 }  // namespace
 
+template <class T>
 void OuterLaunch::tiled() {
-    Tiled s{*this, 0, 0, 0, false, {}};
+    Tiled<T> s{*this, 0, 0, 0, false, {}};
     int64_t inner = 0, wide = 1;
     for (int i = 0; i < products; i++) inner = std::max(inner, in[i].inner);
     for (int k = 0; k < kernel->n_out; k++) {
-        if (outputs[k] == 'm') s.out[k] = new_dense(ctx, rows, cols);
+        if (outputs[k] == 'm') s.out[k] = new_dense(ctx, rows, cols, elem());
         if (outputs[k] == 'r') s.out[k] = new_dense_zero(ctx, rows, 2);  // value and compensation side by side
-        if (outputs[k] == 'R') s.out[k] = new_dense_zero(ctx, rows, width(k)), s.out[k]->nnz = -1;
+        if (outputs[k] == 'R') s.out[k] = new_dense_zero(ctx, rows, width(k), elem()), s.out[k]->nnz = -1;
         if (outputs[k] == 'c') wide = std::max(wide, 2 * cols);
         if (outputs[k] == 'L') wide = std::max(wide, cols * width(k));
     }
@@ -174,7 +185,7 @@ void OuterLaunch::tiled() {
         s.n_tasks = std::min({rows, most, int64_t(8)});
         s.tile_rows = (rows + s.n_tasks - 1) / s.n_tasks;
     }
-    std::vector<Part> parts(static_cast<size_t>(s.n_tasks));
+    std::vector<Part<T>> parts(static_cast<size_t>(s.n_tasks));
     bool library = has('R') || has('L');
     for (int i = 0; i < products; i++) library = library || (in[i].kind == OuterInput::kProduct && !s.tiny && inner > 0);
     if (rows > 0 && cols > 0) {
@@ -185,35 +196,38 @@ void OuterLaunch::tiled() {
         Matrix& r = s.out[k];
         if (outputs[k] == 'f') {
             CompensatedSum sum;
-            for (const Part& p : parts) sum.add(p.full[k].value), sum.rest += std::isfinite(p.full[k].value) ? p.full[k].rest : 0;
+            for (const Part<T>& p : parts) sum.add(p.full[k].value), sum.rest += std::isfinite(p.full[k].value) ? p.full[k].rest : 0;
             set(k, sum.result());
             continue;
         }
         if (outputs[k] == 'r') {
-            Matrix sums = new_dense(ctx, rows, 1);
-            for (int64_t i = 0; i < rows; i++) values(sums.get())[i] = CompensatedSum{row(r.get(), i)[0], row(r.get(), i)[1]}.result();
+            Matrix sums = new_dense(ctx, rows, 1, elem());
+            for (int64_t i = 0; i < rows; i++) values<T>(sums.get())[i] = T(CompensatedSum{row(r.get(), i)[0], row(r.get(), i)[1]}.result());
             r = std::move(sums);
         } else if (outputs[k] == 'c') {
-            r = new_dense(ctx, 1, cols);
+            r = new_dense(ctx, 1, cols, elem());
             for (int64_t c = 0; c < cols; c++) {
                 CompensatedSum sum;
-                for (const Part& p : parts)
+                for (const Part<T>& p : parts)
                     if (!p.columns[k].empty()) {
                         double v = p.columns[k][size_t(c)];
                         sum.add(v), sum.rest += std::isfinite(v) ? p.columns[k][size_t(cols + c)] : 0;
                     }
-                values(r.get())[c] = sum.result();
+                values<T>(r.get())[c] = T(sum.result());
             }
         } else if (outputs[k] == 'L') {
-            r = new_dense_zero(ctx, cols, width(k));
+            r = new_dense_zero(ctx, cols, width(k), elem());
             r->nnz = -1;
-            for (const Part& p : parts)
-                for (size_t c = 0; c < p.columns[k].size(); c++) values(r.get())[c] += p.columns[k][c];
+            for (const Part<T>& p : parts)
+                for (size_t c = 0; c < p.products[k].size(); c++) values<T>(r.get())[c] += p.products[k][c];
         } else if (outputs[k] == 'm') {
             r->nnz = -1;
         }
         set(k, std::move(r));
     }
 }
+
+template void OuterLaunch::tiled<double>();
+template void OuterLaunch::tiled<float>();
 
 }  // namespace sm

@@ -46,6 +46,7 @@ struct RowLaunch {
     Matrix in[SM_MAX_IN];
     bool expanded[SM_MAX_IN] = {};  // a CSR matrix whose rows are written out block by block
     double scalar[SM_MAX_IN];
+    float scalar_single[SM_MAX_IN];
     sm_row_args call;
     sm_cell_fn fn = nullptr;
     int64_t scratch = 0;
@@ -54,6 +55,7 @@ struct RowLaunch {
     std::vector<int64_t> starts;
     std::vector<double> partials[SM_MAX_OUT];
 
+    uint8_t elem() const { return kernel->zero_safe & SM_CELL_SINGLE ? SM_F32 : SM_F64; }
     int role(int i) const { return plan[2 * i]; }
     int length_class(int i) const { return plan[2 * i + 1]; }
     const int32_t* slots() const { return plan + 2 * kernel->n_in; }
@@ -81,6 +83,7 @@ struct RowLaunch {
     void widen(int i);
     void cut();
     void run();
+    template <class T>
     void run_chunk(int64_t chunk);
     void combine();
     [[noreturn]] void mismatch();
@@ -166,12 +169,15 @@ void RowLaunch::widen(int i) {
     int64_t length = lengths[length_class(i)];
     if (length == 1) return;
     Matrix source = to_dense(ctx, matrix(i));
-    const double* v = values(source.get());
-    Matrix made = role(i) == kRow ? new_dense(ctx, source->rows, length) : new_dense(ctx, length, cols);
-    for (int64_t r = 0; r < made->rows; r++) {
-        if (role(i) == kRow) std::fill_n(row(made.get(), r), length, v[r]);
-        else std::copy_n(v, cols, row(made.get(), r));
-    }
+    Matrix made = role(i) == kRow ? new_dense(ctx, source->rows, length, elem()) : new_dense(ctx, length, cols, elem());
+    with_element(elem(), [&](auto type) {
+        using T = decltype(type);
+        const T* v = values<T>(source.get());
+        for (int64_t r = 0; r < made->rows; r++) {
+            if (role(i) == kRow) std::fill_n(row<T>(made.get(), r), length, v[r]);
+            else std::copy_n(v, cols, row<T>(made.get(), r));
+        }
+    });
     in[i] = made;
 }
 
@@ -183,7 +189,8 @@ void RowLaunch::bind() {
         call.in_rs[i] = 0;
         if (role(i) == kScalar) {
             scalar[i] = args[i].v.f64;
-            call.in[i] = &scalar[i];
+            scalar_single[i] = static_cast<float>(scalar[i]);
+            call.in[i] = elem() == SM_F32 ? reinterpret_cast<const double*>(&scalar_single[i]) : &scalar[i];
             continue;
         }
         sm_matrix* m = matrix(i);
@@ -198,7 +205,7 @@ void RowLaunch::bind() {
         }
         if (!in[i]) in[i] = to_dense(ctx, m);
         m = in[i].get();
-        call.in[i] = values(m);
+        call.in[i] = static_cast<const double*>(m->data);
         if (role(i) == kRow) call.in_rs[i] = m->rows == 1 && rows != 1 ? 0 : m->cols;
         if (i == 0 && is_csr(m) && !expanded[0]) {
             call.rowptr = m->rowptr;
@@ -230,35 +237,39 @@ void RowLaunch::cut() {
     if (rows > starts.back()) starts.push_back(rows);
 }
 
+// With T the type of the cells, which the kernel finds in its arguments whatever type they are declared with.
+template <class T>
 void RowLaunch::run_chunk(int64_t chunk) {
+    constexpr int64_t kLine = 64 / sizeof(T);
     sm_row_args a = call;
     int64_t begin = starts[size_t(chunk)], end = starts[size_t(chunk) + 1], step = end - begin;
-    std::unique_ptr<double[]> memory(new double[size_t(scratch + 8)]);
-    a.scratch = memory.get() + (-(reinterpret_cast<intptr_t>(memory.get()) >> 3) & 7);
+    std::unique_ptr<T[]> memory(new T[size_t(scratch + kLine)]);
+    T* aligned = memory.get() + (-(reinterpret_cast<intptr_t>(memory.get()) / int64_t(sizeof(T))) & (kLine - 1));
+    a.scratch = reinterpret_cast<double*>(aligned);
     for (int k = 0; k < kernel->n_out; k++)
         if (kernel->out_kind[k] != SM_OUT_MAP) a.out[k] = partials[k].data() + chunk * partial_cells(k);
-    std::unique_ptr<double[]> written[SM_MAX_IN];
+    std::unique_ptr<T[]> written[SM_MAX_IN];
     for (int i = 0; i < kernel->n_in; i++)
         if (expanded[i]) step = std::min(step, std::max<int64_t>(SM_ROW_BLOCK, kDenseCells / std::max<int64_t>(in[i]->cols, 1) / SM_ROW_BLOCK * SM_ROW_BLOCK));
     for (int i = 0; i < kernel->n_in; i++)
-        if (expanded[i]) written[i].reset(new double[size_t(step * in[i]->cols)]());
+        if (expanded[i]) written[i].reset(new T[size_t(step * in[i]->cols)]());
     auto call_kernel = fn;
     for (int64_t r0 = begin; r0 < end; r0 += step) {
         int64_t r1 = std::min(end, r0 + step);
         for (int i = 0; i < kernel->n_in; i++) {
             if (!expanded[i]) continue;
             const sm_matrix* m = in[i].get();
-            double* rows_out = written[i].get() - r0 * m->cols;
+            T* rows_out = written[i].get() - r0 * m->cols;
             for (int64_t r = r0; r < r1; r++)
-                for (int64_t p = m->rowptr[r]; p < m->rowptr[r + 1]; p++) rows_out[r * m->cols + m->colidx[p]] = values(m)[p];
-            a.in[i] = rows_out;
+                for (int64_t p = m->rowptr[r]; p < m->rowptr[r + 1]; p++) rows_out[r * m->cols + m->colidx[p]] = values<T>(m)[p];
+            a.in[i] = reinterpret_cast<const double*>(rows_out);
             a.in_rs[i] = m->cols;
         }
         call_kernel(reinterpret_cast<const sm_cell_args*>(&a), r0, r1, 0, cols);
         for (int i = 0; i < kernel->n_in; i++) {
             if (!expanded[i]) continue;
             const sm_matrix* m = in[i].get();
-            double* rows_out = written[i].get() - r0 * m->cols;
+            T* rows_out = written[i].get() - r0 * m->cols;
             for (int64_t r = r0; r < r1; r++)
                 for (int64_t p = m->rowptr[r]; p < m->rowptr[r + 1]; p++) rows_out[r * m->cols + m->colidx[p]] = 0;
         }
@@ -274,9 +285,9 @@ void RowLaunch::run() {
     cut();
     for (int k = 0; k < kernel->n_out; k++) {
         if (kernel->out_kind[k] == SM_OUT_MAP) {
-            out[k] = new_dense(ctx, rows, first[k]);
+            out[k] = new_dense(ctx, rows, first[k], elem());
             out[k]->nnz = -1;
-            call.out[k] = values(out[k].get());
+            call.out[k] = static_cast<double*>(out[k]->data);
             call.out_rs[k] = first[k];
             continue;
         }
@@ -284,7 +295,8 @@ void RowLaunch::run() {
         if (kernel->out_kind[k] == SM_OUT_FULL && kernel->out_fn[k] != SM_AGG_SUM)
             for (int64_t c = 0; c < chunks(); c++) std::fill_n(partials[k].begin() + c * partial_cells(k), int(SM_ROW_BLOCK), nothing(kernel->out_fn[k]));
     }
-    if (rows > 0) parallel_for(ctx, chunks(), [&](int64_t chunk) { run_chunk(chunk); });
+    if (rows == 0) return;
+    with_element(elem(), [&](auto type) { parallel_for(ctx, chunks(), [&](int64_t chunk) { run_chunk<decltype(type)>(chunk); }); });
 }
 
 void RowLaunch::combine() {
@@ -318,9 +330,11 @@ void RowLaunch::combine() {
                 break;
             }
             case SM_OUT_COL: {
-                Matrix r = new_dense(ctx, 1, n);
+                Matrix r = new_dense(ctx, 1, n, elem());
                 r->nnz = -1;
-                for (int64_t c = 0; c < n; c++) values(r.get())[c] = sum_of(c);
+                with_element(elem(), [&](auto type) {
+                    for (int64_t c = 0; c < n; c++) values<decltype(type)>(r.get())[c] = decltype(type)(sum_of(c));
+                });
                 *made = r.take();
                 break;
             }
@@ -336,7 +350,7 @@ void RowLaunch::combine() {
                     for (int64_t j = 0; j < narrow; j++)
                         for (int64_t c = 0; c < wide_cells; c++) cells[turned ? c * narrow + j : j * wide_cells + c] += p[j * wide_cells + c];
                 }
-                *made = r.take();
+                *made = rounded(ctx, r.get(), elem()).take();
             }
         }
     }

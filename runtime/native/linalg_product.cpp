@@ -294,8 +294,8 @@ void mirror(sm_ctx* ctx, double* c, int64_t n) { mirror_cells(ctx, c, n); }
 // Of a CSR factor without entries: nothing is computed.
 Matrix empty_product(sm_ctx* ctx, const sm_matrix* a, bool ta, const sm_matrix* b, bool tb) {
     int64_t m = ta ? a->cols : a->rows, n = tb ? b->rows : b->cols;
-    bool sparse = is_csr(a) && is_csr(b) && better_csr(m, n, 0);
-    return sparse ? new_csr_empty(ctx, m, n) : new_dense_zero(ctx, m, n);
+    bool sparse = is_csr(a) && is_csr(b) && better_csr(m, n, 0, a->elem);
+    return sparse ? new_csr_empty(ctx, m, n, a->elem) : new_dense_zero(ctx, m, n, a->elem);
 }
 
 }  // namespace sm
@@ -311,11 +311,6 @@ SM_API sm_matrix* sm_matmul(sm_ctx* ctx, sm_matrix* A, sm_matrix* B, const char*
             fail("inner dimensions of the matrix product differ: %s%s %%*%% %s%s", shape(A).c_str(), ta ? " transposed" : "", shape(B).c_str(),
                  tb ? " transposed" : "");
         if (A->elem != B->elem) fail("internal error: the factors of a product have different elements");
-        if (is_single(A) && (is_csr(A) || is_csr(B))) {  // sparse products are computed in f64, which the statistics say
-            Matrix wideA = to_element(ctx, A, SM_F64), wideB = to_element(ctx, B, SM_F64);
-            Matrix wide(sm_matmul(ctx, wideA.get(), wideB.get(), transpose));
-            return to_element(ctx, wide.get(), SM_F32).take();
-        }
         if ((is_csr(A) && A->nnz == 0) || (is_csr(B) && B->nnz == 0)) return empty_product(ctx, A, ta, B, tb).take();
         // Transposes of CSR operands are made; a result may be stored dense when that is smaller.
         Matrix b = Matrix::borrow(B);
@@ -333,10 +328,6 @@ SM_API sm_matrix* sm_matmul(sm_ctx* ctx, sm_matrix* A, sm_matrix* B, const char*
 
 SM_API sm_matrix* sm_tsmm(sm_ctx* ctx, sm_matrix* X) {
     return SM_ENTRY(ctx, {
-        if (is_single(X) && is_csr(X)) {
-            Matrix wide = to_element(ctx, X, SM_F64), made(sm_tsmm(ctx, wide.get()));
-            return to_element(ctx, made.get(), SM_F32).take();
-        }
         if (is_csr(X) && X->nnz == 0) return empty_product(ctx, X, true, X, false).take();
         return (is_dense(X) ? self_product_dense(ctx, X) : self_product_csr(ctx, X)).take();
     });

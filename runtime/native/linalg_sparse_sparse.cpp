@@ -84,14 +84,16 @@ struct DenseRow {
         word |= bit;
     }
     // Appends the row's cells that are not zero; returns their number.
-    int64_t drain(int32_t* cols, double* vals) {
+    template <class T>
+    int64_t drain(int32_t* cols, T* vals) {
         int64_t count = 0;
         auto take = [&](size_t w) {
             for (uint64_t bits = used[w]; bits; bits &= bits - 1) {
                 auto c = static_cast<int32_t>(w * 64) + __builtin_ctzll(bits);
-                if (sums[static_cast<size_t>(c)] == 0.0) continue;
+                T sum = T(sums[static_cast<size_t>(c)]);
+                if (sum == 0) continue;
                 cols[count] = c;
-                vals[count++] = sums[static_cast<size_t>(c)];
+                vals[count++] = sum;
             }
             used[w] = 0;
         };
@@ -146,15 +148,16 @@ struct HashedRow {
         }
         sums[at] += x;
     }
-    int64_t drain(int32_t* cols, double* vals) {
+    template <class T>
+    int64_t drain(int32_t* cols, T* vals) {
         sort_columns(taken, other, bits);
         int64_t count = 0;
         for (uint64_t entry : taken) {
             auto at = static_cast<size_t>(entry & 0xffffffff);
             keys[at] = -1;
             cols[count] = static_cast<int32_t>(entry >> 32);
-            vals[count] = sums[at];
-            count += sums[at] != 0.0;
+            vals[count] = T(sums[at]);
+            count += vals[count] != 0;
         }
         taken.clear();
         return count;
@@ -166,37 +169,38 @@ struct HashedRow {
     std::vector<uint64_t> taken, other;  // column and place of what is in use
 };
 
+template <class T>
 struct Part {  // of the result: the rows of one block
     std::unique_ptr<int32_t[]> cols;
-    std::unique_ptr<double[]> vals;
+    std::unique_ptr<T[]> vals;
     int64_t count = 0, offset = 0;
 };
 
-template <class Row>
-void add_rows(const sm_matrix* a, const sm_matrix* b, int64_t r0, int64_t r1, Part& part, int64_t* counts) {
+template <class T, class Row>
+void add_rows(const sm_matrix* a, const sm_matrix* b, int64_t r0, int64_t r1, Part<T>& part, int64_t* counts) {
     int64_t n = b->cols, most = 0;
     for (int64_t i = r0; i < r1; i++) most += std::min(products_of_row(a, b, i), n);
     part.cols.reset(new int32_t[static_cast<size_t>(most)]);
-    part.vals.reset(new double[static_cast<size_t>(most)]);
+    part.vals.reset(new T[static_cast<size_t>(most)]);
     Row acc(n);
     for (int64_t i = r0; i < r1; i++) {
         int64_t begin = a->rowptr[i], end = a->rowptr[i + 1], count = 0;
         int32_t* cols = part.cols.get() + part.count;
-        double* vals = part.vals.get() + part.count;
+        T* vals = part.vals.get() + part.count;
         if (end - begin == 1) {  // a multiple of a row of B
             int64_t k = a->colidx[begin];
             for (int64_t q = b->rowptr[k]; q < b->rowptr[k + 1]; q++) {
-                double x = values(a)[begin] * values(b)[q];
+                T x = values<T>(a)[begin] * values<T>(b)[q];
                 cols[count] = b->colidx[q];
                 vals[count] = x;
-                count += x != 0.0;
+                count += x != 0;
             }
         } else if (end > begin) {
             acc.expect(products_of_row(a, b, i));
             for (int64_t p = begin; p < end; p++) {
                 int64_t k = a->colidx[p];
-                double x = values(a)[p];
-                for (int64_t q = b->rowptr[k]; q < b->rowptr[k + 1]; q++) acc.add(b->colidx[q], x * values(b)[q]);
+                double x = values<T>(a)[p];
+                for (int64_t q = b->rowptr[k]; q < b->rowptr[k + 1]; q++) acc.add(b->colidx[q], x * values<T>(b)[q]);
             }
             count = acc.drain(cols, vals);
         }
@@ -204,39 +208,41 @@ void add_rows(const sm_matrix* a, const sm_matrix* b, int64_t r0, int64_t r1, Pa
     }
 }
 
+template <class T>
 Matrix sparse_result(sm_ctx* ctx, const sm_matrix* a, const sm_matrix* b, const RowBlocks& blocks, bool hashed) {
-    std::vector<Part> parts(static_cast<size_t>(blocks.n));
+    std::vector<Part<T>> parts(static_cast<size_t>(blocks.n));
     std::vector<int64_t> counts(static_cast<size_t>(a->rows));
     parallel_for(ctx, blocks.n, [&](int64_t t) {
-        auto add = hashed ? add_rows<HashedRow> : add_rows<DenseRow>;
+        auto add = hashed ? add_rows<T, HashedRow> : add_rows<T, DenseRow>;
         add(a, b, blocks.bounds[t], blocks.bounds[t + 1], parts[static_cast<size_t>(t)], counts.data());
     });
     int64_t nnz = 0;
-    for (Part& part : parts) {
+    for (Part<T>& part : parts) {
         part.offset = nnz;
         nnz += part.count;
     }
-    Matrix r = new_csr(ctx, a->rows, b->cols, nnz);
+    Matrix r = new_csr(ctx, a->rows, b->cols, nnz, a->elem);
     for (int64_t i = 0; i < a->rows; i++) r->rowptr[i + 1] = r->rowptr[i] + counts[static_cast<size_t>(i)];
     parallel_for(ctx, blocks.n, [&](int64_t t) {
-        Part& part = parts[static_cast<size_t>(t)];
+        Part<T>& part = parts[static_cast<size_t>(t)];
         if (part.count == 0) return;
-        std::memcpy(values(r.get()) + part.offset, part.vals.get(), static_cast<size_t>(part.count) * sizeof(double));
+        std::memcpy(values<T>(r.get()) + part.offset, part.vals.get(), static_cast<size_t>(part.count) * sizeof(T));
         std::memcpy(r->colidx + part.offset, part.cols.get(), static_cast<size_t>(part.count) * sizeof(int32_t));
     });
     return r;
 }
 
+template <class T>
 Matrix dense_result(sm_ctx* ctx, const sm_matrix* a, const sm_matrix* b, const RowBlocks& blocks) {
-    Matrix r = new_dense_zero(ctx, a->rows, b->cols);
+    Matrix r = new_dense_zero(ctx, a->rows, b->cols, a->elem);
     r->nnz = -1;
     parallel_for(ctx, blocks.n, [&](int64_t t) {
         for (int64_t i = blocks.bounds[t]; i < blocks.bounds[t + 1]; i++) {
-            double* out = row(r.get(), i);
+            T* out = row<T>(r.get(), i);
             for (int64_t p = a->rowptr[i]; p < a->rowptr[i + 1]; p++) {
                 int64_t k = a->colidx[p];
-                double x = values(a)[p];
-                for (int64_t q = b->rowptr[k]; q < b->rowptr[k + 1]; q++) out[b->colidx[q]] += x * values(b)[q];
+                T x = values<T>(a)[p];
+                for (int64_t q = b->rowptr[k]; q < b->rowptr[k + 1]; q++) out[b->colidx[q]] += x * values<T>(b)[q];
             }
         }
     });
@@ -254,10 +260,11 @@ Matrix product_csr_csr(sm_ctx* ctx, const sm_matrix* a, const sm_matrix* b) {
     Expected expected = expect(ctx, a, b, blocks);
     double n = static_cast<double>(b->cols), cells = static_cast<double>(a->rows) * n;
     // Whatever was expected, the result is stored by what it turns out to be.
-    if (expected.nnz >= kFull * cells) return finish(ctx, dense_result(ctx, a, b, blocks));
+    if (expected.nnz >= kFull * cells)
+        return finish(ctx, with_element(a, [&](auto type) { return dense_result<decltype(type)>(ctx, a, b, blocks); }));
     double products = static_cast<double>(expected.products) / static_cast<double>(std::max<int64_t>(1, a->rows));
     bool hashed = b->cols > kNear && products * kScattered < n;
-    return finish(ctx, sparse_result(ctx, a, b, blocks, hashed));
+    return finish(ctx, with_element(a, [&](auto type) { return sparse_result<decltype(type)>(ctx, a, b, blocks, hashed); }));
 }
 
 }  // namespace sm

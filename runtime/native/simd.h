@@ -25,9 +25,21 @@ typedef double v8u __attribute__((vector_size(64), aligned(8)));
 
 SM_INLINE v8 zero8() { return v8{}; }
 SM_INLINE v8 load8(const double* p) { return *reinterpret_cast<const v8u*>(p); }
+typedef float f8 __attribute__((vector_size(32)));
+typedef float f16 __attribute__((vector_size(64)));
 typedef float f8u __attribute__((vector_size(32), aligned(4)));
+typedef float f16u __attribute__((vector_size(64), aligned(4)));
 SM_INLINE v8 load8(const float* p) { return __builtin_convertvector(*reinterpret_cast<const f8u*>(p), v8); }
 SM_INLINE void store8(double* p, v8 v) { *reinterpret_cast<v8u*>(p) = v; }
+
+// The same for vectors of any cells, by the type of the vector.
+SM_INLINE void load(v8& v, const double* p) { v = load8(p); }
+SM_INLINE void load(v8& v, const float* p) { v = load8(p); }
+SM_INLINE void load(f8& v, const float* p) { v = *reinterpret_cast<const f8u*>(p); }
+SM_INLINE void load(f16& v, const float* p) { v = *reinterpret_cast<const f16u*>(p); }
+SM_INLINE void store(double* p, v8 v) { store8(p, v); }
+SM_INLINE void store(float* p, f8 v) { *reinterpret_cast<f8u*>(p) = v; }
+SM_INLINE void store(float* p, f16 v) { *reinterpret_cast<f16u*>(p) = v; }
 SM_INLINE double sum8(v8 v) { return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7])); }
 
 }  // namespace sm

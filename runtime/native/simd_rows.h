@@ -5,87 +5,111 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 namespace sm {
 
 void add_into(double* out, const double* x, int64_t n);  // out[0..n) += x[0..n)
+void add_into(float* out, const float* x, int64_t n);
 
-// A strip is at most 64 columns wide, in W vectors, 8 (W - 1) < n <= 8 W. The last vector overlaps the one before, so that
-// nothing is read or written beyond the strip: both hold the same cells of what they share.
+// A strip is at most 8 vectors of 64 bytes wide: W vectors V of n cells, n (W - 1) < width <= n W. The last vector overlaps the
+// one before, so that nothing is read or written beyond the strip: both hold the same cells of what they share. What is
+// read may be f32 where V has f64.
 
 // What a row of a strip holds: load(p) .. store(p).
-template <int W>
+template <class V, int W>
 struct Strip {
-    v8 s[W];
+    static constexpr int64_t n = sizeof(V) / sizeof(V{}[0]);
+    V s[W];
 
-    SM_INLINE void load(const double* p, int64_t last) {
-#pragma GCC unroll 8
-        for (int w = 0; w < W - 1; w++) s[w] = load8(p + 8 * w);
-        s[W - 1] = load8(p + last);
+    template <class T>
+    SM_INLINE static V at(const T* p) {
+        V v;
+        sm::load(v, p);
+        return v;
     }
-    SM_INLINE void store(double* p, int64_t last) const {
+    template <class T>
+    SM_INLINE void load(const T* p, int64_t last) {
 #pragma GCC unroll 8
-        for (int w = 0; w < W - 1; w++) store8(p + 8 * w, s[w]);
-        store8(p + last, s[W - 1]);
+        for (int w = 0; w < W - 1; w++) s[w] = at(p + n * w);
+        s[W - 1] = at(p + last);
     }
-    SM_INLINE void add(const double* p, int64_t last, double x) {  // s += x * p[0..n)
+    template <class T>
+    SM_INLINE void store(T* p, int64_t last) const {
 #pragma GCC unroll 8
-        for (int w = 0; w < W - 1; w++) s[w] += load8(p + 8 * w) * x;
-        s[W - 1] += load8(p + last) * x;
+        for (int w = 0; w < W - 1; w++) sm::store(p + n * w, s[w]);
+        sm::store(p + last, s[W - 1]);
     }
-    SM_INLINE void add_to(double* p, int64_t last, double x) const {  // p[0..n) += x * s
-        v8 tail = load8(p + last) + s[W - 1] * x;                     // read before a store that overlaps it
+    template <class T>
+    SM_INLINE void add(const T* p, int64_t last, T x) {  // s += x * p[0..width)
 #pragma GCC unroll 8
-        for (int w = 0; w < W - 1; w++) store8(p + 8 * w, load8(p + 8 * w) + s[w] * x);
-        store8(p + last, tail);
+        for (int w = 0; w < W - 1; w++) s[w] += at(p + n * w) * x;
+        s[W - 1] += at(p + last) * x;
+    }
+    template <class T>
+    SM_INLINE void add_to(T* p, int64_t last, T x) const {  // p[0..width) += x * s
+        V tail = at(p + last) + s[W - 1] * x;               // read before a store that overlaps it
+#pragma GCC unroll 8
+        for (int w = 0; w < W - 1; w++) sm::store(p + n * w, at(p + n * w) + s[w] * x);
+        sm::store(p + last, tail);
     }
 };
 
 // The same for less than 8 columns.
-template <int N>
+template <class S, int N>
 struct Few {
-    double s[N];
+    S s[N];
 
-    SM_INLINE void load(const double* p, int64_t) {
+    template <class T>
+    SM_INLINE void load(const T* p, int64_t) {
 #pragma GCC unroll 8
         for (int c = 0; c < N; c++) s[c] = p[c];
     }
-    SM_INLINE void store(double* p, int64_t) const {
+    template <class T>
+    SM_INLINE void store(T* p, int64_t) const {
 #pragma GCC unroll 8
         for (int c = 0; c < N; c++) p[c] = s[c];
     }
-    SM_INLINE void add(const double* p, int64_t, double x) {
+    template <class T>
+    SM_INLINE void add(const T* p, int64_t, T x) {
 #pragma GCC unroll 8
         for (int c = 0; c < N; c++) s[c] += p[c] * x;
     }
-    SM_INLINE void add_to(double* p, int64_t, double x) const {
+    template <class T>
+    SM_INLINE void add_to(T* p, int64_t, T x) const {
 #pragma GCC unroll 8
         for (int c = 0; c < N; c++) p[c] += s[c] * x;
     }
 };
 
-// Calls f(strip, first column, last) for each strip of n columns; `strip` is a Strip or a Few, for its type. What is left over
-// is never narrower than 8 unless n is.
-template <class F>
+// Calls f(strip, first column, last) for each strip of n columns that holds cells of type S; `strip` is a Strip or a Few, for its
+// type. What is left over is never narrower than a vector unless n is.
+template <class S, class F>
 SM_INLINE void for_strips(int64_t n, F&& f) {
+    constexpr bool kSingle = sizeof(S) == sizeof(float);
+    using V = std::conditional_t<kSingle, f16, v8>;
+    constexpr int64_t kLanes = Strip<V, 1>::n;
     for (int64_t j = 0; j < n;) {
-        int64_t rest = n - j, width = rest <= 64 ? rest : rest < 72 ? 56 : 64;
-        switch (width < 8 ? width : 7 + (width + 7) / 8) {
-            case 1: f(Few<1>{}, j, 0); break;
-            case 2: f(Few<2>{}, j, 0); break;
-            case 3: f(Few<3>{}, j, 0); break;
-            case 4: f(Few<4>{}, j, 0); break;
-            case 5: f(Few<5>{}, j, 0); break;
-            case 6: f(Few<6>{}, j, 0); break;
-            case 7: f(Few<7>{}, j, 0); break;
-            case 8: f(Strip<1>{}, j, width - 8); break;
-            case 9: f(Strip<2>{}, j, width - 8); break;
-            case 10: f(Strip<3>{}, j, width - 8); break;
-            case 11: f(Strip<4>{}, j, width - 8); break;
-            case 12: f(Strip<5>{}, j, width - 8); break;
-            case 13: f(Strip<6>{}, j, width - 8); break;
-            case 14: f(Strip<7>{}, j, width - 8); break;
-            default: f(Strip<8>{}, j, width - 8); break;
+        int64_t rest = n - j, width = rest <= 8 * kLanes ? rest : rest < 9 * kLanes ? 7 * kLanes : 8 * kLanes;
+        switch (width < 8 ? width : width < kLanes ? 8 : 8 + (width + kLanes - 1) / kLanes) {
+            case 1: f(Few<S, 1>{}, j, 0); break;
+            case 2: f(Few<S, 2>{}, j, 0); break;
+            case 3: f(Few<S, 3>{}, j, 0); break;
+            case 4: f(Few<S, 4>{}, j, 0); break;
+            case 5: f(Few<S, 5>{}, j, 0); break;
+            case 6: f(Few<S, 6>{}, j, 0); break;
+            case 7: f(Few<S, 7>{}, j, 0); break;
+            case 8:  // half a vector and more
+                if constexpr (kSingle) f(Strip<f8, 2>{}, j, width - 8);
+                break;
+            case 9: f(Strip<V, 1>{}, j, width - kLanes); break;
+            case 10: f(Strip<V, 2>{}, j, width - kLanes); break;
+            case 11: f(Strip<V, 3>{}, j, width - kLanes); break;
+            case 12: f(Strip<V, 4>{}, j, width - kLanes); break;
+            case 13: f(Strip<V, 5>{}, j, width - kLanes); break;
+            case 14: f(Strip<V, 6>{}, j, width - kLanes); break;
+            case 15: f(Strip<V, 7>{}, j, width - kLanes); break;
+            default: f(Strip<V, 8>{}, j, width - kLanes); break;
         }
         j += width;
     }

@@ -21,11 +21,14 @@ from sysmlc.passes.pipelines import PROGRAM
 LOGICAL = "inline,cse,infer,canonicalize,cse,dce,simplify{tables=products},canonicalize,cse,dce"
 
 
-def logical(script: str, types: Mapping[str, Type], outputs: Sequence[str], fuse: bool) -> Module:
+def logical(
+    script: str, types: Mapping[str, Type], outputs: Sequence[str], fuse: bool, elem: str = "f64"
+) -> Module:
     """The optimised module of a script, with or without row regions."""
     module = compile_source(Source("rows.dml", script), {}, inputs=types, outputs=outputs)
     assert isinstance(module, Module)
-    PassManager(parse_pipeline(f"{LOGICAL},fuse-rows" if fuse else LOGICAL)).run(module)
+    passes = [LOGICAL, f"set-precision{{elem={elem}}}", *(["fuse-rows"] if fuse else [])]
+    PassManager(parse_pipeline(",".join(passes))).run(module)
     return module
 
 
@@ -37,15 +40,20 @@ class RowProgram(Program):
     """A script as native code; nothing of it is cached but kernels."""
 
     def __init__(
-        self, script: str, outputs: Sequence[str], fuse: bool, types: Mapping[str, Type] | None = None
+        self,
+        script: str,
+        outputs: Sequence[str],
+        fuse: bool,
+        types: Mapping[str, Type] | None = None,
+        elem: str = "f64",
     ) -> None:
         super().__init__(Source("rows.dml", script), outputs=outputs)
-        self.fuse, self.types = fuse, types
+        self.fuse, self.types, self.elem = fuse, types, elem
 
     def compiled(
         self, kinds: Mapping[str, str], args: Mapping[str, str], outputs: Sequence[str], **_: Any
     ) -> Compiled:
         types = self.types if self.types is not None else {name: matrix() for name in kinds}
-        module = logical(self.source.text, types, outputs, self.fuse)
+        module = logical(self.source.text, types, outputs, self.fuse, self.elem)
         PassManager(parse_pipeline(PROGRAM)).run(module)
         return emit_compiled(module, "rows", [], Options())

@@ -121,6 +121,30 @@ def test_closings(name: str, kind: str) -> None:
     check(SCRIPTS[name], inputs_for(kind, 5))
 
 
+@pytest.mark.parametrize("kind", ["sparse", "dense"])
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_single_precision(name: str, kind: str) -> None:
+    """Native code and the evaluator, with cells of f32, against numbers."""
+    for rank in (5, 8, 20) if kind == "sparse" else (5,):
+        given = {
+            n: v if isinstance(v, float) else v.astype(np.float32) for n, v in inputs_for(kind, rank).items()
+        }
+        module = module_of(SCRIPTS[name], given)
+        expected = evaluate(
+            module, inputs={n: v if isinstance(v, float) else v.astype(float) for n, v in given.items()}
+        )
+        PassManager(parse_pipeline(PASSES.replace("fuse-outer", "set-precision,fuse-outer"))).run(module)
+        text = to_text(module)
+        assert "fused.outer" in text
+        csr = {n: sparse.csr_matrix(v) if n in "XZ" else v for n, v in given.items()}
+        names = tuple(expected)
+        for found in (evaluate(module, inputs=given), run(text, given, names), run(text, csr, names)):
+            for n, value in expected.items():
+                size = np.max(np.abs(value), initial=1.0)
+                np.testing.assert_allclose(found[n], value, rtol=2e-5, atol=2e-6 * size, err_msg=n)
+                assert isinstance(value, float) or found[n].dtype == np.float32
+
+
 @pytest.mark.parametrize("rank", [1, 2, 7, 8, 9, 16, 20, 64, 70])
 @pytest.mark.parametrize("name", ["loss", "right", "stored by columns"])
 def test_ranks(name: str, rank: int) -> None:

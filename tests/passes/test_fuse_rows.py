@@ -136,6 +136,54 @@ def test_against_reference(pattern: str, known: bool) -> None:
                 raise AssertionError(f"{kind}, {classes} classes: {error}") from None
 
 
+SINGLE = (
+    "weighted mmchain",
+    "softmax",
+    "mlr loss",
+    "l2svm",
+    "kmeans",
+    "several outputs",
+    "extremes",
+    "squares",
+    "left product",
+    "gate",
+)
+
+
+@pytest.mark.parametrize("pattern", SINGLE)
+def test_single_precision(pattern: str) -> None:
+    """Native code and the evaluator, with cells of f32, against numbers."""
+    script = SCRIPTS[pattern]
+    names = outputs(script)
+    for kind in (
+        "one block",
+        "few rows",
+        "one row",
+        "narrow",
+        "1x1",
+        "many chunks",
+        "sparse",
+        "no entries",
+        "no rows",
+    ):
+        inputs = {
+            n: v.astype(np.float32) if hasattr(v, "astype") else v
+            for n, v in data(script, MATRICES[kind], 4).items()
+        }
+        kinds = types(inputs, False)
+        wide = {n: v.astype(float) if hasattr(v, "astype") else v for n, v in inputs.items()}
+        exact = evaluate(logical(script, kinds, names, False), wide)
+        fused = logical(script, kinds, names, True, "f32")
+        assert row_regions(fused)
+        for found in (evaluate(fused, inputs), RowProgram(script, names, True, kinds, "f32").run(inputs)):
+            for name in names:
+                with np.errstate(over="ignore"):  # numbers beyond those of f32
+                    a, b = dense(found[name]), dense(exact[name]).astype(np.float32).astype(float)
+                assert a.shape == b.shape
+                size = np.max(np.abs(b[np.isfinite(b)]), initial=1e-30)
+                np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-5 * size, err_msg=f"{kind}: {name}")
+
+
 @pytest.mark.parametrize("pattern", SCRIPTS)
 def test_is_fused(pattern: str) -> None:
     script = SCRIPTS[pattern]
