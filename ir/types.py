@@ -96,6 +96,8 @@ ptr: Final = _make_handle("ptr")
 
 SIMPLE_TYPES: Final = (f64, f32, i64, i32, i1, string, list_, frame, box, ptr)
 NUMBERS: Final = (f64, f32, i64, i1)
+PRECISIONS: Final = {"double": f64, "single": f32}
+"""What matrices hold, by the words for it."""
 
 
 def matrix(

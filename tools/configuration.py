@@ -62,8 +62,10 @@ def _apply(command: Any, name: str, text: str, path: str) -> None:
         if text == "false" and command.threads is None:
             command.threads = 1
     elif name == "floating.point.precision":
-        if text not in ("double", "single"):
-            raise Diagnostic(f"{path}: floating.point.precision is double or single, not '{text}'")
+        from sysmlc.ir.types import PRECISIONS
+
+        if text not in PRECISIONS:
+            raise Diagnostic(f"{path}: floating.point.precision is {' or '.join(PRECISIONS)}, not '{text}'")
         if command.precision is None:
             command.precision = text
     elif name not in WITHOUT_EFFECT and not name.startswith(("gpu.", "dml.yarn.")):

@@ -16,6 +16,7 @@ from sysmlc.ir.parser import parse_source
 from sysmlc.ir.passes import Instrument, Pass, PassError, PassManager
 from sysmlc.ir.printer import to_text
 from sysmlc.ir.source import Diagnostic, DiagnosticGroup, Source
+from sysmlc.ir.types import PRECISIONS
 from sysmlc.ir.verify import verify
 from sysmlc.passes import all_passes, find_pass, parse_pipeline
 from sysmlc.passes.pipelines import lowering, pipeline
@@ -27,6 +28,7 @@ examples:
   sysmlc-opt script.dml --arg X=in.csv -O2        … optimised
   sysmlc-opt f.ir -p 'cse,simplify{group=sum}'    run two passes
   sysmlc-opt f.ir -O2 --print-ir-after-change     follow the IR through a pipeline
+  sysmlc-opt script.dml -O2 --precision=single    … with matrices of f32
   sysmlc-opt f.ir -O2 --timing --stats            where the time goes, which rules apply
   sysmlc-opt script.dml -O2 --emit=asm            lower it, too, and print machine code as text
   sysmlc-opt script.dml -O2 --explain plan        what is fused, formats, sizes and costs, by source line
@@ -68,6 +70,11 @@ def options() -> argparse.ArgumentParser:
     group = parser.add_argument_group("passes")
     add = group.add_argument
     add("-O", dest="level", choices=("0", "1", "2"), help="run the pipeline of this level (then that of -p)")
+    add(
+        "--precision",
+        choices=tuple(PRECISIONS),
+        help="with -O: what matrices hold, double (default) or single; scalars are double",
+    )
     add("--strict-fp", action="store_true", help="with -O: passes neither multiply out nor factor sums")
     add("-p", "--pass-pipeline", default="", metavar="PASSES", help="run these passes: a,b{x=1,y=text},c")
     add(
@@ -197,8 +204,17 @@ class _Run:
                 raise Diagnostic(
                     f"there is no pass '{name}'", hint=nearest(name, [p.name for p in all_passes()])
                 )
-        passes = pipeline(int(given.level), strict_fp=given.strict_fp) if given.level else []
-        return passes + parse_pipeline(given.pass_pipeline)
+        return [*self.optimisation(), *parse_pipeline(given.pass_pipeline)]
+
+    def optimisation(self) -> list[Pass]:
+        """What -O stands for."""
+        given = self.given
+        if given.level:
+            elem = PRECISIONS[given.precision or "double"].text
+            return pipeline(int(given.level), strict_fp=given.strict_fp, elem=elem)
+        if given.precision:
+            raise Diagnostic("--precision chooses a pipeline: it needs -O", hint="with -p, run set-precision")
+        return []
 
     def read(self) -> str:
         if self.given.file == "-":

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 TARGETS = ("native", "x86-64-v2", "x86-64-v3", "x86-64-v4")
 INPUT_TYPES = ("", "matrix", "f64", "i64", "i1", "str", "list")
-PRECISIONS = ("double", "single")
 KINDS = ("exe", "lib", "obj", "asm", "llvm", "ir")
 
 
@@ -208,6 +207,8 @@ def _option(command: Command, option: str, words: list[str]) -> None:
         command.strict_fp = True
     elif name == "-precision":
         command.precision = _following(option, words)
+        from sysmlc.ir.types import PRECISIONS
+
         if command.precision not in PRECISIONS:
             raise UsageError(f"--precision is {' or '.join(PRECISIONS)}, not '{command.precision}'")
     elif name == "-stats":

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from sysmlc.codegen.cpu.tables import Parameter, variant_table
 from sysmlc.codegen.cpu.target import Target, make_targets
+from sysmlc.ir.types import PRECISIONS
 
 if TYPE_CHECKING:
     from sysmlc.ir.core import Op
     from sysmlc.ir.dialects.core import Module
     from sysmlc.ir.passes import Pass
-
-
-PRECISIONS = {"double": "f64", "single": "f32"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class Options:
     @property
     def elem(self) -> str:
         """The element type of matrices."""
-        return PRECISIONS[self.precision]
+        return PRECISIONS[self.precision].text
 
     @property
     def fuses(self) -> bool:

@@ -94,7 +94,8 @@ class Row(Op):
     """One scan of the rows of its first operand.
 
     The region runs for each row. `roles` says what it sees of each operand: `row` the same row of a matrix (or all of a
-    matrix with one row) as a one-row matrix, `side` a whole matrix (small enough to stay in the cache), `scalar` an f64. It
+    matrix with one row) as a one-row matrix, `side` a whole matrix (small enough to stay in the cache), `scalar` an f64. All
+    matrices have the same elements; of f32, one number a row is a cell too, and sums over rows are f64. It
     computes with the logical operations: cellwise ones, aggregates of the row, products of the row with sides. `outputs`
     says what becomes of each yielded value: `map` puts the rows below each other; `product` adds up the outer products that a
     `t(a) %*% b` of two row values is; `col:sum` adds up the rows, `full:fn` combines the numbers (fn sum, min or max).
@@ -110,6 +111,7 @@ class Row(Op):
             raise self.error("needs one region argument and one role for each operand")
         if not self.roles or self.roles[0] != "row" or any(r not in ROW_ROLES for r in self.roles):
             raise self.error(f"roles are {', '.join(ROW_ROLES)}, and the first operand is a row")
+        common_element(self, *self.operands, *self.body.args, *self.results)
         if len(self.outputs) != len(self.results) or len(self.body.terminator.operands) != len(self.results):
             raise self.error("needs one yielded value and one output kind for each result")
         for kind in self.outputs:
@@ -126,8 +128,9 @@ class OuterRegion(Op):
     """One pass over the cells of matrix products, which are never formed as a whole.
 
     `products` has one entry for each product: how its two factors are stored, as `transpose` of `dml.matmul`. Operands are
-    the factors of the products, the other inputs, and one matrix for each `right` or `left` output. The region has one f64
-    argument for each product and each other input (broadcast as in `fused.cell`) and yields one f64 for each result.
+    the factors of the products, the other inputs, and one matrix for each `right` or `left` output. The region has one cell
+    as argument for each product and each other input (broadcast as in `fused.cell`) and yields one for each result; cells are
+    what the matrices have, f64 or f32.
     `outputs` says what becomes of the matrix S of those: S itself, its sums, `S %*% B` (right) or `t(S) %*% A` (left). Where
     an input is sparse at run time and its zeros make every output zero, only its non-zeros are visited.
     """

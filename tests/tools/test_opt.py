@@ -295,3 +295,15 @@ def test_as_a_command(tmp_path):
     done = subprocess.run(command, shell=True, capture_output=True, text=True, env=env, check=False)
     assert done.stderr == ""
     assert "examples:" in done.stdout
+
+
+def test_precision_is_that_of_the_compiler(opt):
+    text = "X = rand(rows=4, cols=4)\nprint(sum(X * 2))\n"
+    _, double, _ = opt("-O2", "--precision=double", text=text, name="s.dml")
+    code, single, _ = opt("-O2", "--precision=single", text=text, name="s.dml")
+    assert code == 0
+    assert "matrix<4x4xf32>" in single
+    assert double == opt("-O2", text=text, name="s.dml")[1]
+    code, _, error = opt("--precision=single", text=text, name="s.dml")
+    assert code == 1
+    assert "--precision chooses a pipeline: it needs -O" in error
