@@ -188,10 +188,11 @@ def cholesky(op: Op, a: Any) -> Any:
 
 @evaluates("qr")
 def qr(op: Op, a: Any) -> Any:
-    (raw, _), r = linalg.qr(a, mode="raw")
+    (raw, tau), r = linalg.qr(a, mode="raw")
     vectors = np.tril(raw, -1) + np.eye(*a.shape)
     full = np.zeros_like(a)
     full[: r.shape[0]] = r[: a.shape[0]]
+    full[: len(tau)][tau == 0] *= -1  # no reflector for the library, one that changes a sign for H
     return vectors, full
 
 

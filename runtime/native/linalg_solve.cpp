@@ -139,6 +139,11 @@ SM_API void sm_qr(sm_ctx* ctx, sm_matrix* A, sm_matrix** H, sm_matrix** R) {
                         row(r.get(), i)[j] = 0.0;
                     }
                 }
+            // A reflector that the library skips (nothing is below the diagonal) is one that changes a sign here: with
+            // v = e_k it is I - 2 v t(v), so that Q is made of all columns of H in the same way.
+            for (int64_t k = 0; k < std::min(m, n); k++)
+                if (tau[static_cast<size_t>(k)] == 0)
+                    for (int64_t j = k; j < n; j++) row(r.get(), k)[j] = -row(r.get(), k)[j];
         }
         h->nnz = r->nnz = -1;
         *H = h.take();
