@@ -207,7 +207,10 @@ def iteration_shape(cell: Op) -> tuple[Dim, Dim]:
     """The rows and columns a region runs over, as far as types say."""
     assert isinstance(cell, Cell)
     matrices = [v.type for v in cell.operands if isinstance(v.type, Matrix)]
-    rows, cols = matrices[0].rows, matrices[-1 if cell.outer else 0].cols
+    rows, cols = matrices[0].rows, matrices[0].cols
+    if cell.outer:  # who has several of them; unknown sizes may be several
+        rows = next((m.rows for m in matrices if m.rows != 1), 1)
+        cols = next((m.cols for m in matrices if m.cols != 1), 1)
     for kind, result in zip(cell.outputs, cell.results, strict=True):
         if isinstance(result.type, Matrix):
             if kind == "map" or kind.startswith("row"):

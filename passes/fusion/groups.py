@@ -152,8 +152,10 @@ class Group:
 
     @cached_property
     def outer(self) -> bool:
-        """Whether the shape comes from a column and a row vector."""
-        return not (self.inputs and fills(self.inputs[0], self.shape))
+        """Whether a column and a row vector meet somewhere: the left one is smaller than what they make."""
+        return any(cell.outer for cell in self.cells) or not (
+            self.inputs and fills(self.inputs[0], self.shape)
+        )
 
     @cached_property
     def drivers(self) -> frozenset[Value]:

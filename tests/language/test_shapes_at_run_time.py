@@ -33,3 +33,19 @@ def test_a_smaller_left_operand_is_an_error(expression: str, level: int) -> None
 )
 def test_vectors_on_the_right_are_broadcast(expression: str, level: int) -> None:
     assert program(expression, level).run(inputs=GIVEN)["r"].shape == (3, 3)
+
+
+@pytest.mark.parametrize("level", [0, 2])
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("sum(outer(u, round(w) * matrix(0, 1, 3), '-') %% 13)", 15.0),
+        ("sum(outer(u, t(v), '-') + w)", 15.0),
+        ("sum(outer(v, w, '+') * X)", 18.0),
+    ],
+)
+def test_outer_with_a_vector_of_one_cell(expression: str, value: float, level: int) -> None:
+    """The left vector is smaller than the result, also where the right one is as large, and the two are fused with others."""
+    for script, more in (("u = as.matrix(k)\n", {"k": 5.0}), ("", {"u": np.array([[5.0]])})):
+        program = sysmlc.compile(f"{script}r = {expression}", outputs=["r"], optimize=level)
+        assert program.run(inputs={**GIVEN, **more})["r"] == value
