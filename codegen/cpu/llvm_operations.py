@@ -150,6 +150,22 @@ def _gather(p: KernelPrinter, op: Op) -> None:
     )
 
 
+@_prints("kernel.scatter")
+def _scatter(p: KernelPrinter, op: Op) -> None:
+    value, base, indices, mask = op.operands
+    assert isinstance(value.type, Vector)
+    lanes, elem = value.type.lanes, value.type.elem
+    addresses = p.let(f"getelementptr {ELEMENTS[str(elem)]}, {p.typed(base)}, {p.typed(indices)}")
+    p.invoke(
+        "void",
+        f"llvm.masked.scatter.v{lanes}{elem}.v{lanes}p0",
+        p.typed(value),
+        f"<{lanes} x ptr> {addresses}",
+        f"i32 {_element_size(elem)}",
+        p.typed(mask),
+    )
+
+
 @_prints("kernel.prefetch")
 def _prefetch(p: KernelPrinter, op: Op) -> None:
     locality = "i32 2" if op.attrs.get("far") else "i32 3"

@@ -131,6 +131,14 @@ def store_masked(op: Op, value: Any, address: Address, mask: Any) -> None:
     address.memory[at] = value[mask]
 
 
+@evaluates("kernel.scatter")
+def scatter(op: Op, value: Any, base: Address, indices: Any, mask: Any) -> None:
+    chosen = indices[mask].astype(np.int64)
+    if len(np.unique(chosen)) < len(chosen):
+        raise fail(op, "lanes are written to the same place")
+    base.memory[_scattered(op, base, op.operands[0].type, chosen)] = value[mask]
+
+
 @evaluates("kernel.prefetch", "kernel.fence")
 def hint(op: Op, *_: Any) -> None:
     """What changes speed only."""

@@ -262,6 +262,19 @@ class StoreMasked(Op):
         return ()
 
 
+@define("kernel.scatter")
+class Scatter(Op):
+    """Writes to `base[indices[l]]` the lanes that `mask` names, of which no two may have the same index."""
+
+    value: Operand[Vector]
+    base: Operand[Handle]
+    indices: Operand[Vector]
+    mask: Operand[Vector]
+
+    def infer(self) -> Sequence[Type]:
+        return ()
+
+
 @define("kernel.prefetch")
 class Prefetch(Op):
     """Asks for the cache line at an address, which need not be valid: into all caches, or only the far ones."""
@@ -283,7 +296,7 @@ class Fence(Op):
 
 @define("kernel.mask", traits={"pure"})
 class Mask(Op):
-    """The first `count` lanes (count ≥ 0) of `lanes`."""
+    """The first `count` lanes of `lanes`: all for a larger count, none for a negative one."""
 
     count: Operand[Scalar]
     lanes: Attr[int]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sysmlc.ir.core import Op, Value
 from sysmlc.ir.dialects.dml_cell import Binary
-from sysmlc.ir.dialects.kernel import Integer, Load, LoadMasked, Mask, Select, Store
-from sysmlc.ir.types import f64, i32, i64, vector
+from sysmlc.ir.dialects.kernel import Gather, Load, LoadMasked, Mask, Prefetch, Scatter, Select, Store
+from sysmlc.ir.types import Scalar, f64, i32, i64, vector
 from sysmlc.passes.cell_body import Code, State, across_lanes, cell_of, start, step
 from sysmlc.passes.cell_states import flat, load_vector, split
 from sysmlc.passes.rows.frame import ROWS, Block, horizontal, multiply_add
@@ -15,19 +15,48 @@ from sysmlc.passes.rows.lengths import is_matmul
 from sysmlc.passes.rows.plan import reduction_of
 from sysmlc.passes.rows.wide import Actions, factors
 
-Step = Callable[[Code, Value, Value | None, list[Value]], list[Value]]
+AHEAD = 1024
+"""Entries between what is computed and what is fetched: rows are too short for the hardware to do it well."""
+LINE = 16
+"""Columns in a cache line, and entries in two lines of cells."""
+SCATTERS = 8
+"""Lanes of f64 of processors that write to as many places at once."""
+
+Step = Callable[[Code, Value, Value, list[Value]], list[Value]]
+Entries = Callable[[Code, Value, Value, int, Value | None], None]
+"""Code for the entries from a position on: their columns, how many, and which of them there are."""
 
 
 class CsrLoops:
     """The loops over the scanned rows of one block at one level: row by row."""
 
-    def __init__(self, block: Block, actions: Actions, pointers: tuple[Value, Value]) -> None:
+    def __init__(self, block: Block, actions: Actions, pointers: tuple[Value, Value], fetches: bool) -> None:
         self.block, self.frame, self.plan = block, block.frame, block.frame.plan
         self.actions = actions
         self.rowptr, self.colidx = pointers
+        self.fetches = fetches
+        """Whether this is the first loop over the block."""
+
+    def fetch(self) -> None:
+        """Ask for entries that are due some blocks later."""
+        block, code = self.block, self.block.code
+        first = code.load_i64(self.rowptr, block.first)
+        last = code.load_i64(self.rowptr, code.add(block.first, code.integer(block.rows)))
+
+        def lines(inner: Code, p: Value, _: list[Value]) -> list[Value]:
+            ahead = inner.add(p, inner.integer(AHEAD))
+            cells = inner.at(self.frame.inputs[0], ahead)
+            inner.op(Prefetch, cells)
+            inner.op(Prefetch, inner.at(cells, inner.integer(LINE // 2)))
+            inner.op(Prefetch, inner.at(self.colidx, ahead, "i32"))
+            return []
+
+        code.loop(first, last, LINE, [], lines)
 
     def emit(self) -> None:
         block, code = self.block, self.block.code
+        if self.fetches:
+            self.fetch()
 
         def row(inner: Code, j: Value, _: list[Value]) -> list[Value]:
             r = inner.add(block.first, j)
@@ -50,7 +79,7 @@ class _Row:
         self.actions = loops.actions
 
     def emit(self) -> None:
-        code, frame = self.code, self.frame
+        frame = self.frame
         if self.actions.reductions:
             self.reductions()
         for op in self.actions.matmuls:
@@ -59,42 +88,80 @@ class _Row:
         if not scattered:
             return
 
-        def entry(inner: Code, p: Value, _: list[Value]) -> list[Value]:
-            column = inner.load_i32(self.loops.colidx, p)
+        def some(inner: Code, p: Value, columns: Value, lanes: int, mask: Value | None) -> None:
             for output in self.actions.sums:
-                cell = self.value(inner, output.values[0], p, column, 1, None)
-                place = inner.partial(frame.outs[output.index], column)
-                places = frame.sum_places(inner, place, frame.cols)
-                state = step(inner, "sum", [inner(Load, a, types=[f64]) for a in places], cell)
+                cell = self.value(inner, output.values[0], p, columns, lanes, mask)
+                places = frame.sum_places(inner, frame.outs[output.index], frame.cols)
+                state = step(inner, "sum", [self.read(inner, a, columns, mask, f64) for a in places], cell)
                 for v, a in zip(state, places, strict=True):
-                    inner.op(Store, v, a)
+                    self.write(inner, v, a, columns, mask)
             for output in self.actions.products:
                 wide, single = factors(self.plan, output)
-                cell = self.value(inner, wide, p, column, 1, None)
-                factor = self.block.number(inner, single, self.j)
-                self.add(inner, inner.partial(frame.outs[output.index], column), cell, factor)
+                cell = self.value(inner, wide, p, columns, lanes, mask)
+                factor = inner.wide(self.block.number(inner, single, self.j), lanes)
+                self.add(inner, frame.outs[output.index], columns, cell, factor, mask)
             for output in self.actions.broad:
                 wide, narrow = factors(self.plan, output)
-                cell = self.value(inner, wide, p, column, 1, None)
-                self.add_columns(inner, inner.partial(frame.outs[output.index], column), cell, narrow)
+                cell = self.value(inner, wide, p, columns, lanes, mask)
+                self.add_columns(inner, frame.outs[output.index], columns, cell, narrow, lanes, mask)
+
+        self.entries(some)
+
+    def entries(self, some: Entries) -> None:
+        """A loop over the entries of the row, in as many lanes as can be written to different places: no two have one column."""
+        first, last = self.bounds
+        lanes = self.frame.lanes if self.frame.register >= SCATTERS else 1
+
+        def body(inner: Code, p: Value, _: list[Value]) -> list[Value]:
+            mask = inner(Mask, inner.sub(last, p), lanes=lanes) if lanes > 1 else None
+            columns = inner.load_i32(self.loops.colidx, p) if mask is None else self.columns(inner, p, mask)
+            some(inner, p, columns, lanes, mask)
             return []
 
-        code.loop(*self.bounds, 1, [], entry)
+        self.code.loop(first, last, lanes, [], body)
 
-    def add_columns(self, code: Code, base: Value, cell: Value, narrow: Value) -> None:
-        """One entry times the numbers of its row, in the rows of a partial result."""
+    def add_columns(
+        self,
+        code: Code,
+        base: Value,
+        columns: Value,
+        cell: Value,
+        narrow: Value,
+        lanes: int,
+        mask: Value | None,
+    ) -> None:
+        """Entries times the numbers of their row, in the rows of a partial result."""
 
         def one(inner: Code, k: Value, _: list[Value]) -> list[Value]:
             place = inner.partial(base, inner.mul(k, self.frame.cols))
-            self.add(inner, place, cell, self.narrow_number(inner, narrow, k))
+            factor = inner.wide(self.narrow_number(inner, narrow, k), lanes)
+            self.add(inner, place, columns, cell, factor, mask)
             return []
 
         code.loop(code.integer(0), self.frame.length_of(narrow), 1, [], one)
 
+    def add(self, code: Code, base: Value, columns: Value, a: Value, b: Value, mask: Value | None) -> None:
+        """Add products to partial results, which are f64."""
+        before = self.read(code, base, columns, mask, f64)
+        self.write(code, multiply_add(code, code.widened(a), code.widened(b), before), base, columns, mask)
+
     @staticmethod
-    def add(code: Code, place: Value, a: Value, b: Value) -> None:
-        before = code(Load, place, types=[f64])
-        code.op(Store, multiply_add(code, code.widened(a), code.widened(b), before), place)
+    def read(
+        code: Code, base: Value, columns: Value, mask: Value | None, elem: Scalar | None = None
+    ) -> Value:
+        """Cells (or other elements) in some columns; without a mask, in one."""
+        elem = elem or code.elem
+        if mask is None:
+            return code(Load, code.at(base, columns, elem.text), types=[elem])
+        return code(Gather, base, columns, mask, elem=elem.text)
+
+    @staticmethod
+    def write(code: Code, value: Value, base: Value, columns: Value, mask: Value | None) -> None:
+        """Partial results."""
+        if mask is None:
+            code.op(Store, value, code.partial(base, columns))
+        else:
+            code.op(Scatter, value, base, columns, mask)
 
     def narrow_number(self, code: Code, narrow: Value, k: Value) -> Value:
         if narrow.op is None:
@@ -105,28 +172,28 @@ class _Row:
 
     # -- sums along the row --------------------------------------------------------------------------------------------
 
-    def along(self, code: Code, inits: list[Value], body: Step) -> list[Value]:
-        """A loop over the entries of the row: whole vectors, then the lanes of the last one."""
+    def along(self, code: Code, inits: list[Value], body: Step, at_once: int) -> list[Value]:
+        """A loop over the entries of the row, a vector at a time; the first `at_once` vectors are taken without a question,
+        because a wrong guess of how long a row is costs more than lanes without entries."""
         first, last = self.bounds
         lanes = self.frame.lanes
-        whole = code(Integer, "iand", code.sub(last, first), code.integer(-lanes))
-        middle = code.add(first, whole)
-        done = code.loop(first, middle, lanes, inits, lambda inner, p, carried: body(inner, p, None, carried))
 
-        def tail(inner: Code) -> list[Value]:
-            return body(inner, middle, inner(Mask, inner.sub(last, middle), lanes=lanes), done)
+        def vector(inner: Code, p: Value, carried: list[Value]) -> list[Value]:
+            return body(inner, p, inner(Mask, inner.sub(last, p), lanes=lanes), carried)
 
-        return code.when(code.relation("ilt", middle, last), tail, lambda inner: done)
+        done, p = inits, first
+        for _ in range(at_once):
+            done, p = vector(code, p, done), code.add(p, code.integer(lanes))
+        return code.loop(p, last, lanes, done, vector)
 
-    def columns(self, code: Code, p: Value, mask: Value | None) -> Value:
-        type, place = vector(self.frame.lanes, i32), code.at(self.loops.colidx, p, "i32")
-        return (
-            code(Load, place, types=[type]) if mask is None else code(LoadMasked, place, mask, types=[type])
-        )
+    def at_once(self, values: Sequence[Value]) -> int:
+        return 0 if any(self.plan.is_expensive(v) for v in values) else 2
 
-    def masked(self, code: Code, cell: Value, mask: Value | None) -> Value:
-        if mask is None:
-            return cell
+    def columns(self, code: Code, p: Value, mask: Value) -> Value:
+        place = code.at(self.loops.colidx, p, "i32")
+        return code(LoadMasked, place, mask, types=[vector(self.frame.lanes, i32)])
+
+    def masked(self, code: Code, cell: Value, mask: Value) -> Value:
         return code(Select, mask, cell, code.cell(0.0, self.frame.lanes))
 
     def reductions(self) -> None:
@@ -136,22 +203,22 @@ class _Row:
             for op in self.actions.reductions
         ]
 
-        def body(inner: Code, p: Value, mask: Value | None, carried: list[Value]) -> list[Value]:
+        def body(inner: Code, p: Value, mask: Value, carried: list[Value]) -> list[Value]:
             columns = self.columns(inner, p, mask)
             made = []
             for op, state in zip(self.actions.reductions, split(carried, states)[0], strict=True):
                 cell = self.masked(inner, self.value(inner, op.operands[0], p, columns, lanes, mask), mask)
                 if is_matmul(op):
-                    side = self.gather(inner, self.frame.inputs[op.operands[1].index], columns, mask)
+                    side = self.read(inner, self.frame.inputs[op.operands[1].index], columns, mask)
                     made.append([multiply_add(inner, cell, side, state[0])])
                 else:
                     cell = inner(Binary, "mul", cell, cell) if reduction_of(op)[1] else cell
                     made.append(step(inner, "sum", state, cell))
             return flat(made)
 
-        for op, state in zip(
-            self.actions.reductions, split(self.along(code, flat(states), body), states)[0], strict=True
-        ):
+        at_once = self.at_once([op.operands[0] for op in self.actions.reductions])
+        ends = split(self.along(code, flat(states), body, at_once), states)[0]
+        for op, state in zip(self.actions.reductions, ends, strict=True):
             if is_matmul(op):
                 total = horizontal(code, state[0])
             else:
@@ -165,21 +232,17 @@ class _Row:
         def column(code: Code, k: Value, _: list[Value]) -> list[Value]:
             base = code.at(side, code.mul(k, frame.cols))
 
-            def body(inner: Code, p: Value, mask: Value | None, carried: list[Value]) -> list[Value]:
+            def body(inner: Code, p: Value, mask: Value, carried: list[Value]) -> list[Value]:
                 columns = self.columns(inner, p, mask)
                 cell = self.value(inner, op.operands[0], p, columns, frame.lanes, mask)
-                factor = self.gather(inner, base, columns, mask)
+                factor = self.read(inner, base, columns, mask)
                 return [multiply_add(inner, self.masked(inner, cell, mask), factor, carried[0])]
 
-            (total,) = self.along(code, [code.cell(0.0, frame.lanes)], body)
+            (total,) = self.along(code, [code.cell(0.0, frame.lanes)], body, self.at_once(op.operands[:1]))
             code.op(Store, horizontal(code, total), code.at(self.block.kept(code, result, k), self.j))
             return []
 
         self.code.loop(self.code.integer(0), frame.length_of(result), 1, [], column)
-
-    def gather(self, code: Code, base: Value, columns: Value, mask: Value | None) -> Value:
-        chosen = code(Mask, code.integer(self.frame.lanes), lanes=self.frame.lanes) if mask is None else mask
-        return code.gather(base, columns, chosen)
 
     def value(
         self, code: Code, value: Value, p: Value, columns: Value, lanes: int, mask: Value | None
@@ -198,9 +261,7 @@ class _Row:
         if op is None:
             i = value.index
             row = code.at(self.block.addresses[i], code.mul(self.frame.strides[i], self.j))
-            if lanes == 1:
-                return code(Load, code.at(row, columns), types=[code.elem])
-            return self.gather(code, row, columns, mask)
+            return self.read(code, row, columns, mask)
         operands = [self.value(code, v, p, columns, lanes, mask) for v in op.operands]
         return self.frame.compute(code, op, operands, lanes)
 

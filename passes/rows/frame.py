@@ -36,6 +36,8 @@ class RowFrame:
         self.code = Code(b.region, b.anchor, b.loc)
         self.code.elem = kernel.elem
         self.kernel = kernel
+        self.register = lanes
+        """How many f64 a register holds."""
         self.lanes = lanes if kernel.elem is f64 else 2 * lanes
         self.args, self.r0, self.r1, _, self.cols = params
         roles, body = kernel.roles, kernel.body

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
 
 namespace sm {
 namespace {
@@ -32,51 +33,89 @@ Matrix import_csr(sm_ctx* ctx, int64_t rows, int64_t cols, const T* data, const 
 
 // Of a stretch of entries: those whose column does not ascend to the next one, cells that are 0, and the largest column.
 struct Entries {
-    int32_t descents, zeros;
-    uint32_t largest;
+    int64_t descents = 0, zeros = 0;
+    uint32_t largest = 0;
 };
 
-SM_EXACT_CLONES Entries look_at(const double* v, const int32_t* c, int64_t n, bool more) {
-    int32_t descents = 0, zeros = 0;
-    uint32_t largest = 0;
-    for (int64_t p = 0; p < n - !more; p++) descents += c[p + 1] <= c[p];
-    for (int64_t p = 0; p < n; p++) {
-        zeros += v[p] == 0;
-        largest = std::max(largest, uint32_t(c[p]));
+// Also tells of each entry whether its column descends. `more`: an entry follows the last one.
+SM_EXACT_CLONES Entries look_at(const double* v, const int32_t* c, int64_t n, bool more, uint8_t* descends) {
+    constexpr int64_t kStep = 256, kAhead = 512;
+    Entries seen;
+    int64_t p = 0;
+    for (; p + kStep < n + more; p += kStep) {
+        for (int64_t k = p; k < p + kStep; k += 8) __builtin_prefetch(v + k + kAhead);
+        for (int64_t k = p; k < p + kStep; k += 16) __builtin_prefetch(c + k + kAhead);
+        int32_t descents = 0, zeros = 0;
+        for (int64_t k = p; k < p + kStep; k++) descends[k] = c[k + 1] <= c[k];
+        for (int64_t k = p; k < p + kStep; k++) seen.largest = std::max(seen.largest, uint32_t(c[k]));
+        for (int64_t k = p; k < p + kStep; k++) descents += descends[k];
+        for (int64_t k = p; k < p + kStep; k++) zeros += v[k] == 0;
+        seen.descents += descents;
+        seen.zeros += zeros;
     }
-    return {descents, zeros, largest};
+    for (; p < n; p++) {
+        seen.descents += descends[p] = (p + 1 < n || more) && c[p + 1] <= c[p];
+        seen.zeros += v[p] == 0;
+        seen.largest = std::max(seen.largest, uint32_t(c[p]));
+    }
+    return seen;
 }
 
+// Copies offsets [1, n] after the first one; whether all ascend and lie within [first, last].
+template <class Ptr>
+SM_INLINE bool copy_offsets(const Ptr* from, int64_t* to, int64_t n, int64_t first, int64_t last) {
+    int32_t wrong = 0;
+    for (int64_t i = 1; i <= n; i++) {
+        wrong |= (from[i] < from[i - 1]) | (from[i] < first) | (from[i] > last);
+        to[i] = from[i];
+    }
+    return !wrong;
+}
+SM_EXACT_CLONES bool offsets(const int32_t* from, int64_t* to, int64_t n, int64_t first, int64_t last) { return copy_offsets(from, to, n, first, last); }
+SM_EXACT_CLONES bool offsets(const int64_t* from, int64_t* to, int64_t n, int64_t first, int64_t last) { return copy_offsets(from, to, n, first, last); }
+
 // CSR over the host's values and columns; offsets are copied, because hosts have them in 4 bytes. Nothing when columns do
-// not ascend within the rows. One scan: columns may descend only where a row begins.
+// not ascend within the rows. One scan, by the speed of the memory: columns may descend only where a row begins. Work is cut
+// along entries and rows together, so neither a row of very many entries nor very many empty rows are one thread's.
 template <class Ptr>
 Matrix wrap_csr(sm_ctx* ctx, int64_t rows, int64_t cols, double* data, const Ptr* rowptr, int32_t* colidx, bool& has_zeros) {
+    constexpr int64_t kUnits = 32768;  // entries and rows of a task: they stay in the second cache
     require(rows >= 0 && cols >= 0, "sparse input: negative size");
     require(rowptr[0] == 0, "sparse input: row offsets must start at 0");
-    Matrix r = new_csr_empty(ctx, rows, cols);
+    Matrix r = new_csr(ctx, rows, cols, 0);
     int64_t nnz = int64_t(rowptr[rows]);
+    require(nnz >= 0, "sparse input: row offsets must ascend");
     std::atomic<int64_t> misplaced{0}, zeros{0};
-    int64_t n = (nnz + rows) / (8 * kGrain) + 1;
-    auto row_at = [&](int64_t t) { return t == 0 ? 0 : t == n ? rows : std::lower_bound(rowptr, rowptr + rows, nnz * t / n) - rowptr; };
-    parallel_for(ctx, n, [&](int64_t t) {
-        constexpr int64_t kRows = 512;  // whose entries are still in the cache when they are looked at again
-        int64_t first = row_at(t), last = row_at(t + 1);
-        require(first <= last, "sparse input: row offsets must ascend");
-        for (int64_t b = first, e; b < last; b = e) {
-            e = std::min(last, b + kRows);
-            int64_t begin = int64_t(rowptr[b]), end = begin, starts = 0;
-            require(begin >= 0, "sparse input: row offsets must ascend");
-            for (int64_t i = b; i < e; i++) {
-                int64_t next = int64_t(rowptr[i + 1]);
-                require(end <= next && next <= nnz, "sparse input: row offsets must ascend");
-                starts += next > end && next < nnz && colidx[next] <= colidx[next - 1];  // where the row after this one begins
-                r->rowptr[i + 1] = end = next;
-            }
-            Entries seen = look_at(data + begin, colidx + begin, end - begin, end < nnz);
-            require(begin == end || seen.largest < uint64_t(cols), "sparse input: columns must stay below %lld", (long long)cols);
-            misplaced += seen.descents - starts;
-            zeros += seen.zeros;
+    int64_t n = (nnz + rows) / kUnits + 1;
+    struct Place {
+        int64_t row, entry;
+    };
+    auto place = [&](int64_t t) {  // where entries and rows before it are t / n of all
+        if (t == 0 || t == n) return t ? Place{rows, nnz} : Place{0, 0};
+        int64_t before = (nnz + rows) / n * t, low = 0, high = rows;
+        while (low < high) {
+            int64_t mid = (low + high + 1) / 2;
+            if (int64_t(rowptr[mid]) + mid <= before) low = mid;
+            else high = mid - 1;
         }
+        return Place{low, std::min(before - low, nnz)};
+    };
+    parallel_for(ctx, n, [&](int64_t t) {
+        Place from = place(t), to = place(t + 1);
+        int64_t entries = to.entry - from.entry;
+        require(from.row <= to.row && entries >= 0, "sparse input: row offsets must ascend");
+        std::unique_ptr<uint8_t[]> memory(new uint8_t[size_t(entries + 1)]);
+        uint8_t* descends = memory.get() + 1;  // of the entries from `from.entry - 1` on
+        descends[-1] = from.entry > 0 && from.entry < nnz && colidx[from.entry] <= colidx[from.entry - 1];
+        Entries seen = look_at(data + from.entry, colidx + from.entry, entries, to.entry < nnz, descends);
+        require(entries == 0 || seen.largest < uint64_t(cols), "sparse input: columns must stay below %lld", (long long)cols);
+        const Ptr* begin = rowptr + from.row;
+        bool ascend = offsets(begin, r->rowptr + from.row, to.row - from.row, from.entry, to.entry);
+        require(ascend, "sparse input: row offsets must ascend");
+        int64_t starts = 0;
+        for (int64_t i = 0; i < to.row - from.row; i++) starts += descends[int64_t(begin[i + 1]) - 1 - from.entry] & (begin[i + 1] > begin[i]);
+        misplaced += seen.descents - starts;
+        zeros += seen.zeros;
     });
     if (misplaced.load() != 0) return Matrix();
     free_buffer(r->data, 0);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "linalg_product.h"
+#include "linalg_sparse_vector.h"
 #include "simd_rows.h"
 
 namespace sm {
@@ -32,31 +33,6 @@ RowBlocks::RowBlocks(const sm_matrix* m, int64_t work_per_nnz) {
 RowBlocks::~RowBlocks() { delete[] bounds; }
 
 namespace {
-
-// Sums are f64.
-template <class T>
-SM_INLINE void times_vector(const int64_t* rp, const int32_t* ci, const T* val, const T* v, T* out, int64_t r0, int64_t r1) {
-    for (int64_t i = r0; i < r1; i++) {
-        int64_t p = rp[i], end = rp[i + 1];
-        double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-        if (end - p >= 16)  // short rows are over before four sums pay
-            for (; p + 4 <= end; p += 4) {
-                s0 += double(val[p]) * v[ci[p]];
-                s1 += double(val[p + 1]) * v[ci[p + 1]];
-                s2 += double(val[p + 2]) * v[ci[p + 2]];
-                s3 += double(val[p + 3]) * v[ci[p + 3]];
-            }
-        for (; p < end; p++) s0 += double(val[p]) * v[ci[p]];
-        out[i] = T((s0 + s2) + (s1 + s3));
-    }
-}
-
-SM_CLONES void csr_rows_times_vector(const int64_t* rp, const int32_t* ci, const double* val, const double* v, double* out, int64_t r0, int64_t r1) {
-    times_vector(rp, ci, val, v, out, r0, r1);
-}
-SM_CLONES void csr_rows_times_vector(const int64_t* rp, const int32_t* ci, const float* val, const float* v, float* out, int64_t r0, int64_t r1) {
-    times_vector(rp, ci, val, v, out, r0, r1);
-}
 
 // out = A B for rows [r0, r1) of A, with n columns of B.
 template <class T>
@@ -178,7 +154,11 @@ Matrix product_csr_transposed_dense(sm_ctx* ctx, sm_matrix* a, const sm_matrix* 
         return product_csr_dense(ctx, t.get(), b);
     }
     Matrix r = sum_of_row_blocks(ctx, a, a->cols, b->cols, [&](int64_t r0, int64_t r1, double* out) {
-        with_element(a, [&](auto type) { scatter_rows(a->rowptr, a->colidx, values<decltype(type)>(a), values<decltype(type)>(b), b->cols, out, r0, r1); });
+        with_element(a, [&](auto type) {
+            using T = decltype(type);
+            if (b->cols == 1) add_vector_times_csr_rows(a->rowptr, a->colidx, values<T>(a), values<T>(b), out, r0, r1);
+            else scatter_rows(a->rowptr, a->colidx, values<T>(a), values<T>(b), b->cols, out, r0, r1);
+        });
     });
     return rounded(ctx, r.get(), a->elem);
 }
@@ -189,7 +169,7 @@ Matrix product_packed_csr(sm_ctx* ctx, const sm_matrix* a, const sm_matrix* b) {
     constexpr int64_t kCells = 1 << 15;  // of a block: they stay in the second cache
     int64_t k = a->rows, block = std::clamp<int64_t>(kCells / k, 8, 128);
     Matrix r = sum_of_row_blocks(ctx, b, b->cols, k, [&](int64_t r0, int64_t r1, double* out) {
-        if (k == 1) return scatter_rows(b->rowptr, b->colidx, values<T>(b), values<T>(a), 1, out, r0, r1);
+        if (k == 1) return add_vector_times_csr_rows(b->rowptr, b->colidx, values<T>(b), values<T>(a), out, r0, r1);
         std::unique_ptr<T[]> packed(new T[static_cast<size_t>(block * k)]);
         for (int64_t i = r0; i < r1; i += block) {
             int64_t end = std::min(r1, i + block);

@@ -286,6 +286,33 @@ def test_offsets_of_the_host_are_checked(offsets: list[int]) -> None:
         sysmlc.run("r = sum(X)\n", inputs={"X": sparse_of([1.0, 2.0, 3.0], [0, 1, 2], offsets, 50)})
 
 
+@pytest.mark.parametrize("lengths", [[100_000], [0] * 70_000 + [90_000] + [0] * 70_000, [3] * 40_000])
+def test_sparse_arrays_are_checked_wherever_they_are_wrong(lengths: list[int]) -> None:
+    """One row of very many entries, very many empty rows: stretches end within the one and among the others."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    columns = np.concatenate([np.arange(n, dtype=np.int32) for n in lengths])
+    program = sysmlc.compile("r = sum(X)\nn = ncol(X)\n", outputs=["r", "n"])
+
+    def total(columns: np.ndarray, offsets: np.ndarray) -> float:
+        X = sp.csr_matrix((len(lengths), 100_000))
+        X.data, X.indices, X.indptr = np.ones(len(columns)), columns, offsets
+        return float(program.run({"X": X})["r"])
+
+    assert total(columns, offsets) == len(columns)
+    for at in [0, 32767, 32768, 65535, 65536, len(columns) - 2]:
+        wrong = columns.copy()
+        wrong[at] = 100_000
+        with pytest.raises(NativeError, match="columns must stay below 100000"):
+            total(wrong, offsets)
+        wrong[at] = wrong[at + 1]  # twice the same, or a descent: added up by the host's library
+        assert total(wrong, offsets) == len(columns)
+    for row in [1, len(lengths) // 2] if len(lengths) > 1 else []:
+        wrong = offsets.copy()
+        wrong[row] = -1
+        with pytest.raises(NativeError, match="row offsets must"):
+            total(columns, wrong)
+
+
 def test_large_sparse_arrays_of_the_host() -> None:
     """Some stretches of rows, looked at in parallel; two columns out of order are found wherever they are."""
     rng = np.random.default_rng(4)

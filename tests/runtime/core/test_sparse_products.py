@@ -53,6 +53,17 @@ def test_strips(rt: Runtime, width: int) -> None:
     products(rt, sparse(80, 50, 0.15), width)
 
 
+def test_rows_of_all_lengths(rt: Runtime) -> None:
+    """Rows that fill no vector, one, two and more of them; NaN and Inf stay in their rows."""
+    lengths = [*range(41), 1000, 0, 3, 0]
+    columns = [np.sort(RNG.permutation(1100)[:n]) for n in lengths]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    S = sp.csr_matrix((RNG.random(offsets[-1]), np.concatenate(columns), offsets), shape=(len(lengths), 1100))
+    products(rt, S, 1)
+    S.data[offsets[7]], S.data[offsets[30] + 20] = np.nan, np.inf
+    products(rt, S, 1)
+
+
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
 @pytest.mark.parametrize("width", [1, 2, 10, 70])
 def test_shapes(rt: Runtime, shape: tuple[int, int, float], width: int) -> None:
