@@ -153,7 +153,7 @@ class Group:
     @cached_property
     def outer(self) -> bool:
         """Whether a column and a row vector meet somewhere: the left one is smaller than what they make."""
-        return any(cell.outer for cell in self.cells) or not (
+        return any(isinstance(cell, Cell) and cell.outer for cell in self.cells) or not (
             self.inputs and fills(self.inputs[0], self.shape)
         )
 
