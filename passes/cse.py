@@ -33,8 +33,9 @@ class CommonSubexpressionElimination(Pass):
         added: list[Any] = []
         for op in region:
             if op.regions:
+                apart = "isolated" in op.traits or op.dialect == "fused"
                 for nested in op.regions:
-                    self._region(nested, {} if "isolated" in op.traits else known)
+                    self._region(nested, {} if apart else known)
                 continue
             if "pure" not in op.traits or not op.results:
                 continue

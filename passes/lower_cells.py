@@ -8,7 +8,7 @@ along columns and which stay the same within a row, and which formats may drive 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -172,19 +172,45 @@ def variants(cell: Cell, kernel: CellKernel) -> Iterator[int]:
     if sum(len(o) > 1 for o in options) > MAX_UNDECIDED:
         yield everything
         options = [(VECTOR,) if VECTOR in o else o for o in options]
-    for classes in product(*options):
-        yield _mask(classes)
+    shapes = [(v.type.rows, v.type.cols) if isinstance(v.type, Matrix) else None for v in cell.operands]
+    every = [c for c in product(*options) if _agrees(shapes, options, c)]
+    yield from map(_mask, every)
     safe = kernel.sparse_safe | kernel.sparse_probe
-    drivers = [
-        i for i in matrices if may_be_sparse(cell.operands[i]) and _may_fill(cell.operands[i], rows, cols)
-    ]
+    drivers = _drivers(cell, may_be_sparse)
     for i in drivers:
         if safe >> i & 1:
-            for classes in product(*options):
+            for classes in every:
                 if classes[i] is VECTOR:
                     yield csr_form(i) << 16 | _mask(classes)
     if matrices == drivers == [0, 1] and kernel.zero_safe:
         yield FORM_UNION << 16 | everything
+
+
+def _agrees(
+    shapes: Sequence[tuple[Dim, Dim] | None], options: Sequence[tuple[bool, ...]], classes: Sequence[bool]
+) -> bool:
+    """Whether inputs of one shape are all read in the same way."""
+    known: dict[tuple[Dim, Dim], bool] = {}
+    return all(
+        shape is None or None in shape or len(o) == 1 or known.setdefault(shape, c) is c
+        for shape, o, c in zip(shapes, options, classes, strict=True)
+    )
+
+
+def may_make_sparse(cell: Cell, sparse: Callable[[Value], bool]) -> bool:
+    """Whether a launch of this region may make sparse results, if these values may be sparse."""
+    drivers = _drivers(cell, sparse)
+    if not drivers:
+        return False
+    safe, probe, zero_safe = zero_masks(cell)
+    matrices = [i for i, v in enumerate(cell.operands) if isinstance(v.type, Matrix)]
+    return any((safe | probe) >> i & 1 for i in drivers) or (matrices == drivers == [0, 1] and zero_safe)
+
+
+def _drivers(cell: Cell, sparse: Callable[[Value], bool]) -> list[int]:
+    """The inputs that may be sparse and have the full shape."""
+    rows, cols = iteration_shape(cell)
+    return [i for i, v in enumerate(cell.operands) if sparse(v) and _may_fill(v, rows, cols)]
 
 
 def _mask(classes: Sequence[bool]) -> int:
@@ -221,12 +247,15 @@ def iteration_shape(cell: Op) -> tuple[Dim, Dim]:
 
 
 def _classes(value: Value, index: int, outer: bool, rows: Dim, cols: Dim) -> tuple[bool, ...]:
-    """How an input may be read: along columns (full shape, row vector), or one value a row (scalar, column vector)."""
+    """How an input may be read: along columns (full shape, row vector), or one value a row (scalar, column vector).
+
+    One that has the columns of the whole is read along them, even where it is a single cell for once: the run time repeats it.
+    """
     type = value.type
     if not isinstance(type, Matrix):
         assert type is f64
         return (SPLAT,)
-    if (index == 0 and not outer) or (same_dim(type.rows, rows) and same_dim(type.cols, cols)):
+    if (index == 0 and not outer) or same_dim(type.cols, cols):
         return (VECTOR,)
     if isinstance(type.cols, int) and type.cols != 1:
         return (VECTOR,)

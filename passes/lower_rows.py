@@ -7,7 +7,7 @@ column. Types say which variants can occur: which inputs have several columns, a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -17,7 +17,7 @@ from sysmlc.ir.dialects.fused import Row
 from sysmlc.ir.dialects.kernel import RowKernel
 from sysmlc.ir.dialects.rt import Launch
 from sysmlc.ir.passes import Pass, register_pass
-from sysmlc.ir.types import Dim, Matrix, matrix
+from sysmlc.ir.types import Dim, Matrix, matrix, same_dim
 from sysmlc.passes.lower_cells import MAX_INPUTS, MAX_OUTPUTS, body_text, may_be_sparse
 from sysmlc.passes.rows.lengths import WIDE, Lengths, is_matmul, is_product, is_reduction
 from sysmlc.passes.rows.plan import Plan
@@ -122,13 +122,18 @@ def variants(row: Row, kernel: RowKernel) -> Iterator[int]:
 
     Where one column would be repeated along the few columns of a product, the run time writes it out: no variants for that.
     """
+    classes = Lengths(kernel.body, kernel.roles).classes()
+    wide = row.operands[0].type
+    assert isinstance(wide, Matrix)
     options = [_options(row, i) for i in range(len(row.operands))]
+    for i in classes.get(WIDE, ()):
+        if same_dim(_columns(row, i), wide.cols):
+            options[i] = (True,)  # even if it is one: the length of the class
     if sum(len(o) > 1 for o in options) > MAX_UNDECIDED:
         options = [(True,) if True in o else o for o in options]
     sparse = kernel.sparse_safe and may_be_sparse(row.operands[0])
-    classes = Lengths(kernel.body, kernel.roles).classes()
     narrow = [members for number, members in classes.items() if number != WIDE]
-    every = list(product(*options))
+    every = [s for s in product(*options) if _agrees(row, options, s)]
     for several in [
         s for s in every if all(len({s[i] for i in members}) == 1 for members in narrow)
     ] or every:
@@ -140,18 +145,31 @@ def variants(row: Row, kernel: RowKernel) -> Iterator[int]:
 
 def _options(row: Row, i: int) -> tuple[bool, ...]:
     """Whether an input may have several columns (a side: several columns of the product), and whether it may have one."""
-    type = row.operands[i].type
     if row.roles[i] == "scalar":
         return (False,)
     if i == 0:
         return (True,)
-    assert isinstance(type, Matrix)
-    size: Dim = type.cols
-    if row.roles[i] == "side" and _is_transposed(row.body.args[i]):
-        size = type.rows
+    size = _columns(row, i)
     if isinstance(size, int):
         return (size != 1,)
     return (False, True)
+
+
+def _columns(row: Row, i: int) -> Dim:
+    """The columns of an input (of a side: of the product)."""
+    type = row.operands[i].type
+    assert isinstance(type, Matrix)
+    return type.rows if row.roles[i] == "side" and _is_transposed(row.body.args[i]) else type.cols
+
+
+def _agrees(row: Row, options: Sequence[tuple[bool, ...]], several: Sequence[bool]) -> bool:
+    """Whether inputs whose columns have the same name all have one column or all have several."""
+    known: dict[Dim, bool] = {}
+    return all(
+        known.setdefault(_columns(row, i), several[i]) == several[i]
+        for i, o in enumerate(options)
+        if len(o) > 1 and _columns(row, i) is not None
+    )
 
 
 def _is_transposed(side: Value) -> bool:

@@ -18,10 +18,10 @@ LEVELS = (
     f"{FACTS},inline,infer,{LOOPS},{ALGEBRA}",  # -O2
 )
 
-REGIONS = ("", "", "fuse-outer,fuse-rows")
+REGIONS = ("", "", "fuse-outer,fuse-rows,cse,canonicalize,dce")
 """What is fused before programs are lowered, after algebra is done and elements are chosen."""
 
-PROGRAM = "decompose,form-cells,fuse-cells,select-format,lower-cells,lower-outer,lower-rows,update-in-place,lower-program,manage-ownership,plan-memory"
+PROGRAM = "decompose,form-cells,fuse-cells,select-format,mark-dense,lower-cells,lower-outer,lower-rows,update-in-place,lower-program,manage-ownership,plan-memory"
 
 
 def lowering(fusion: bool = True, formats: str = "") -> list[Pass]:
@@ -29,8 +29,8 @@ def lowering(fusion: bool = True, formats: str = "") -> list[Pass]:
 
     With `formats`, every matrix is converted to that format, to search for defects.
     """
-    forced = f"force-format{{format={formats}}},lower-cells"
-    return _chosen(PROGRAM.replace("lower-cells", forced) if formats else PROGRAM, fusion)
+    forced = f"force-format{{format={formats}}},mark-dense"
+    return _chosen(PROGRAM.replace("mark-dense", forced) if formats else PROGRAM, fusion)
 
 
 def pipeline(level: int, fusion: bool = True, strict_fp: bool = False, elem: str = "f64") -> list[Pass]:

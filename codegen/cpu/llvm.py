@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sysmlc.codegen.cpu.llvm_arithmetic import BINARY, RELATIONS, UNARY
 from sysmlc.codegen.cpu.llvm_operations import PRINTERS
-from sysmlc.codegen.cpu.llvm_text import constant, repeated, suffix, type_text, with_element
+from sysmlc.codegen.cpu.llvm_text import constant, suffix, type_text, with_element
 from sysmlc.codegen.cpu.target import Target
 from sysmlc.codegen.cpu.vecmath import MathLibrary
 from sysmlc.ir.core import Op, Region, Value
@@ -28,6 +28,10 @@ def emit_variant(kernel: CellKernel, key: int, target: Target) -> str:
     return emit_kernel_llvm(vectorize(kernel, key, target.lanes), target)
 
 
+_READING = ("phi", "load", "call")
+"""Instructions that may give something else the next time."""
+
+
 class KernelPrinter:
     """Prints one `kernel.func`."""
 
@@ -38,6 +42,8 @@ class KernelPrinter:
         self.text: dict[Value, str] = {}
         self.truth: dict[Value, str] = {}
         """The i1 form of values that are 0/1 lanes."""
+        self.known: dict[str, str] = {}
+        """Names of what has been computed on the way here."""
         self.next = 0
         self.block = "entry"
 
@@ -65,9 +71,13 @@ class KernelPrinter:
         return f"%v{self.next}"
 
     def let(self, expression: str) -> str:
-        """A new name for what an instruction computes."""
-        name = self.fresh()
-        self.lines.append(f"  {name} = {expression}")
+        """A name for what an instruction computes: a new one, or that of the same instruction before it."""
+        name = self.known.get(expression)
+        if name is None:
+            name = self.fresh()
+            self.lines.append(f"  {name} = {expression}")
+            if not expression.startswith(_READING):
+                self.known[expression] = name
         return name
 
     def label(self) -> str:
@@ -83,11 +93,11 @@ class KernelPrinter:
 
     def region(self, region: Region) -> list[str]:
         """Print a region; what it yields, as text."""
-        # What is found out about outer values in here does not hold after the region.
-        outer = dict(self.truth)
+        # What is found out or computed in here does not hold after the region.
+        outer = dict(self.truth), dict(self.known)
         for op in region:
             if op.name in ("core.yield", "core.return"):
-                self.truth = outer
+                self.truth, self.known = outer
                 return [self.text[v] for v in op.operands]
             self.op(op)
         raise AssertionError("a region without a terminator")
@@ -140,7 +150,7 @@ class KernelPrinter:
                 "i1" if not isinstance(op.operands[0].type, Vector) else f"<{op.operands[0].type.lanes} x i1>"
             )
             if fn == "not":
-                ones = "true" if lanes == "i1" else repeated("i1 true", op.operands[0].type)
+                ones = "true" if lanes == "i1" else "splat (i1 true)"
                 return self.from_truth(op, self.let(f"xor {lanes} {truths[0]}, {ones}"))
             return self.from_truth(op, self.let(f"{fn} {lanes} {truths[0]}, {truths[1]}"))
         arguments = [self.text[v] for v in op.operands]

@@ -23,7 +23,7 @@ def _splat(kind: str, element: str) -> str:
     """A constant of `kind`."""
     if not kind.startswith("<"):
         return element.partition(" ")[2]
-    return "<" + ", ".join([element] * int(kind[1:].partition(" ")[0])) + ">"
+    return f"splat ({element})"
 
 
 def _flags(kind: str) -> str:

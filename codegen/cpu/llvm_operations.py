@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sysmlc.codegen.cpu.llvm_text import constant, repeated, suffix, type_text
+from sysmlc.codegen.cpu.llvm_text import constant, suffix, type_text
 from sysmlc.ir.core import Op, Value
 from sysmlc.ir.types import Type, Vector, f32, f64, i1, i32
 
@@ -59,6 +59,9 @@ def _field(p: KernelPrinter, op: Op) -> None:
 @_prints("kernel.offset")
 def _offset(p: KernelPrinter, op: Op) -> None:
     element = ELEMENTS[str(op.attrs.get("elem", "f64"))]
+    if p.text[op.operands[1]] == "0":
+        p.text[op.results[0]] = p.text[op.operands[0]]
+        return
     p.text[op.results[0]] = p.let(
         f"getelementptr {element}, {p.typed(op.operands[0])}, {p.typed(op.operands[1])}"
     )
@@ -183,7 +186,7 @@ def _mask(p: KernelPrinter, op: Op) -> None:
     assert isinstance(lanes, int)
     count = p.text[op.operands[0]]
     if count == str(lanes):
-        p.text[op.results[0]] = repeated("i1 true", op.results[0].type)
+        p.text[op.results[0]] = "splat (i1 true)"
         return
     wide = _splat(p, f"i64 {count}", lanes)
     numbers = ", ".join(f"i64 {i}" for i in range(lanes))
@@ -193,7 +196,7 @@ def _mask(p: KernelPrinter, op: Op) -> None:
 def _splat(p: KernelPrinter, scalar: str, lanes: int) -> str:
     kind = f"<{lanes} x {scalar.partition(' ')[0]}>"
     if not scalar.partition(" ")[2].startswith("%"):
-        return "<" + ", ".join([scalar] * lanes) + ">"
+        return f"splat ({scalar})"
     first = p.let(f"insertelement {kind} poison, {scalar}, i32 0")
     return p.let(f"shufflevector {kind} {first}, {kind} poison, <{lanes} x i32> zeroinitializer")
 
@@ -286,10 +289,26 @@ def _select(p: KernelPrinter, op: Op) -> None:
 @_prints("kernel.iadd", "kernel.isub", "kernel.imul", "kernel.iand", "kernel.imin")
 def _integer(p: KernelPrinter, op: Op) -> None:
     a, b = (p.text[v] for v in op.operands)
-    if op.fn == "imin":
+    known = _known_integer(op.fn, a, b)
+    if known is not None:
+        p.text[op.results[0]] = known
+    elif op.fn == "imin":
         p.text[op.results[0]] = p.invoke("i64", "llvm.smin.i64", f"i64 {a}", f"i64 {b}")
     else:
         p.text[op.results[0]] = p.let(f"{op.fn[1:]} i64 {a}, {b}")
+
+
+def _known_integer(fn: str, a: str, b: str) -> str | None:
+    """The sum or product of numbers, or one of a neutral element."""
+    if fn == "imul" and "0" in (a, b):
+        return "0"
+    if fn in ("iadd", "imul"):
+        neutral = "0" if fn == "iadd" else "1"
+        if neutral in (a, b):
+            return b if a == neutral else a
+        if "%" not in a and "%" not in b:
+            return str(int(a) + int(b) if fn == "iadd" else int(a) * int(b))
+    return a if fn == "isub" and b == "0" else None
 
 
 @_prints("kernel.ilt", "kernel.ige", "kernel.ieq")

@@ -38,19 +38,13 @@ def constant(kind: str, value: float) -> str:
     element = f"float {single(value)}" if is_single(kind) else f"double {number(value)}"
     if not kind.startswith("<"):
         return element.partition(" ")[2]
-    return "<" + ", ".join([element] * int(kind[1:].partition(" ")[0])) + ">"
+    return f"splat ({element})"
 
 
 def type_text(type: Type) -> str:
     if isinstance(type, Vector):
         return f"<{type.lanes} x {SCALARS[type.elem]}>"
     return SCALARS[type]
-
-
-def repeated(element: str, type: Type) -> str:
-    """A vector constant with `element` in every lane."""
-    assert isinstance(type, Vector)
-    return "<" + ", ".join([element] * type.lanes) + ">"
 
 
 def suffix(kind: str) -> str:

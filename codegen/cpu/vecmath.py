@@ -131,7 +131,7 @@ class Lanes:
             return value
         if kind == "f":
             return Lane(self, constant(self.types["f"], float(value)), kind)
-        return Lane(self, "<" + ", ".join([f"{self.integer} {int(value)}"] * self.count) + ">", kind)
+        return Lane(self, f"splat ({self.integer} {int(value)})", kind)
 
     def binary(self, name: str, a: Lane | float, b: Lane | float) -> Lane:
         kind = a.kind if isinstance(a, Lane) else b.kind if isinstance(b, Lane) else "f"

@@ -22,9 +22,9 @@ from sysmlc.passes.sparse_safety import Abstract, Unknown, outputs_at
 MAX_BODY = 96
 """Operations in one body; beyond that registers run out and compile time grows."""
 
-_MOVES = frozenset({"dml.t", "dml.rev", "dml.index", "dml.reshape", "dml.tsmm", "dml.order"})
+MOVES = frozenset({"dml.t", "dml.rev", "dml.index", "dml.reshape", "dml.tsmm", "dml.order"})
 """Their results are dense where the operand is."""
-_DENSE = frozenset(
+DENSE = frozenset(
     f"dml.{fn}"
     for fn in (
         "seq", "sample", "cumsum", "cumprod", "cummin", "cummax", "cumsumprod", "solve", "inv", "cholesky", "qr", "lu", "eigen",
@@ -78,7 +78,7 @@ def _may_be_sparse(value: Value, known: dict[Value, bool]) -> bool:
     op = value.op
     if not lower_cells.may_be_sparse(value) or op is None:
         return lower_cells.may_be_sparse(value)
-    if op.name in _MOVES:
+    if op.name in MOVES:
         return may_be_sparse(op.operands[0], known)
     if op.name == "dml.matmul":
         return all(may_be_sparse(v, known) for v in op.operands)
@@ -88,7 +88,7 @@ def _may_be_sparse(value: Value, known: dict[Value, bool]) -> bool:
         return constant(op.operands[0]) in (None, 0, 0.0)
     if isinstance(op, Cell):
         return op.outputs[value.index] == "map" and bool(Group((op,), (value,), known).drivers)
-    return op.name not in _DENSE
+    return op.name not in DENSE
 
 
 @dataclass(frozen=True, eq=False)
