@@ -120,27 +120,26 @@ def is_sparse_safe(body: Region, roles: tuple[str, ...], outputs: tuple[str, ...
 def variants(row: Row, kernel: RowKernel) -> Iterator[int]:
     """The keys of all variants a launch of this region may ask for.
 
-    Where one column would be repeated along the few columns of a product, the run time writes it out: no variants for that.
+    An input that may have one column or several of a narrow class counts as one with several: the loops do not take longer if
+    it has one after all, and where that is repeated along others, the run time writes it out. Along a wide row that would be
+    expensive.
     """
-    classes = Lengths(kernel.body, kernel.roles).classes()
     wide = row.operands[0].type
     assert isinstance(wide, Matrix)
+    long = Lengths(kernel.body, kernel.roles).classes().get(WIDE, ())
     options = [_options(row, i) for i in range(len(row.operands))]
-    for i in classes.get(WIDE, ()):
-        if same_dim(_columns(row, i), wide.cols):
-            options[i] = (True,)  # even if it is one: the length of the class
+    for i, either in enumerate(options):
+        if len(either) > 1 and (i not in long or same_dim(_columns(row, i), wide.cols)):
+            options[i] = (True,)
     if sum(len(o) > 1 for o in options) > MAX_UNDECIDED:
         options = [(True,) if True in o else o for o in options]
     sparse = kernel.sparse_safe and may_be_sparse(row.operands[0])
-    narrow = [members for number, members in classes.items() if number != WIDE]
-    every = [s for s in product(*options) if _agrees(row, options, s)]
-    for several in [
-        s for s in every if all(len({s[i] for i in members}) == 1 for members in narrow)
-    ] or every:
-        key = sum(1 << i for i, s in enumerate(several) if s)
-        yield key
-        if sparse:
-            yield FORM_CSR | key
+    for several in product(*options):
+        if _agrees(row, options, several):
+            key = sum(1 << i for i, s in enumerate(several) if s)
+            yield key
+            if sparse:
+                yield FORM_CSR | key
 
 
 def _options(row: Row, i: int) -> tuple[bool, ...]:

@@ -72,6 +72,13 @@ class Compiled:
     """The kernels by name, with the keys of the variants to link."""
     parameters: list[Parameter] = field(default_factory=list)
     options: Options = field(default_factory=Options)
+    computes: bool = True
+    """Whether the program itself computes in loops, instead of only launching kernels and calling the runtime."""
+
+    @property
+    def effort(self) -> int:
+        """How much LLVM optimises the program: it is not worth the time for one that waits for others."""
+        return self.options.level if self.computes else min(self.options.level, 1)
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -142,7 +149,17 @@ def emit_compiled(module: Module, name: str, parameters: list[Parameter], option
     text = emit_program(module, name=name, parameters=parameters, version=_release())
     kernels = _kernels_of(module)
     variants = {str(kernel.attrs["sym"]): tuple(kernel.variants) for kernel in kernels.regions[0]}  # type: ignore[attr-defined]
-    return Compiled(name, text, to_text(kernels), variants, parameters, options)
+    return Compiled(name, text, to_text(kernels), variants, parameters, options, computes(module))
+
+
+def computes(module: Module) -> bool:
+    """Whether a lowered program has loops of scalars and cells only, or functions that were not inlined."""
+    loops = ("scf.for", "scf.parfor", "scf.while")
+    waits = ("rt.launch", "rt.call")
+    return any(
+        op.name == "core.call" or (op.name in loops and not any(inner.name in waits for inner in op.walk()))
+        for op in module.walk()
+    )
 
 
 def _release() -> str:

@@ -62,7 +62,7 @@ class Engine:
         with self._lock:
             for name in compiled.variants:
                 self._sources.setdefault(name, compiled)
-            wanted = program_object(compiled.llvm, compiled.target, compiled.options.level)
+            wanted = program_object(compiled.llvm, compiled.target, compiled.effort)
             return LoadedProgram(_code(wanted, "sm_program"))
 
     def variant(self, kernel: str, key: int) -> int:

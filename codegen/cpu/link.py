@@ -109,7 +109,7 @@ def all_objects(compiled: Compiled, entry: str) -> list[bytes]:
         compiled.variants.items(), key=lambda item: not item[0].startswith("row_")
     )  # the longest first
     return objects([
-        program_object(compiled.linked_llvm(), target, compiled.options.level),
+        program_object(compiled.linked_llvm(), target, compiled.effort),
         *(
             kernel_object(compiled, name, keys, level, level_suffix(level))
             for level in compiled.targets
@@ -125,7 +125,7 @@ def linked_module(compiled: Compiled) -> Any:
     if len(compiled.targets) > 1:
         raise Diagnostic("LLVM text and assembly show one level of the processor: name one --target-cpu")
     target = compiled.target
-    whole = program_module(compiled.linked_llvm(), target, compiled.options.level)
+    whole = program_module(compiled.linked_llvm(), target, compiled.effort)
     for kernel in compiled.kernel_ops.values():
         if kernel.variants:
             part = parse(kernel_llvm(kernel, kernel.variants, target, level_suffix(target)))

@@ -22,6 +22,7 @@ def pack(made: Compiled, sourced: Sequence[Source]) -> bytes:
         "llvm": made.llvm,
         "kernels": made.kernels,
         "variants": made.variants,
+        "computes": made.computes,
     }
     return json.dumps(head).encode()
 
@@ -37,7 +38,9 @@ def unpack(data: bytes, options: Options) -> Compiled:
     head = json.loads(data)
     parameters = [Parameter(*p) for p in head["parameters"]]
     variants = {name: tuple(keys) for name, keys in head["variants"].items()}
-    return Compiled(head["name"], head["llvm"], head["kernels"], variants, parameters, options)
+    return Compiled(
+        head["name"], head["llvm"], head["kernels"], variants, parameters, options, head["computes"]
+    )
 
 
 def _sourced_text(name: str) -> str | None:

@@ -12,6 +12,8 @@ Counts = Any
 """A float, or a one-dimensional array of floats."""
 LONGEST: Final = 1 << 18
 """Longer counts are replaced by their mean."""
+SHORTEST: Final = 64
+"""Fewer, or a part that is so much smaller than the other, are not worth an array."""
 
 
 def limited(counts: Counts) -> Counts:
@@ -69,7 +71,8 @@ def joined(a: Counts, n: int, b: Counts, m: int) -> Counts:
     """n counts followed by m others."""
     if isinstance(a, float) and isinstance(b, float) and a == b:
         return a
-    if n + m > LONGEST or n + m == 0:
+    uneven = min(n, m) * SHORTEST < n + m or n + m < SHORTEST
+    if n + m > LONGEST or n + m == 0 or (isinstance(a, float) and isinstance(b, float) and uneven):
         return (total(a, n) + total(b, m)) / max(1, n + m)
     import numpy as np
 
