@@ -104,7 +104,7 @@ def format_of(op: Op, result: Value, cell: Group | None, name: Name) -> Format:
     """The format of a result."""
     type = result.type
     assert isinstance(type, Matrix)
-    if type.format is not None:
+    if type.format is not None and op.name in ("fused.convert", "dml.input"):
         return Format(type.format, "chosen by the compiler")
     if type.cols == 1:
         return Format("dense", "a column vector")
