@@ -27,7 +27,7 @@ from sysmlc.ir.source import Diagnostic
 from sysmlc.runtime.library import blas_library, include_dir, static_library
 
 BLAS_NAME = "libscipy_openblas.so"
-_BLAS_MARK = b"scipy_cblas_dgemm"
+_BLAS_MARK = b"scipy_LAPACKE_dgetrf"
 """A name the runtime looks up in the library; it is in exactly those results that may need it."""
 _HIDDEN = "-Wl,--exclude-libs,libstdc++.a:libgcc.a:libgcc_eh.a"
 

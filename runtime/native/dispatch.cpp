@@ -4,9 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+namespace sm {
 namespace {
 
-int32_t processor_level() {
+int32_t best_level() {
 #if defined(__x86_64__)
     __builtin_cpu_init();
     auto can3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
@@ -20,10 +21,17 @@ int32_t processor_level() {
 
 }  // namespace
 
-SM_API void sm_choose_level(const sm_dispatch* program) {
-    int32_t can = processor_level();
+int32_t processor_level() noexcept {
+    int32_t can = best_level();
     if (const char* most = getenv("SYSMLC_CPU_LEVEL"))
         if (atoi(most) > 0 && atoi(most) < can) can = atoi(most);
+    return can;
+}
+
+}  // namespace sm
+
+SM_API void sm_choose_level(const sm_dispatch* program) {
+    int32_t can = sm::processor_level();
     int64_t chosen = -1;
     for (int64_t i = 0; i < program->n_levels; i++)
         if (program->levels[i] <= can) chosen = i;

@@ -21,4 +21,10 @@ typedef struct sm_dispatch {
 // with a message: there is no code that it could run.
 SM_API void sm_choose_level(const sm_dispatch* program);
 
+#ifdef __cplusplus
+namespace sm {
+int32_t processor_level() noexcept;  // that level: 2, 3 or 4, and 0 on other processors
+}
+#endif
+
 #endif

@@ -1,17 +1,15 @@
-// Dense matrix products. Work is cut into blocks that depend on the shapes alone.
+// Matrix products: with a vector, tiny ones, and what picks the function for the formats of the factors.
 #include "linalg_product.h"
 
 #include <algorithm>
 #include <cstring>
 #include <vector>
 
-#include "linalg_blas.h"
+#include "linalg_gemm.h"
 #include "simd_rows.h"
 
 namespace sm {
 namespace {
-
-constexpr int64_t kPartialCells = 1 << 22;  // partial results of a split inner dimension: at most 32 MiB
 
 constexpr int64_t kAhead = 512;   // cells: 4 KiB ahead keeps one stream at full bandwidth
 constexpr int64_t kLongRow = 256;
@@ -163,29 +161,6 @@ Matrix times_column(sm_ctx* ctx, const sm_matrix* a, bool ta, const T* v) {
     return r;
 }
 
-struct Blocks {  // how C is cut: mb x nb cells by kb of the inner dimension
-    int64_t mb, nb, kb;
-};
-
-constexpr int64_t kSide = 504;     // each block packs the whole other operand: narrower ones lose 10 % of the speed to it
-constexpr double kTaskFlops = 2e6;  // tens of microseconds
-
-// The side of an even number of about equal blocks, of at most kSide rows where these are work enough.
-int64_t side(int64_t n, double flops) {
-    int64_t least = static_cast<int64_t>(kTaskFlops / flops) + 1;
-    int64_t most = std::max(kSide, least), count = (n + 2 * most - 1) / (2 * most) * 2;
-    return std::max(((n + count - 1) / count + 3) / 4 * 4, least);
-}
-
-Blocks cut(int64_t m, int64_t n, int64_t k) {
-    // A long inner dimension over a small result: partial results. Else blocks of whole rows of C (packing A is cheaper).
-    if (k >= 16 * std::max(m, n) && k >= 4096 && m * n * 8 <= kPartialCells) return {m, n, std::max<int64_t>(2048, (k + 7) / 8)};
-    double row = 2.0 * static_cast<double>(n) * static_cast<double>(k), column = 2.0 * static_cast<double>(m) * static_cast<double>(k);
-    if (row * static_cast<double>(m) < 2 * kTaskFlops) return {m, n, k};
-    if (m >= n || m >= kSide) return {side(m, row), n, k};
-    return {m, side(n, column), k};
-}
-
 }  // namespace
 
 SM_CLONES void add_into(double* out, const double* x, int64_t n) {
@@ -213,23 +188,8 @@ Matrix product(sm_ctx* ctx, const sm_matrix* a, bool ta, const sm_matrix* b, boo
         tiny_product(values<T>(a), ta ? 1 : a->cols, ta ? a->cols : 1, values<T>(b), tb ? 1 : b->cols, tb ? b->cols : 1, values<T>(r.get()), m, n, k);
         return r;
     }
-    const blas::Table& lib = blas::table();
-    int lda = blas::size(a->cols), ldb = blas::size(b->cols), ldc = blas::size(n);
-    blas::size(m), blas::size(k);
-    Blocks s = cut(m, n, k);
-    int64_t mt = (m + s.mb - 1) / s.mb, nt = (n + s.nb - 1) / s.nb, kt = (k + s.kb - 1) / s.kb;
     Matrix r = new_dense(ctx, m, n, element_of<T>);
-    std::vector<T> partial(static_cast<size_t>(kt > 1 ? (kt - 1) * m * n : 0));
-    parallel_for(ctx, mt * nt * kt, [&](int64_t t) {
-        int64_t kk = t % kt, j = t / kt % nt, i = t / kt / nt;
-        int64_t i0 = i * s.mb, j0 = j * s.nb, k0 = kk * s.kb;
-        const T* pa = values<T>(a) + (ta ? k0 * a->cols + i0 : i0 * a->cols + k0);
-        const T* pb = values<T>(b) + (tb ? j0 * b->cols + k0 : k0 * b->cols + j0);
-        T* pc = kk ? partial.data() + (kk - 1) * m * n : values<T>(r.get()) + i0 * n + j0;
-        blas::gemm(lib, 101, ta ? blas::kYes : blas::kNo, tb ? blas::kYes : blas::kNo, int(std::min(s.mb, m - i0)), int(std::min(s.nb, n - j0)),
-                  int(std::min(s.kb, k - k0)), T(1), pa, lda, pb, ldb, T(0), pc, ldc);
-    });
-    for (int64_t t = 1; t < kt; t++) add_into(values<T>(r.get()), partial.data() + (t - 1) * m * n, m * n);
+    multiply<T>(ctx, {m, n, k, {values<T>(a), a->cols, !ta}, {values<T>(b), b->cols, tb}, values<T>(r.get()), n, false, false});
     return r;
 }
 
@@ -249,33 +209,10 @@ Matrix self_product(sm_ctx* ctx, const sm_matrix* x) {
     int64_t n = x->cols, k = x->rows;
     if (n == 0 || k == 0) return new_dense_zero(ctx, n, n, element_of<T>);
     if (n == 1 || n * n * k <= 512) return product<T>(ctx, x, true, x, false);
-    const blas::Table& lib = blas::table();
-    int ld = blas::size(n);
-    blas::size(k);
     Matrix r = new_dense(ctx, n, n, element_of<T>);
-    T* c = values<T>(r.get());
-    if (n <= 512) {  // partial triangles over row blocks
-        int64_t kb = std::max<int64_t>(std::max<int64_t>(256, 4 * n), (k + 7) / 8), kt = (k + kb - 1) / kb;
-        std::vector<T> partial(static_cast<size_t>((kt - 1) * n * n));
-        parallel_for(ctx, kt, [&](int64_t t) {
-            blas::syrk(lib, 101, 121, blas::kYes, ld, int(std::min(kb, k - t * kb)), T(1), row<T>(x, t * kb), ld, T(0), t ? partial.data() + (t - 1) * n * n : c, ld);
-        });
-        for (int64_t t = 1; t < kt; t++)
-            for (int64_t i = 0; i < n; i++) add_into(c + i * n + i, partial.data() + (t - 1) * n * n + i * n + i, n - i);
-    } else {  // blocks of the upper triangle
-        int64_t nb = side(n, 2.0 * static_cast<double>(k)), nt = (n + nb - 1) / nb;
-        parallel_for(ctx, nt * (nt + 1) / 2, [&](int64_t t) {
-            int64_t i = 0;
-            while (t >= nt - i) t -= nt - i++;
-            int64_t j = i + t, i0 = i * nb, j0 = j * nb;
-            if (i == j)
-                blas::syrk(lib, 101, 121, blas::kYes, int(std::min(nb, n - i0)), int(k), T(1), values<T>(x) + i0, ld, T(0), c + i0 * n + i0, ld);
-            else
-                blas::gemm(lib, 101, blas::kYes, blas::kNo, int(std::min(nb, n - i0)), int(std::min(nb, n - j0)), int(k), T(1), values<T>(x) + i0, ld,
-                          values<T>(x) + j0, ld, T(0), c + i0 * n + j0, ld);
-        });
-    }
-    mirror_cells(ctx, c, n);
+    Factor<T> rows{values<T>(x), n, false};
+    multiply<T>(ctx, {n, n, k, rows, rows, values<T>(r.get()), n, false, true});
+    mirror_cells(ctx, values<T>(r.get()), n);
     return r;
 }
 

@@ -65,7 +65,7 @@ class Operator:
     fused: int = 1
     """How many operations it stands for."""
     how: str = ""
-    """What decides how it runs: sparse drivers, BLAS."""
+    """What decides how it runs: sparse drivers, kernels of the runtime."""
     in_place: list[str] = field(default_factory=list)
     hoisted: int = 0
     """The line of the loop it was taken out of."""

@@ -9,7 +9,7 @@ from typing import Final
 from sysmlc.ir.core import Op, Value
 from sysmlc.ir.dialects.fused import OuterRegion
 from sysmlc.ir.dialects.shapes import constant
-from sysmlc.ir.types import Matrix, f32
+from sysmlc.ir.types import Matrix
 from sysmlc.passes.estimate import density
 from sysmlc.passes.fusion.groups import Group, may_be_sparse
 from sysmlc.passes.lower_outer import region_drivers
@@ -51,12 +51,6 @@ def template_of(op: Op) -> str:
     return "call" if op.name == "core.call" else _KINDS.get(op.fn, "library")
 
 
-def _blas_name(op: Op) -> str:
-    type = op.result.type
-    letter = "s" if isinstance(type, Matrix) and type.elem is f32 else "d"
-    return letter + ("gemm" if op.fn == "matmul" else "syrk")
-
-
 def how_it_runs(op: Op, cell: Group | None, name: Name) -> str:
     """What decides how the operator runs."""
     if cell is not None:
@@ -81,7 +75,7 @@ def how_it_runs(op: Op, cell: Group | None, name: Name) -> str:
         vector = op.fn == "matmul" and any(
             isinstance(v.type, Matrix) and 1 in (v.type.rows, v.type.cols) for v in op.operands
         )
-        dense = "own kernel, one pass" if vector else f"BLAS ({_blas_name(op)})"
+        dense = "own kernel, one pass" if vector else "packed panels"
         return (
             f"dense: {dense}; sparse: row by row over non-zeros"
             if any(map(may_be_sparse, op.operands))

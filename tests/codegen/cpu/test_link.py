@@ -66,7 +66,7 @@ def test_kernels_and_products(tmp_path: Path) -> None:
     prog = build(tmp_path, script)
     done = run([str(prog)], tmp_path)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "prog.libs" / link.BLAS_NAME).is_file()
+    assert not (tmp_path / "prog.libs").exists(), "products need no BLAS"
     source = tmp_path / "script.dml"
     in_process = subprocess.run(
         [sys.executable, "-m", "sysmlc.tools.sysmlc", "run", str(source)],
@@ -75,6 +75,12 @@ def test_kernels_and_products(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert in_process.stdout == done.stdout
+
+
+def test_what_calls_lapack_carries_it(tmp_path: Path) -> None:
+    prog = build(tmp_path, "A = diag(seq(1, 5))\nprint(sum(solve(A, seq(1, 5))))\n")
+    assert (tmp_path / "prog.libs" / link.BLAS_NAME).is_file()
+    assert run([str(prog)], tmp_path).stdout == "5.0\n"
 
 
 CALLER = """

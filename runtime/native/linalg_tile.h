@@ -1,0 +1,37 @@
+// Pieces of dense products that fit into the caches, for each level of the instruction set.
+#pragma once
+
+#include <cstdint>
+
+namespace sm {
+
+// c (+)= a b for packed panels of one stretch of the inner dimension.
+template <class T>
+struct Piece {
+    int64_t m, n, k;
+    // Cell (i, p) of a lies at a[i / a_wide * a_panel + i % a_wide * a_row + p * a_column]; a_row is 1 in panels, and the whole
+    // of a is one panel where its rows are read as they are. `tail` has the last, incomplete tile of rows when a is not packed.
+    const T* a;
+    int64_t a_wide, a_panel, a_row, a_column;
+    const T* tail;
+    const T* b;  // panels of Tile::cols columns; the last one is narrower
+    T* c;
+    int64_t ldc;
+    bool add;       // to what c holds
+    bool triangle;  // tiles below the diagonal are left out; c begins at this row and column
+    int64_t row, column;
+};
+
+template <class T>
+struct Tile {
+    int64_t rows, cols, pad;  // the last panel of columns is a multiple of `pad` wide
+    void (*multiply)(const Piece<T>& piece);
+    // n rows of a, or columns of b, in panels. A row of x holds one k of all of them, or (along_k) one of them.
+    void (*pack_left)(T* out, const T* x, int64_t ld, bool along_k, int64_t n, int64_t k);
+    void (*pack_right)(T* out, const T* x, int64_t ld, bool along_k, int64_t n, int64_t k);
+};
+
+template <class T>
+const Tile<T>& tile();  // for this processor, at most of $SYSMLC_CPU_LEVEL
+
+}  // namespace sm
