@@ -1,9 +1,9 @@
-// Regions over products in tiles: the product's cells of a tile are made by BLAS in a buffer that stays in the cache, the
+// Regions over products in tiles: the product's cells of a tile are made in a buffer that stays in the cache, the
 // kernel runs over it, and the outputs are closed tile by tile. The product never is as a whole.
 #include "launch_outer.h"
 
 #include "launch.h"
-#include "linalg_blas.h"
+#include "linalg_gemm.h"
 
 #include <algorithm>
 #include <cstring>
@@ -15,7 +15,6 @@ constexpr int64_t kTileCells = 1 << 15, kTileCols = 512;  // 256 KiB for each bu
 constexpr int64_t kTasks = 64;
 constexpr int64_t kColumnTasks = 8;       // tasks that each keep results for all columns
 constexpr int64_t kPartialCells = 1 << 24;
-constexpr int64_t kTinyProduct = 1 << 14; // multiplications that are not worth a library
 
 struct Tile {
     int64_t r0, r1, c0, c1;
@@ -35,7 +34,6 @@ template <class T>
 struct Tiled {
     OuterLaunch& l;
     int64_t tile_rows, tile_cols, n_tasks;
-    bool tiny;
     Matrix out[SM_MAX_OUT];
 
     void run(int64_t task, Part<T>& part);
@@ -48,18 +46,8 @@ template <class T>
 void Tiled<T>::product(const OuterInput& x, const Tile& t, T* to) const {
     const T *a = x.u.at<T>(t.r0), *b = x.v.at<T>(t.c0);
     int64_t lda = x.u.m->cols, ldb = x.v.m->cols, k = x.inner;
-    if (tiny || k == 0) {
-        int64_t ars = x.u.strided ? 1 : lda, acs = x.u.strided ? lda : 1, brs = x.v.strided ? 1 : ldb, bcs = x.v.strided ? ldb : 1;
-        for (int64_t i = 0; i < t.rows(); i++)
-            for (int64_t j = 0; j < t.cols(); j++) {
-                T s = 0;
-                for (int64_t c = 0; c < k; c++) s += a[i * ars + c * acs] * b[j * brs + c * bcs];
-                to[i * t.cols() + j] = s;
-            }
-        return;
-    }
-    blas::gemm(blas::table(), 101, x.u.strided ? blas::kYes : blas::kNo, x.v.strided ? blas::kNo : blas::kYes, int(t.rows()), int(t.cols()), blas::size(k),
-               T(1), a, blas::size(lda), b, blas::size(ldb), T(0), to, int(t.cols()));
+    if (k == 0) return void(std::fill_n(to, t.rows() * t.cols(), T(0)));
+    multiply_here<T>({t.rows(), t.cols(), k, {a, lda, !x.u.strided}, {b, ldb, !x.v.strided}, to, t.cols(), false, false});
 }
 
 // The cells of input i in the tile: where they are, or written into the buffer.
@@ -108,13 +96,13 @@ void Tiled<T>::close(int k, const Tile& t, const T* s, int64_t stride, Part<T>& 
             break;
         case 'R':
             if (factor->cols > 0)
-                blas::gemm(blas::table(), 101, blas::kNo, blas::kNo, int(t.rows()), blas::size(factor->cols), int(t.cols()), T(1), s, int(stride),
-                           row<T>(factor, t.c0), blas::size(factor->cols), T(1), row<T>(out[k].get(), t.r0), blas::size(factor->cols));
+                multiply_here<T>({t.rows(), factor->cols, t.cols(), {s, stride, true}, {row<T>(factor, t.c0), factor->cols, false},
+                                  row<T>(out[k].get(), t.r0), factor->cols, true, false});
             break;
         case 'L':
             if (factor->cols > 0)
-                blas::gemm(blas::table(), 101, blas::kYes, blas::kNo, int(t.cols()), blas::size(factor->cols), int(t.rows()), T(1), s, int(stride),
-                           row<T>(factor, t.r0), blas::size(factor->cols), T(1), &part.products[k][size_t(t.c0 * factor->cols)], blas::size(factor->cols));
+                multiply_here<T>({t.cols(), factor->cols, t.rows(), {s, stride, false}, {row<T>(factor, t.r0), factor->cols, false},
+                                  &part.products[k][size_t(t.c0 * factor->cols)], factor->cols, true, false});
             break;
     }
 }
@@ -166,9 +154,8 @@ void Tiled<T>::run(int64_t task, Part<T>& part) {
 
 template <class T>
 void OuterLaunch::tiled() {
-    Tiled<T> s{*this, 0, 0, 0, false, {}};
-    int64_t inner = 0, wide = 1;
-    for (int i = 0; i < products; i++) inner = std::max(inner, in[i].inner);
+    Tiled<T> s{*this, 0, 0, 0, {}};
+    int64_t wide = 1;
     for (int k = 0; k < kernel->n_out; k++) {
         if (outputs[k] == 'm') s.out[k] = new_dense(ctx, rows, cols, elem());
         if (outputs[k] == 'r') s.out[k] = new_dense_zero(ctx, rows, 2);  // value and compensation side by side
@@ -176,7 +163,6 @@ void OuterLaunch::tiled() {
         if (outputs[k] == 'c') wide = std::max(wide, 2 * cols);
         if (outputs[k] == 'L') wide = std::max(wide, cols * width(k));
     }
-    s.tiny = rows * cols <= kTinyProduct && rows * cols * inner <= kTinyProduct;
     s.tile_cols = std::clamp<int64_t>(cols, 1, kTileCols);
     s.tile_rows = std::clamp<int64_t>(rows, 1, kTileCells / s.tile_cols);
     int64_t most = has('c') || has('L') ? std::clamp<int64_t>(kPartialCells / wide, 1, kColumnTasks) : kTasks;
@@ -186,10 +172,7 @@ void OuterLaunch::tiled() {
         s.tile_rows = (rows + s.n_tasks - 1) / s.n_tasks;
     }
     std::vector<Part<T>> parts(static_cast<size_t>(s.n_tasks));
-    bool library = has('R') || has('L');
-    for (int i = 0; i < products; i++) library = library || (in[i].kind == OuterInput::kProduct && !s.tiny && inner > 0);
     if (rows > 0 && cols > 0) {
-        if (library) blas::table();  // found, or an error, before there are tasks
         parallel_for(ctx, s.n_tasks, [&](int64_t t) { s.run(t, parts[size_t(t)]); });
     }
     for (int k = 0; k < kernel->n_out; k++) {

@@ -48,10 +48,6 @@ void load() {
         tried += "\n  " + path;
     }
     if (!library) fail("cannot load the BLAS/LAPACK library this operation needs; looked for:%s", tried.c_str());
-    bind(library, "scipy_cblas_dgemm", loaded.dgemm);
-    bind(library, "scipy_cblas_sgemm", loaded.sgemm);
-    bind(library, "scipy_cblas_dsyrk", loaded.dsyrk);
-    bind(library, "scipy_cblas_ssyrk", loaded.ssyrk);
     bind(library, "scipy_LAPACKE_dgetrf", loaded.dgetrf);
     bind(library, "scipy_LAPACKE_dgetrs", loaded.dgetrs);
     bind(library, "scipy_LAPACKE_dgetri", loaded.dgetri);

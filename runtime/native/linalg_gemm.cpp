@@ -19,6 +19,8 @@ namespace {
 
 constexpr int64_t kDepth = 384;               // of a stretch: a panel of the right operand stays near, few sums go to memory
 constexpr int64_t kBlockBytes = 768 << 10;    // of the left operand, in the second cache
+constexpr int64_t kDirectPanels = 4;          // of the right operand for which packing the left one does not pay
+constexpr int64_t kNearBytes = 1024;          // between cells of a column that are read one after the other
 constexpr int64_t kColumns = 1024;            // of the right operand that one task packs for itself
 constexpr int64_t kSharedBytes = 64 << 20;    // of one that is packed for all tasks
 constexpr int64_t kPartialBytes = 32 << 20;   // partial results of a split inner dimension
@@ -76,11 +78,11 @@ struct Gemm {
         right_size = x.n / t.cols * t.cols + up(x.n % t.cols, t.pad);
     }
 
-    // Rows of a are read where they are when they meet one panel only.
-    bool direct() const { return x.a.along_k && x.n <= t.cols && !x.triangle; }
+    // Tiles of a are read where they are when they meet few panels only.
+    bool direct() const { return !x.triangle && x.n <= kDirectPanels * t.cols && (x.a.along_k || x.a.ld * int64_t(sizeof(T)) <= kNearBytes); }
 
     void compute(int64_t i0, int64_t i1, int64_t j0, int64_t j1, int64_t from, int64_t to, T* c, int64_t ldc, bool add) const;
-    void pack(T* out, const Factor<T>& f, bool is_left, int64_t size, int64_t n);
+    void pack(T* out, const Operand<T>& f, bool is_left, int64_t size, int64_t n);
     void split_inner();
     void split_result();
 };
@@ -116,7 +118,7 @@ void Gemm<T>::compute(int64_t i0, int64_t i1, int64_t j0, int64_t j1, int64_t fr
                 p.tail = nullptr;
                 if (x.triangle) {  // the rows of a are the columns of b
                     int64_t whole = std::min(i + p.m, x.n / t.cols * t.cols);
-                    p.a_wide = t.cols, p.a_panel = t.cols * p.k, p.a_row = 1, p.a_column = t.cols;
+                    p.a_tile = t.rows, p.a_group = t.cols / t.rows, p.a_panel = t.cols * p.k, p.a_row = 1, p.a_column = t.cols;
                     p.a = p.b + i * p.k;
                     int64_t all = p.m;
                     p.m = whole - i;
@@ -127,13 +129,16 @@ void Gemm<T>::compute(int64_t i0, int64_t i1, int64_t j0, int64_t j1, int64_t fr
                     }
                     continue;
                 }
-                p.a_wide = t.rows, p.a_panel = t.rows * p.k, p.a_row = 1, p.a_column = t.rows;
+                p.a_tile = t.rows * p.k, p.a_group = p.m, p.a_row = 1, p.a_column = t.rows;
                 if (left) {
                     p.a = left + (s - k0) * left_size + i * p.k;
                 } else if (direct()) {
                     p.a = x.a.at(i, s);
-                    p.a_row = x.a.ld, p.a_column = 1;
-                    if (int64_t rest = p.m % t.rows) t.pack_left(room, x.a.at(i + p.m - rest, s), x.a.ld, true, rest, p.k), p.tail = room;
+                    p.a_row = x.a.along_k ? x.a.ld : 1, p.a_column = x.a.along_k ? 1 : x.a.ld, p.a_tile = t.rows * p.a_row;
+                    if (int64_t rest = p.m % t.rows) {
+                        t.pack_left(room, x.a.at(i + p.m - rest, s), x.a.ld, x.a.along_k, rest, p.k);
+                        p.tail = room;
+                    }
                 } else {
                     t.pack_left(room, x.a.at(i, s), x.a.ld, x.a.along_k, p.m, p.k);
                     p.a = room;
@@ -146,7 +151,7 @@ void Gemm<T>::compute(int64_t i0, int64_t i1, int64_t j0, int64_t j1, int64_t fr
 
 // Stretches [k0, k1) of a factor with n rows or columns, for all tasks.
 template <class T>
-void Gemm<T>::pack(T* out, const Factor<T>& f, bool is_left, int64_t size, int64_t n) {
+void Gemm<T>::pack(T* out, const Operand<T>& f, bool is_left, int64_t size, int64_t n) {
     int64_t unit = (is_left ? t.rows : t.cols) * 8, across = parts(n, unit);
     parallel_for(ctx, parts(k1 - k0, depth) * across, [&](int64_t task) {
         int64_t s = k0 + task / across * depth, i = task % across * unit, d = std::min(depth, k1 - s);
@@ -212,6 +217,7 @@ void multiply_here(const Product<T>& x) {
 }
 
 template void multiply_here(const Product<double>&);
+template void multiply_here(const Product<float>&);
 template void multiply(sm_ctx*, const Product<double>&);
 template void multiply(sm_ctx*, const Product<float>&);
 

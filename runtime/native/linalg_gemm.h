@@ -6,7 +6,7 @@
 namespace sm {
 
 template <class T>
-struct Factor {
+struct Operand {
     const T* cells;
     int64_t ld;
     bool along_k;  // a row of the stored matrix runs along the inner dimension
@@ -17,7 +17,7 @@ struct Factor {
 template <class T>
 struct Product {
     int64_t m, n, k;  // all at least 1
-    Factor<T> a, b;
+    Operand<T> a, b;
     T* c;
     int64_t ldc;
     bool add;       // to what c holds

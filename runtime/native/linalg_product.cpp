@@ -210,7 +210,7 @@ Matrix self_product(sm_ctx* ctx, const sm_matrix* x) {
     if (n == 0 || k == 0) return new_dense_zero(ctx, n, n, element_of<T>);
     if (n == 1 || n * n * k <= 512) return product<T>(ctx, x, true, x, false);
     Matrix r = new_dense(ctx, n, n, element_of<T>);
-    Factor<T> rows{values<T>(x), n, false};
+    Operand<T> rows{values<T>(x), n, false};
     multiply<T>(ctx, {n, n, k, rows, rows, values<T>(r.get()), n, false, true});
     mirror_cells(ctx, values<T>(r.get()), n);
     return r;

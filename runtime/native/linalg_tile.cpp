@@ -3,6 +3,10 @@
 #include "dispatch.h"
 #include "simd.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 namespace sm {
 namespace {
 
@@ -12,23 +16,29 @@ namespace {
 namespace v4 {  // 24 of 32 registers hold sums
 constexpr int kBytes = 64, kRows = 8, kVectors = 3;
 #define SM_LEVEL SM_AT("v4")
+#define SM_MASKS 1
 #include "linalg_tile.inc"
 #undef SM_LEVEL
+#undef SM_MASKS
 }  // namespace v4
 
 namespace v3 {  // 12 of 16
 constexpr int kBytes = 32, kRows = 4, kVectors = 3;
 #define SM_LEVEL SM_AT("v3")
+#define SM_MASKS 0
 #include "linalg_tile.inc"
 #undef SM_LEVEL
+#undef SM_MASKS
 }  // namespace v3
 #endif
 
 namespace base {
 constexpr int kBytes = 16, kRows = 4, kVectors = 2;
 #define SM_LEVEL __attribute__((optimize("O3")))
+#define SM_MASKS 0
 #include "linalg_tile.inc"
 #undef SM_LEVEL
+#undef SM_MASKS
 }  // namespace base
 
 }  // namespace

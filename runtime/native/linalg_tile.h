@@ -9,10 +9,10 @@ namespace sm {
 template <class T>
 struct Piece {
     int64_t m, n, k;
-    // Cell (i, p) of a lies at a[i / a_wide * a_panel + i % a_wide * a_row + p * a_column]; a_row is 1 in panels, and the whole
-    // of a is one panel where its rows are read as they are. `tail` has the last, incomplete tile of rows when a is not packed.
+    // Tile t of the rows of a begins at a[t / a_group * a_panel + t % a_group * a_tile]; in it a row is a_row after the one before,
+    // a column a_column. `tail` has the last tile, packed, when a is not and that tile is not whole.
     const T* a;
-    int64_t a_wide, a_panel, a_row, a_column;
+    int64_t a_tile, a_group, a_panel, a_row, a_column;
     const T* tail;
     const T* b;  // panels of Tile::cols columns; the last one is narrower
     T* c;
