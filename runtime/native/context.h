@@ -29,6 +29,7 @@ struct Stats {
     std::vector<Running> open;
     int64_t to_dense = 0, to_csr = 0, to_double = 0, to_single = 0;
     int64_t planned = 0;  // of those to a format, the ones the compiler asked for
+    int64_t edits = 0, settled = 0;  // changes of rows of CSR matrices that were kept aside, and how often they were put in
     std::string report;
 };
 

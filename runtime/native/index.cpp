@@ -1,5 +1,5 @@
 // Reading and writing parts of matrices. Bounds are 1-based and inclusive, as in the language.
-#include "context.h"
+#include "edit.h"
 
 #include <string.h>
 
@@ -7,6 +7,12 @@
 #include <vector>
 
 namespace sm {
+
+std::pair<int64_t, int64_t> columns(const sm_matrix* X, int64_t i, int64_t c0, int64_t c1) {
+    const int32_t *b = X->colidx + X->rowptr[i], *e = X->colidx + X->rowptr[i + 1];
+    return {std::lower_bound(b, e, c0) - X->colidx, std::lower_bound(b, e, c1) - X->colidx};
+}
+
 namespace {
 
 [[noreturn]] void out_of_range(const char* what, int64_t index, int64_t extent) {
@@ -37,11 +43,6 @@ Range range(const sm_matrix* X, int64_t rl, int64_t ru, int64_t cl, int64_t cu) 
     check_range("row", rl, ru, X->rows);
     check_range("column", cl, cu, X->cols);
     return {rl - 1, ru, cl - 1, cu};
-}
-
-std::pair<int64_t, int64_t> columns(const sm_matrix* X, int64_t i, int64_t c0, int64_t c1) {
-    const int32_t *b = X->colidx + X->rowptr[i], *e = X->colidx + X->rowptr[i + 1];
-    return {std::lower_bound(b, e, c0) - X->colidx, std::lower_bound(b, e, c1) - X->colidx};
 }
 
 template <class T>
@@ -135,14 +136,27 @@ Matrix writable(sm_ctx* ctx, Matrix X) {
     return reusable(X.get()) ? X : copy(ctx, X.get());
 }
 
+// Whether to edit rows: where their changes are few, or it happens again. A splice that was not worth it opens the edits for that.
+bool edits_pay(const sm_matrix* X, const Range& g, int64_t added) {
+    return reusable(X) && (X->edits || 8 * (g.rows() + added) < X->rows + X->nnz);
+}
+
 template <class T>
 Matrix left_index(sm_ctx* ctx, Matrix X, sm_matrix* V, const Range& g) {
     if (V->rows != g.rows() || V->cols != g.cols())
         fail("the range has shape %lldx%lld, but the right side is %s", (long long)g.rows(), (long long)g.cols(), shape(V).c_str());
     if (is_csr(X.get()) && better_csr(X->rows, X->cols, X->nnz + (V->nnz >= 0 ? V->nnz : cells(V)), X->elem)) {
+        if (edits_pay(X.get(), g, V->nnz >= 0 ? V->nnz : cells(V))) {
+            for (int64_t i = g.r0; i < g.r1; i++) edit_row(ctx, X.get(), i, g.c0, g.c1, V, i - g.r0);
+            return X;
+        }
+        settle(ctx, X.get());
         Matrix sparse_value = to_csr(ctx, V);
-        return splice<T>(ctx, X.get(), sparse_value.get(), g);
+        Matrix r = splice<T>(ctx, X.get(), sparse_value.get(), g);
+        open_edits(r.get());
+        return r;
     }
+    settle(ctx, X.get());
     X = writable(ctx, std::move(X));
     X->nnz = -1;
     Matrix dense_value = to_dense(ctx, V);
@@ -153,16 +167,16 @@ Matrix left_index(sm_ctx* ctx, Matrix X, sm_matrix* V, const Range& g) {
 template <class T>
 Matrix set_cell(sm_ctx* ctx, Matrix X, T value, int64_t i, int64_t j) {
     if (is_csr(X.get())) {
-        Range g{i - 1, i, j - 1, j};
-        auto [p, q] = columns(X.get(), i - 1, j - 1, j);
-        if (p < q && value != 0 && reusable(X.get())) {
-            values<T>(X.get())[p] = value;
-            return X;
+        if (!reusable(X.get())) {
+            settle(ctx, X.get());
+            X = copy(ctx, X.get());
         }
-        Matrix one = new_csr(ctx, 1, 1, value != 0, X->elem);
-        if (value != 0) values<T>(one.get())[0] = value, one->colidx[0] = 0;
-        Matrix r = splice<T>(ctx, X.get(), one.get(), g);
-        return better_csr(r->rows, r->cols, r->nnz, r->elem) ? r : to_dense(ctx, r.get());
+        auto [p, q] = X->edits ? std::pair<int64_t, int64_t>() : columns(X.get(), i - 1, j - 1, j);
+        if (p < q && value != 0) values<T>(X.get())[p] = value;
+        else edit_cell(ctx, X.get(), i - 1, j - 1, double(value));
+        if (better_csr(X->rows, X->cols, X->nnz, X->elem)) return X;
+        settle(ctx, X.get());
+        return to_dense(ctx, X.get());
     }
     X = writable(ctx, std::move(X));
     X->nnz = -1;
@@ -178,7 +192,10 @@ using sm::Matrix;
 SM_API sm_matrix* sm_index(sm_ctx* ctx, sm_matrix* X, int64_t rl, int64_t ru, int64_t cl, int64_t cu) {
     return SM_ENTRY(ctx, {
         sm::Range g = sm::range(X, rl, ru, cl, cu);
-        if (g.rows() == X->rows && g.cols() == X->cols) return Matrix::borrow(X).take();
+        bool whole = g.rows() == X->rows && g.cols() == X->cols;
+        if (X->edits && !whole && g.rows() * 8 < X->rows) return sm::edited_rows(ctx, X, g.r0, g.r1, g.c0, g.c1).take();
+        sm::settle(ctx, X);
+        if (whole) return Matrix::borrow(X).take();
         return sm::with_element(X, [&](auto type) {
             using T = decltype(type);
             if (sm::is_csr(X)) return sm::index_csr<T>(ctx, X, g);

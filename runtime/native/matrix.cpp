@@ -1,5 +1,5 @@
 // Matrices: construction, formats and the conversions between them.
-#include "context.h"
+#include "edit.h"
 
 #include <math.h>
 #include <string.h>
@@ -18,6 +18,7 @@ int64_t checked_cells(int64_t rows, int64_t cols) {
 }
 
 void free_matrix_buffers(sm_matrix* m) noexcept {
+    delete m->edits;
     if (m->free_external) {  // offsets of CSR are the matrix's own all the same
         if (m->format == SM_CSR) free_buffer(m->rowptr, (m->rows + 1) * 8);
         return m->free_external(m->external);
@@ -155,7 +156,9 @@ Matrix to_element(sm_ctx* ctx, sm_matrix* m, uint8_t elem) {
     return rounded(ctx, m, elem);
 }
 
-double csr_cell(const sm_matrix* m, int64_t i, int64_t j) noexcept {
+double csr_cell(const sm_matrix* m, int64_t i, int64_t j) noexcept { return m->edits ? edited_cell(m, i, j) : settled_cell(m, i, j); }
+
+double settled_cell(const sm_matrix* m, int64_t i, int64_t j) noexcept {
     int64_t lo = m->rowptr[i], hi = m->rowptr[i + 1];
     while (lo < hi) {
         int64_t mid = (lo + hi) / 2;

@@ -79,6 +79,8 @@ SM_API const char* sm_stats_report(sm_ctx* ctx, int64_t top) {
            " to sparse (" + std::to_string(stats.planned) + " planned)";
     if (stats.to_single + stats.to_double > 0)
         out += ", " + std::to_string(stats.to_single) + " to single, " + std::to_string(stats.to_double) + " to double precision";
+    if (stats.edits > 0)
+        out += ". Edits of sparse rows: " + std::to_string(stats.edits) + ", put in " + std::to_string(stats.settled) + " times";
     out += ". Threads: " + std::to_string(sm_threads()) + ".\n";
     std::vector<sm::OpTotal> ops;  // variants of one operation together
     for (const auto& op : stats.ops) {

@@ -51,6 +51,7 @@ typedef struct sm_matrix {
     int64_t capacity; // cells that fit into data (and colidx)
     void (*free_external)(void*);
     void* external;
+    struct sm_edits* edits;  // CSR: changes that are not in the arrays yet, NULL: none (see edit.cpp)
 } sm_matrix;
 
 typedef struct sm_string {

@@ -98,6 +98,7 @@ class Runtime:
         return ("dense", "csr")[self.view("format", m, I32)]
 
     def numpy(self, m: int, release: bool = True) -> Any:
+        self.call("settle:vp", m)
         rows, cols = self.view("rows", m), self.view("cols", m)
         if self.format(m) == "dense":
             data = self.view("data", m, c.POINTER(F64))
