@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 from typing import Any
 
@@ -101,6 +100,7 @@ def test_columns_written_one_after_the_other() -> None:
     found, report = run(script, {"X": x, "V": v}, ["X", "r"])
     expected = (v % 7 == np.arange(1, 301)[None, :] % 7) * 2.0
     np.testing.assert_array_equal(plain(found["X"]), expected)
+    assert "Edits of sparse rows" in report
 
 
 def test_what_fills_up_becomes_dense() -> None:
