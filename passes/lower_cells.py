@@ -85,7 +85,9 @@ def _put_matrices_first(cell: Cell) -> None:
 def kernel_name(cell: Cell) -> str:
     """A name that says what the kernel computes, and is equal exactly for equal kernels."""
     matrices = sum(isinstance(v.type, Matrix) for v in cell.operands)
-    text = f"{len(cell.operands)},{matrices},{cell.outputs},{cell.outer};{body_text(cell.body)}"
+    text = (
+        f"{len(cell.operands)},{matrices},{cell.outputs},{cell.outer},{cell.spreads};{body_text(cell.body)}"
+    )
     verbs = [op.fn for op in cell.body if op.name.startswith("dml.") and op.fn != "cast"][:3]
     kinds = sorted({kind.replace(":", "_") for kind in cell.outputs})
     return "_".join(["cell", *verbs, *kinds, hashlib.sha256(text.encode()).hexdigest()[:10]])
@@ -116,7 +118,7 @@ def describe(cell: Cell, name: str) -> CellKernel:
         sparse_probe=probe,
         zero_safe=zero_safe,
         outer=cell.outer,
-        leads=() if cell.outer else leads(cell),
+        leads=() if cell.outer or cell.spreads else leads(cell),
         regions=[clone_region(cell.body, {})],
         loc=cell.loc,
     )

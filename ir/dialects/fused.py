@@ -29,13 +29,15 @@ class Cell(Op):
     The region has one argument for each operand (matrices and scalars) and yields one value for each result, all of the
     element type of the matrices: f64, or f32, to which scalars are then rounded. Sums are f64 in any case. `outputs` says what becomes of each: `map` (a matrix), or `full:fn`, `row:fn`, `col:fn` with fn sum, prod, min or max.
     The first matrix operands decide the shape; others are broadcast as in `dml` cellwise operations (or, with
-    `outer`, a column vector and a row vector combine). `reuse` lists operands whose buffer may be taken over.
+    `outer`, a column vector and a row vector combine). `spreads`: a column and a row combine inside, to a shape that an operand
+    has, too. `reuse` lists operands whose buffer may be taken over.
     """
 
     inputs: Operands[Any]
     outputs: Attr[tuple[str, ...]]
     reuse: Attr[tuple[int, ...]] = ()  # type: ignore[assignment]
     outer: Attr[bool] = False  # type: ignore[assignment]
+    spreads: Attr[bool] = False  # type: ignore[assignment]
     body: Body
 
     def check(self) -> None:

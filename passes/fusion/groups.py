@@ -182,6 +182,8 @@ class Group:
             self.inputs,
             outputs=self.kinds,
             outer=self.outer,
+            spreads=not self.outer
+            and any(c.attrs.get("outer") or c.attrs.get("spreads") for c in self.cells),
             regions=[self.body],
             types=[v.type for v in self.outputs],
             loc=self.cells[-1].loc,

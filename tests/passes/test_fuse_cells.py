@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+import sysmlc
 from sysmlc.frontends.dml.lower import compile_source
 from sysmlc.ir.passes import PassManager
 from sysmlc.ir.source import Source
@@ -18,3 +21,11 @@ def test_products_of_products_are_looked_at_once() -> None:
     PassManager(parse_pipeline("infer,canonicalize,decompose,form-cells,fuse-cells")).run(module)
     cells = [op for op in module.walk() if op.name == "fused.cell"]
     assert 0 < len(cells) < 80
+
+
+def test_a_column_spread_over_a_row_meets_a_full_matrix() -> None:
+    """The loop becomes `ifelse(outer, outer, X)`: in the region the column stands to the left of cells of X, rightly so."""
+    script = "for (i in 1:nrow(X)) { if (i != 7) { X[i, ] = matrix(i, 1, ncol(X)); } }\nr = sum(X)\n"
+    assert sysmlc.run(script, inputs={"X": np.zeros((40, 50))}, outputs=["r"])["r"] == 50 * (
+        sum(range(1, 41)) - 7
+    )

@@ -95,9 +95,9 @@ def test_edits_are_put_in_once() -> None:
 def test_columns_written_one_after_the_other() -> None:
     """The first column moves all rows, which tells that others may follow."""
     x = sparse.random(500, 300, 0.01, format="csr", random_state=1)
-    script = "for (j in 1:ncol(X)) X[, j] = (V %% 7 == j %% 7) * 2\nr = sum(X)\n"
+    script = "for (k in 1:ncol(X)) { j = as.scalar(P[k, 1]); X[, j] = (V %% 7 == j %% 7) * 2; }\nr = sum(X)\n"
     v = np.arange(500.0)[:, None]
-    found, report = run(script, {"X": x, "V": v}, ["X", "r"])
+    found, report = run(script, {"X": x, "V": v, "P": np.arange(300.0, 0, -1)[:, None]}, ["X", "r"])
     expected = (v % 7 == np.arange(1, 301)[None, :] % 7) * 2.0
     np.testing.assert_array_equal(plain(found["X"]), expected)
     assert "Edits of sparse rows" in report
@@ -105,10 +105,11 @@ def test_columns_written_one_after_the_other() -> None:
 
 def test_what_fills_up_becomes_dense() -> None:
     x = sparse.csr_matrix((40, 50))
-    script = "for (i in 1:nrow(X)) { if (i != 7) { X[i, ] = matrix(i, 1, ncol(X)); s = as.scalar(X[i, 3]); } }\nr = sum(X)\n"
-    found, _ = run(script, {"X": x}, ["X", "r"])
+    script = "for (k in 1:39) { i = as.scalar(P[k, 1]); X[i, ] = matrix(i, 1, ncol(X)); }\nr = sum(X)\n"
+    found, report = run(script, {"X": x, "P": np.arange(40.0, 0, -1)[:, None]}, ["X", "r"])
     assert isinstance(found["X"], np.ndarray)
-    assert found["r"] == 50 * (sum(range(1, 41)) - 7)
+    assert found["r"] == 50 * sum(range(2, 41))
+    assert "Edits of sparse rows" in report
 
 
 READS = """
