@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sysmlc.ir.algebra import Expr, Number, Variable
 from sysmlc.ir.core import Value
+from sysmlc.ir.facts import facts_of
 from sysmlc.ir.nearest import nearest
 from sysmlc.ir.source import Diagnostic, Location
 from sysmlc.ir.types import Matrix, f64, i1, i64
@@ -45,6 +46,13 @@ _FACTS: Final[Mapping[str, Callable[[Value], Any]]] = {
     "is_integral": _is_integral,
     "is_scalar": lambda v: not isinstance(v.type, Matrix),
     "is_matrix": lambda v: isinstance(v.type, Matrix),
+    "low": lambda v: facts_of(v).low,
+    "high": lambda v: facts_of(v).high,
+    "no_nan": lambda v: not facts_of(v).nan,
+    "whole": lambda v: facts_of(v).whole,
+    "symmetric": lambda v: facts_of(v).symmetric,
+    "ascending": lambda v: facts_of(v).ascending,
+    "one_in_row": lambda v: facts_of(v).one_in_row,
 }
 
 _COMPARE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {

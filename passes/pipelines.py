@@ -10,7 +10,9 @@ from sysmlc.passes import parse_pipeline
 
 FACTS = "inline,cse,infer,canonicalize,cse,dce"
 LOOPS = "simplify,canonicalize,cse,vectorize-loops,cse,infer,canonicalize,cse,hoist"
-ALGEBRA = "simplify,sum-product,matmul-chain,cse,simplify{tables=products},decompose,canonicalize,cse,dce"
+ALGEBRA = (
+    "simplify,use-facts,sum-product,matmul-chain,cse,simplify{tables=products},decompose,canonicalize,cse,dce"
+)
 
 LEVELS = (
     "",  # -O0

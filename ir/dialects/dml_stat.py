@@ -160,10 +160,11 @@ class GroupedAggregate(Op):
 
 @define("dml.solve", traits=PURE)
 class Solve(Op):
-    """`X` with `A %*% X = B`, A square."""
+    """`X` with `A %*% X = B`, A square; `symmetric` (set by passes): solved by Cholesky's factors where A is positive definite."""
 
     a: Operand[Matrix]
     b: Operand[Matrix]
+    symmetric: Attr[bool] = False  # type: ignore[assignment]
 
     def infer(self) -> Sequence[Type]:
         a, b = matrix_of(self, self.a), matrix_of(self, self.b)

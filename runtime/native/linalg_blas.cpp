@@ -53,6 +53,8 @@ void load() {
     bind(library, "scipy_LAPACKE_dgetri", loaded.dgetri);
     bind(library, "scipy_LAPACKE_dgecon", loaded.dgecon);
     bind(library, "scipy_LAPACKE_dpotrf", loaded.dpotrf);
+    bind(library, "scipy_LAPACKE_dpotrs", loaded.dpotrs);
+    bind(library, "scipy_LAPACKE_dpocon", loaded.dpocon);
     bind(library, "scipy_LAPACKE_dgeqrf", loaded.dgeqrf);
     bind(library, "scipy_LAPACKE_dsyevd", loaded.dsyevd);
     bind(library, "scipy_LAPACKE_dgesdd", loaded.dgesdd);

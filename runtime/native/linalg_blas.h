@@ -13,6 +13,8 @@ struct Table {
     int (*dgetri)(int layout, int n, double* a, int lda, const int* pivots);
     int (*dgecon)(int layout, char norm, int n, const double* a, int lda, double anorm, double* rcond);
     int (*dpotrf)(int layout, char uplo, int n, double* a, int lda);
+    int (*dpotrs)(int layout, char uplo, int n, int nrhs, const double* a, int lda, double* b, int ldb);
+    int (*dpocon)(int layout, char uplo, int n, const double* a, int lda, double anorm, double* rcond);
     int (*dgeqrf)(int layout, int m, int n, double* a, int lda, double* tau);
     int (*dsyevd)(int layout, char jobz, char uplo, int n, double* a, int lda, double* w);
     int (*dgesdd)(int layout, char jobz, int m, int n, double* a, int lda, double* s, double* u, int ldu, double* vt, int ldvt);

@@ -51,6 +51,21 @@ std::vector<int> factor(const char* op, sm_matrix* a) {
     return pivots;
 }
 
+// Solves in x by Cholesky's factors of A; false when it is not positive definite, to working precision.
+bool solve_definite(sm_ctx* ctx, sm_matrix* A, sm_matrix* x) {
+    int n = blas::size(A->rows), k = blas::size(x->cols);
+    for (int64_t i = 0; i < n; i++)
+        if (!(row(A, i)[i] > 0)) return false;
+    Matrix a = copy(ctx, A);
+    finite("solve", a.get());
+    const blas::Table& lib = blas::table();
+    double norm = norm1(a.get()), rcond = 0;
+    if (lib.dpotrf(kRowMajor, 'L', n, values(a.get()), n) != 0) return false;
+    if (lib.dpocon(kRowMajor, 'L', n, values(a.get()), n, norm, &rcond) != 0 || rcond < kSingular) return false;
+    solved("solve", lib.dpotrs(kRowMajor, 'L', n, k, values(a.get()), n, values(x), k));
+    return true;
+}
+
 bool symmetric(const sm_matrix* a, double tolerance) {
     for (int64_t i = 0; i < a->rows; i++)
         for (int64_t j = 0; j < i; j++) {
@@ -65,17 +80,19 @@ bool symmetric(const sm_matrix* a, double tolerance) {
 
 using namespace sm;
 
-SM_API sm_matrix* sm_solve(sm_ctx* ctx, sm_matrix* A, sm_matrix* B) {
+SM_API sm_matrix* sm_solve(sm_ctx* ctx, sm_matrix* A, sm_matrix* B, int32_t symmetric) {
     return SM_ENTRY(ctx, {
         if (A->rows != B->rows) fail("solve: the right side has %lld rows, the matrix %lld", (long long)B->rows, (long long)A->rows);
         int n = square("solve", A);
         Matrix x = dense_copy(ctx, B);
         if (n == 0 || B->cols == 0) return x.take();
-        Matrix a = dense_copy(ctx, A);
+        Matrix full = to_dense(ctx, A);
+        x->nnz = -1;
+        if (symmetric && solve_definite(ctx, full.get(), x.get())) return x.take();
+        Matrix a = full.get() == A ? copy(ctx, A) : std::move(full);
         std::vector<int> pivots = factor("solve", a.get());
         int k = blas::size(B->cols);
         solved("solve", blas::table().dgetrs(kRowMajor, 'N', n, k, values(a.get()), n, pivots.data(), values(x.get()), k));
-        x->nnz = -1;
         return x.take();
     });
 }

@@ -23,6 +23,7 @@ from sysmlc.ir.core import Builder, Region, Value
 from sysmlc.ir.define import definitions, registry
 from sysmlc.ir.dialects.core import Constant, Func, Module, Return
 from sysmlc.ir.dialects.dml_scalar import Input, Output
+from sysmlc.ir.facts import Facts, assumed, observed
 from sysmlc.ir.printer import to_text
 from sysmlc.ir.rewrite import rewrite
 from sysmlc.ir.rules import TableRule, resolve
@@ -34,6 +35,7 @@ SIZES = (0, 1, 1, 2, 3, 4)
 SCALARS = (0, 1, -1, 2, 3, 0.0, 1.0, -1.0, 2.0, 0.5, -2.5, True, False)
 CELLS = (0.0, 0.0, 1.0, -1.0, 2.0, 0.5, -3.25, 4.0)
 Shape = tuple[int, ...]
+_FACTS = re.compile(r"\b(low|high|no_nan|whole|symmetric|ascending|one_in_row)\(")
 MODES = ("known", "named", "unknown")
 
 INTEGERS = (1, 1, 1, 2, 2, 3, 4, 0)
@@ -97,6 +99,7 @@ def cases(rule: TableRule, count: int, special: tuple[float, ...] = ()) -> Itera
     """Deterministically random cases for a rule; cells of some are also `special` ones."""
     rng = random.Random(zlib.crc32(rule.name.encode()))
     names, scalar_kinds = variables(rule.left), kinds(rule, rule.left)
+    asks_for_facts = _FACTS.search(rule.name) is not None
     for i in range(count):
         sizes = [rng.choice(SIZES) for _ in range(rng.choice((1, 2, 2, 3)))]
         cells = CELLS + special if special and i % 3 == 0 else CELLS
@@ -109,10 +112,31 @@ def cases(rule: TableRule, count: int, special: tuple[float, ...] = ()) -> Itera
                 zero = rng.random() < 0.2
                 flat = [0.0 if zero else rng.choice(cells) for _ in range(shape[0] * shape[1])]
                 values[name] = np.array(flat, float).reshape(shape)
+                if asks_for_facts and rng.random() < 0.7:
+                    values[name] = _patterned(rng, values[name])
             else:
                 values[name] = _scalar(rng, scalar_kinds.get(name), shapes)
+                if asks_for_facts and rng.random() < 0.1:
+                    values[name] = np.nan
         constants = frozenset(n for n in names if not n[0].isupper() and rng.random() < 0.6)
         yield Case(MODES[i % len(MODES)], values, constants)
+
+
+def _patterned(rng: random.Random, x: Any) -> Any:
+    """A matrix with one of the patterns that rules ask for."""
+    kind = rng.choice(("positive", "binary", "whole", "symmetric", "ascending", "one in row", "small"))
+    if kind in ("positive", "small"):
+        return (
+            np.abs(x) + rng.choice((0, 0.5, 1)) if kind == "positive" else np.minimum(x, rng.choice((0, -1)))
+        )
+    if kind in ("binary", "whole"):
+        return np.where(x > 0, 1.0, 0.0) if kind == "binary" else np.floor(x)
+    if kind == "one in row":
+        return np.where(np.arange(x.shape[1]) == rng.randrange(max(x.shape[1], 1)), np.abs(x), 0.0)
+    if kind == "ascending":
+        return np.sort(x[:, :1], axis=0)
+    n = min(x.shape)
+    return x[:n, :n] + x[:n, :n].T
 
 
 def _shape(rng: random.Random, sizes: list[int], others: list[Shape]) -> Shape:
@@ -158,6 +182,15 @@ def _emit(b: Builder, rule: TableRule, e: Expr, env: dict[Expr, Value]) -> Value
     return env[e]
 
 
+def inputs_of(module: Module, case: Case) -> dict[Value, Facts]:
+    """What is known of the inputs of a module: all that is true."""
+    return {
+        op.result: observed(case.values[str(op.attrs["name_"])])
+        for op in module.walk()
+        if op.name == "dml.input" and not isinstance(case.values[str(op.attrs["name_"])], bool)
+    }
+
+
 def run(module: Module, case: Case) -> Any:
     """The result of a module, or None when it fails."""
     try:
@@ -192,7 +225,8 @@ def check(rule: TableRule, *, count: int = 150, special: tuple[float, ...] = (np
         expected = run(module, case)
         hits: list[str] = []
         try:
-            rewrite(module, [rule], count=hits.append, fold=False, limit=50)
+            with assumed(inputs_of(module, case)):
+                rewrite(module, [rule], count=hits.append, fold=False, limit=50)
         except AssertionError as error:
             raise WrongRule(f"{rule.loc}: {error}") from None
         if not hits:
