@@ -1,7 +1,7 @@
 """Say where matrices that were edited cell by cell, or row by row, are read as a whole.
 
 `X[i, j] = v` and `X[i, ] = r` in a loop change a CSR matrix without copying it: the runtime keeps changed rows aside. Only reading and
-writing of parts knows of them, so a call of `sm_settle`, which does nothing without edits, stands before any other use of
+writing of parts knows of them, so an `rt.settle`, which does nothing without edits, stands before any other use of
 what may be edited.
 """
 
@@ -12,7 +12,7 @@ from typing import Final
 
 from sysmlc.ir.core import Builder, Op, Value
 from sysmlc.ir.dialects.core import Module
-from sysmlc.ir.dialects.rt import RtCall
+from sysmlc.ir.dialects.rt import Settle
 from sysmlc.ir.passes import Pass, register_pass
 
 _EDITS: Final = frozenset({"dml.set_cell", "dml.left_index"})
@@ -54,5 +54,5 @@ class SettleEdits(Pass):
                     readers.setdefault(user, {})[value] = None
         for user, values in readers.items():
             for value in values:
-                Builder.before(user).op(RtCall, [value], callee="sm_settle", types=[])
+                Builder.before(user).op(Settle, value)
                 self.count("readings of edited matrices")

@@ -254,6 +254,11 @@ def set_cell(p: Printer, op: Op) -> None:
     p.names[op.result] = p.emit(f"phi ptr [ {m}, %{fast} ], [ {other}, %{slow} ]")
 
 
+def settle(p: Printer, op: Op) -> None:
+    p.place(op.loc)
+    _call(p, "void", "sm_settle", ["ptr %ctx", f"ptr {p.value(op.operands[0])}"])
+
+
 def retain(p: Printer, op: Op) -> None:
     p.do(f"atomicrmw add ptr {p.value(op.operands[0])}, i32 1 monotonic")
 
@@ -269,6 +274,7 @@ PRINTERS: Final[dict[str, Callable[[Any, Op], None]]] = {
     "rt.field": field,
     "rt.get_cell": get_cell,
     "rt.set_cell": set_cell,
+    "rt.settle": settle,
     "rt.retain": retain,
     "rt.release": release,
 }

@@ -97,6 +97,16 @@ class SetCell(Op):
         return (source,)
 
 
+@define("rt.settle")
+class Settle(Op):
+    """Puts edits of rows that a CSR matrix holds aside into its arrays, before an operation that knows nothing of edits reads it."""
+
+    operand: Operand[Matrix]
+
+    def infer(self) -> Sequence[Type]:
+        return ()
+
+
 @define("rt.retain")
 class Retain(Op):
     """One more owner of a handle."""
