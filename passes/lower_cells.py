@@ -86,7 +86,7 @@ def kernel_name(cell: Cell) -> str:
     """A name that says what the kernel computes, and is equal exactly for equal kernels."""
     matrices = sum(isinstance(v.type, Matrix) for v in cell.operands)
     text = (
-        f"{len(cell.operands)},{matrices},{cell.outputs},{cell.outer},{cell.spreads};{body_text(cell.body)}"
+        f"{len(cell.operands)},{matrices},{cell.outputs},{cell.outer}{",spreads" if cell.spreads else ""};{body_text(cell.body)}"
     )
     verbs = [op.fn for op in cell.body if op.name.startswith("dml.") and op.fn != "cast"][:3]
     kinds = sorted({kind.replace(":", "_") for kind in cell.outputs})
