@@ -85,9 +85,8 @@ def _put_matrices_first(cell: Cell) -> None:
 def kernel_name(cell: Cell) -> str:
     """A name that says what the kernel computes, and is equal exactly for equal kernels."""
     matrices = sum(isinstance(v.type, Matrix) for v in cell.operands)
-    text = (
-        f"{len(cell.operands)},{matrices},{cell.outputs},{cell.outer}{",spreads" if cell.spreads else ""};{body_text(cell.body)}"
-    )
+    outer = f"{cell.outer},spreads" if cell.spreads else cell.outer
+    text = f"{len(cell.operands)},{matrices},{cell.outputs},{outer};{body_text(cell.body)}"
     verbs = [op.fn for op in cell.body if op.name.startswith("dml.") and op.fn != "cast"][:3]
     kinds = sorted({kind.replace(":", "_") for kind in cell.outputs})
     return "_".join(["cell", *verbs, *kinds, hashlib.sha256(text.encode()).hexdigest()[:10]])
