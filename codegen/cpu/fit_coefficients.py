@@ -49,6 +49,10 @@ def _log_tail(z: Any) -> Any:
     return ((mp.atanh(s) / s - 1) / z - mpf(1) / 3) / z
 
 
+def _log_step_part(r: Any) -> Any:
+    return (mp.log1p(r) - r) / r**2
+
+
 def _log_single_part(f: Any) -> Any:
     return (mp.log1p(f) - f + f**2 / 2) / f**3
 
@@ -94,6 +98,10 @@ QUARTER_PI = mp.pi / 4
 FITS = (
     Fit("EXP", "exp(r) = 1 + r + r^2 EXP(r), |r| <= ln(2)/2", _limit(_exp_part, mpf(1) / 2),
         lambda r: r**2 / mp.exp(r), -HALF_LN2 * mpf("1.0001"), HALF_LN2 * mpf("1.0001"), 9),
+    Fit("EXP_STEP", "exp(r) = 1 + r + r^2 EXP_STEP(r), |r| <= ln(2)/32", _limit(_exp_part, mpf(1) / 2),
+        lambda r: r**2 / mp.exp(r), -HALF_LN2 / 16 * mpf("1.0001"), HALF_LN2 / 16 * mpf("1.0001"), 4),
+    Fit("LOG_STEP", "log(1+r) = r + r^2 LOG_STEP(r), for what log_steps() leaves", _limit(_log_step_part, -mpf(1) / 2), lambda r: r,
+        -mpf("0.0313"), mpf("0.0626"), 8),
     Fit("EXP_SINGLE", "exp(r) = 1 + r + r^2 EXP_SINGLE(r), |r| <= ln(2)/2", _limit(_exp_part, mpf(1) / 2),
         lambda r: r**2 / mp.exp(r), -HALF_LN2 * mpf("1.0001"), HALF_LN2 * mpf("1.0001"), 4),
     Fit("LOG_SINGLE", "log(1+f) = f - f^2/2 + f^3 LOG_SINGLE(f), sqrt(1/2) <= 1+f <= sqrt(2)", _limit(_log_single_part, mpf(1) / 3),
@@ -117,6 +125,24 @@ FITS = (
     Fit("ERFC", "erfc(x) = exp(-x^2) ERFC(t), t = 1/(1 + x/2), 1 <= x <= 6", _erfc_part,
         lambda t: mp.exp(-(((1 / t - 1) * 2) ** 2)), mpf("0.2499"), mpf("0.6668"), 14),
 )  # fmt: skip
+
+
+def exp_steps() -> tuple[list[float], list[float]]:
+    """2^(j/16), and what is missing there."""
+    exact = [mpf(2) ** (mpf(j) / 16) for j in range(16)]
+    return [float(v) for v in exact], [float(v - mpf(float(v))) for v in exact]
+
+
+def log_steps() -> tuple[list[float], list[float], list[float]]:
+    """For the numbers from 3/4 to 3/2 with the highest bits j behind the point: short factors that bring them near 1, and minus
+    their logarithms, as multiples of 2^-42 and what is missing there. Next to 1 the factor is 1."""
+    factors = []
+    for j in range(16):
+        middle = (1 + (mpf(j) + mpf(1) / 2) / 16) / (1 if j < 8 else 2)
+        factors.append(1.0 if j in (0, 15) else float(mp.nint(128 / middle) / 128))
+    exact = [-mp.log(mpf(f)) for f in factors]
+    high = [float(mp.nint(v * 2**42) / 2**42) for v in exact]
+    return factors, high, [float(v - mpf(h)) for v, h in zip(exact, high, strict=True)]
 
 
 def solve(fit: Fit) -> list[float]:
@@ -150,6 +176,13 @@ def main() -> None:
         '"""Polynomials of the vector mathematics, lowest coefficient first. Written by `fit_coefficients.py`."""\n'
     )
     print("# fmt: off")
+    tables = zip(("EXP_POWER", "EXP_POWER_LOW"), exp_steps(), strict=True)
+    logs = zip(("LOG_FACTOR", "LOG_HIGH", "LOG_LOW"), log_steps(), strict=True)
+    for name, values in (*tables, *logs):
+        print(f"\n{name} = (")
+        for value in values:
+            print(f"    {value!r},")
+        print(")")
     for fit in FITS:
         coefficients = solve(fit)
         print(f"\n# {fit.meaning}; relative error {error_of(fit, coefficients):.1e}.")

@@ -3,7 +3,7 @@
 The functions are part of each module that uses them (small ones are inlined), so results do not depend on a library,
 and are the same in process and in executables. Bounds, in units in the last place, measured by `tests/codegen/cpu`:
 exp 0.8, log 0.9, sigmoid 2.3, tanh 2.6, sinh 2.6, cosh 1.3, sin and cos 0.9, tan 2.3, asin 2.3, acos 1.2, atan 1.9, erf 1.2,
-pow 0.8 (exact where the result is), log_base 2.5. sin, cos and tan of |x| > 2^19 are left to libm, lane by lane.
+pow 0.8 (exact where the result is), log_base 2.5. With AVX-512, exp and log look steps up in tables of two registers. sin, cos and tan of |x| > 2^19 are left to libm, lane by lane.
 """
 
 from __future__ import annotations
@@ -209,6 +209,49 @@ class Lanes:
             return self.let("f", self.library.call(kind, "llvm.x86.avx512.mask.scalef.pd.512", arguments))
         half = self.intrinsic("floor", n * 0.5)
         return x * self.power_of_two(half) * self.power_of_two(n - half)
+
+    # -- what only AVX-512 has -----------------------------------------------------------------------------------------
+
+    def avx512(self, name: str, *arguments: str) -> Lane:
+        """An intrinsic of eight f64 that gives as many; `arguments` are typed."""
+        return self.let("f", self.library.call(self.types["f"], f"llvm.x86.avx512.{name}.512", arguments))
+
+    def entry(self, table: Sequence[float], index: Lane) -> Lane:
+        """`table[index mod 16]`, from two registers."""
+        kind = self.types["f"]
+        halves = [
+            "<" + ", ".join(f"double {constant('double', v)}" for v in h) + ">"
+            for h in (table[:8], table[8:])
+        ]
+        return self.avx512(
+            "vpermi2var.pd", f"{kind} {halves[0]}", f"{self.types['i']} {index.text}", f"{kind} {halves[1]}"
+        )
+
+    def exponent(self, x: Lane) -> Lane:
+        """The k of x = ±2^k m with 1 <= m < 2, for any x that is not 0, infinite or NaN."""
+        kind = self.types["f"]
+        return self.avx512("mask.getexp.pd", f"{kind} {x.text}", f"{kind} {x.text}", "i8 -1", "i32 4")
+
+    def mantissa(self, x: Lane) -> Lane:
+        """The m of |x| = 2^k m with 3/4 <= m < 3/2."""
+        kind = self.types["f"]
+        return self.avx512(
+            "mask.getmant.pd", f"{kind} {x.text}", "i32 7", f"{kind} {x.text}", "i8 -1", "i32 4"
+        )
+
+    def repaired(self, value: Lane, x: Lane, table: int) -> Lane:
+        """`value`, but where x is special what the table says (of VFIXUPIMMPD: four bits for each kind of number)."""
+        kind = self.types["f"]
+        kinds = self.of(table, "i")
+        return self.avx512(
+            "mask.fixupimm.pd",
+            f"{kind} {value.text}",
+            f"{kind} {x.text}",
+            f"{self.types['i']} {kinds.text}",
+            "i32 0",
+            "i8 -1",
+            "i32 4",
+        )
 
     # -- sums and products without error ------------------------------------------------------------------------------
 

@@ -6,12 +6,27 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sysmlc.codegen.cpu.coefficients import ERF, ERFC, EXP, LOG, LOG_TAIL
+from sysmlc.codegen.cpu.coefficients import (
+    ERF,
+    ERFC,
+    EXP,
+    EXP_POWER,
+    EXP_POWER_LOW,
+    EXP_STEP,
+    LOG,
+    LOG_FACTOR,
+    LOG_HIGH,
+    LOG_LOW,
+    LOG_STEP,
+    LOG_TAIL,
+)
 from sysmlc.codegen.cpu.vecmath import MAGIC, Lane, Lanes
 
 LOG2_E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = float.fromhex("0x1.62e42feep-1"), float.fromhex("0x1.a39ef35793c76p-33")
 """ln 2 in two parts; small integers times the first are exact."""
+STEP_HIGH, STEP_LOW = float.fromhex("0x1.62e42fefa39efp-5"), float.fromhex("0x1.abc9e3b39803fp-60")
+"""ln 2 / 16 in two parts."""
 EXP_MIN, EXP_MAX = -750.0, 710.0
 """Beyond these exp is 0 or infinite."""
 
@@ -43,8 +58,29 @@ def _one_more(r: Lane, rest: Lane) -> Lane:
     return one + ((r - (one - 1.0)) + rest)
 
 
+def _reduce_by_steps(lanes: Lanes, x: Lane) -> tuple[Lane, Lane, Lane]:
+    """n, t and p with e^x = 2^floor(n) (t + p): powers of 2^(1/16) come from a table, so that few terms are left and r is so
+    small that its own rounding does not count."""
+    shifted = lanes.fma(x, 16 * LOG2_E, MAGIC)
+    steps = shifted - MAGIC
+    r = lanes.fma(steps, -STEP_LOW, lanes.fma(steps, -STEP_HIGH, x))
+    rest = lanes.fma(r * r, lanes.polynomial(EXP_STEP, r), r)
+    index = lanes.bits(shifted)
+    power, low = lanes.entry(EXP_POWER, index), lanes.entry(EXP_POWER_LOW, index)
+    return steps * 0.0625, power, lanes.fma(power, rest, low)
+
+
 def exp(lanes: Lanes, x: Lane) -> Lane:
-    n, r, rest = _reduce(lanes, lanes.at_least(lanes.at_most(x, EXP_MAX), EXP_MIN))
+    return _exp_below(lanes, lanes.at_most(x, EXP_MAX))
+
+
+def _exp_below(lanes: Lanes, x: Lane) -> Lane:
+    """The same for x <= EXP_MAX."""
+    x = lanes.at_least(x, EXP_MIN)
+    if lanes.target.avx512:
+        n, power, rest = _reduce_by_steps(lanes, x)
+        return lanes.scale(power + rest, n)
+    n, r, rest = _reduce(lanes, x)
     return lanes.scale(_one_more(r, rest), n)
 
 
@@ -61,7 +97,7 @@ def tanh(lanes: Lanes, x: Lane) -> Lane:
 
 
 def sigmoid(lanes: Lanes, x: Lane) -> Lane:
-    e = exp(lanes, -lanes.abs(x))
+    e = _exp_below(lanes, -lanes.abs(x))
     return lanes.choose(lanes.compare("olt", x, 0.0), e, 1.0) / (e + 1.0)
 
 
@@ -95,7 +131,28 @@ def _split(lanes: Lanes, x: Lane) -> tuple[Lane, Lane]:
     return k - lanes.choose(tiny, 54.0, 0.0), m
 
 
+SPECIAL_LOGS = 0x03530422
+"""Of NaN: itself; of 0: -Infinity; of Infinity: itself; of less than 0: NaN."""
+
+
+def _log_by_steps(lanes: Lanes, x: Lane) -> Lane:
+    """Without a division: a factor from a table brings the mantissa near 1."""
+    m = lanes.mantissa(x)
+    exponent = lanes.exponent(x)
+    k = lanes.choose(lanes.compare("olt", m, 1.0), exponent + 1.0, exponent)
+    index = lanes.bits(m) >> 48
+    r = lanes.fma(m, lanes.entry(LOG_FACTOR, index), -1.0)
+    # k LN2_HIGH + LOG_HIGH is exact, and 0 or greater than r.
+    big = lanes.fma(k, LN2_HIGH, lanes.entry(LOG_HIGH, index))
+    total, error = lanes.quick_two_sum(big, r)
+    low = lanes.fma(k, LN2_LOW, lanes.entry(LOG_LOW, index)) + error
+    result = total + lanes.fma(r * r, lanes.polynomial(LOG_STEP, r), low)
+    return lanes.repaired(result, x, SPECIAL_LOGS)
+
+
 def log(lanes: Lanes, x: Lane) -> Lane:
+    if lanes.target.avx512:
+        return _log_by_steps(lanes, x)
     k, m = _split(lanes, x)
     f = m - 1.0
     s = f / (f + 2.0)
