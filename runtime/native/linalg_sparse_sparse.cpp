@@ -111,9 +111,40 @@ struct DenseRow {
     std::vector<int32_t> words;  // those of `used` that are not 0
 };
 
-// Entries by their upper half, the column: bytes of `bits` bits, from the lowest on.
+// Entries by their upper half, a column of `bits` bits. Columns that are spread evenly fall into about as many buckets as there
+// are entries, by their highest bits; what is left to put in order is next to its place. Others: byte by byte, from the lowest on.
+bool sort_by_buckets(std::vector<uint64_t>& entries, std::vector<uint64_t>& other, int bits) {
+    constexpr size_t kMost = 2048;     // entries
+    constexpr uint32_t kCrowded = 12;  // in one bucket
+    size_t n = entries.size();
+    if (n > kMost) return false;
+    int digit = std::min(bits, 64 - __builtin_clzll(n)), shift = 32 + bits - digit;
+    uint32_t starts[2 * kMost + 1];
+    std::fill_n(starts, (size_t(1) << digit) + 1, 0);
+    for (uint64_t e : entries) starts[(e >> shift) + 1]++;
+    uint32_t most = 0;
+    for (size_t d = 1; d <= size_t(1) << digit; d++) {
+        most = std::max(most, starts[d]);
+        starts[d] += starts[d - 1];
+    }
+    if (most > kCrowded) return false;
+    other.resize(n);
+    for (uint64_t e : entries) other[starts[e >> shift]++] = e;
+    for (size_t i = 1; i < n; i++) {
+        uint64_t e = other[i];
+        size_t j = i;
+        for (; j > 0 && other[j - 1] > e; j--) other[j] = other[j - 1];
+        other[j] = e;
+    }
+    entries.swap(other);
+    return true;
+}
+
 void sort_columns(std::vector<uint64_t>& entries, std::vector<uint64_t>& other, int bits) {
-    if (entries.size() < 48) return std::sort(entries.begin(), entries.end());
+    constexpr size_t kFew = 16;
+    if (entries.size() < kFew) return std::sort(entries.begin(), entries.end());
+    if (sort_by_buckets(entries, other, bits)) return;
+    if (entries.size() < 3 * kFew) return std::sort(entries.begin(), entries.end());
     other.resize(entries.size());
     for (int shift = 32; shift < 32 + bits; shift += 8) {
         uint32_t starts[257] = {0};

@@ -39,6 +39,12 @@ CASES: dict[str, Callable[[], tuple[sparse.csr_matrix, sparse.csr_matrix]]] = {
     "dense result": lambda: (spread(300, 200, 9000), spread(200, 250, 9000)),
     "many columns, few products": lambda: (spread(2000, 3000, 6000), spread(3000, 200000, 9000)),
     "many columns, long rows": lambda: (spread(60, 3000, 30000), spread(3000, 70000, 60000)),
+    "many columns, some close together": lambda: (
+        spread(200, 400, 2000),
+        sparse.hstack(
+            [sparse.csr_matrix((400, 60000)), spread(400, 300, 4000), spread(400, 70000, 90)]
+        ).tocsr(),
+    ),
     "one in each row": lambda: (selection(500, 300), spread(300, 9000, 2000)),
     "one in each column": lambda: (spread(500, 300, 9000), selection(400, 300).T.tocsr()),
     "empty rows": lambda: (
