@@ -70,6 +70,9 @@ _LEVELS: Final[tuple[frozenset[str], ...]] = (
     frozenset({"*", "/"}),
     frozenset({"@", "%%", "%/%"}),
 )
+_LEVEL_OF: Final = {operator: level for level, operators in enumerate(_LEVELS) for operator in operators}
+_NOT: Final = 2
+"""The level of the prefix `not`."""
 _TOKEN: Final = re.compile(
     r"""\s*(?:(?P<number>\d+\.?\d*(?:[eE][+-]?\d+)?)|(?P<text>"[^"]*")|(?P<name>[A-Za-z_]\w*)"""
     r"""|(?P<op>->|==|!=|<=|>=|%%|%/%|[-+*/@^&|!<>=(){},]))"""
@@ -120,16 +123,18 @@ class ExpressionParser:
         return Diagnostic(message, self.source.location(self.tokens[self.at][2]))
 
     def expression(self, level: int = 0) -> Expr:
-        """One expression, as long as it goes."""
-        if level == 2 and self.take("not"):
-            return Apply("not", (self.expression(2),))
-        if level == len(_LEVELS):
-            return self.unary()
-        left = self.expression(level + 1)
-        while self.peek() in _LEVELS[level]:
+        """One expression, as long as it goes with operators that bind as strongly as those of `level`."""
+        strongest = len(_LEVELS)
+        if level <= _NOT and self.take("not"):
+            left: Expr = Apply("not", (self.expression(_NOT),))
+            strongest = _NOT - 1
+        else:
+            left = self.unary()
+        while level <= (found := _LEVEL_OF.get(self.peek(), -1)) <= strongest:
             fn = self.tokens[self.at][1]
             self.at += 1
-            left = Apply(fn, (left, self.expression(level + 1)))
+            left = Apply(fn, (left, self.expression(found + 1)))
+            strongest = found
         return left
 
     def unary(self) -> Expr:

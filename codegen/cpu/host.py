@@ -3,25 +3,46 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from sysmlc.codegen.cpu.cache import key_of, object_cache
-from sysmlc.codegen.cpu.workers import workers
+from sysmlc.codegen.cpu.workers import Task, workers
 
 _TELLING = ("vendor_id", "cpu family", "model", "model name", "stepping", "flags")
 
 
 def host_processor() -> tuple[str, dict[str, bool]]:
     """Its name, and which features it has."""
-    from llvmlite import __version__
-
-    described = _description()
-    key = key_of("processor", described, __version__)
-    found = object_cache().get(key) if described else None
+    found = _remembered()
     if found is None:
-        found = json.dumps(workers().call(ask_llvm)).encode()
-        object_cache().put(key, found)
+        found = _remember(workers().call(ask_llvm))
     name, features = json.loads(found)
     return name, features
+
+
+def with_processor(task: Task) -> Any:
+    """What a task gives. Another worker asks LLVM meanwhile, if that has to be done: whoever compiles will want to know."""
+    if _remembered() is not None:
+        return workers().call(task[0], *task[1])
+    made, answer = workers().each([task, (ask_llvm, ())])
+    _remember(answer)
+    return made
+
+
+def _remembered() -> bytes | None:
+    return object_cache().get(_key()) if _description() else None
+
+
+def _remember(answer: tuple[str, dict[str, bool]]) -> bytes:
+    data = json.dumps(answer).encode()
+    object_cache().put(_key(), data)
+    return data
+
+
+def _key() -> str:
+    from llvmlite import __version__
+
+    return key_of("processor", _description(), __version__)
 
 
 def ask_llvm() -> tuple[str, dict[str, bool]]:

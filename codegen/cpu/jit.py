@@ -11,10 +11,12 @@ import threading
 import traceback
 from functools import cache
 
+from sysmlc.codegen.cpu.cache import object_cache
 from sysmlc.codegen.cpu.compile import Compiled
 from sysmlc.codegen.cpu.objects import Wanted, kernel_object, objects, program_object
 from sysmlc.codegen.cpu.tables import variant_symbol
 from sysmlc.codegen.cpu.target import Target, make_target
+from sysmlc.codegen.cpu.workers import workers
 from sysmlc.runtime.code import Code, DamagedCodeError
 
 RESOLVER = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32)
@@ -54,6 +56,8 @@ class Engine:
         self._lock = threading.RLock()
         self._sources: dict[str, Compiled] = {}
         self._variants: dict[tuple[str, int], tuple[int, Code]] = {}
+        self._ahead: set[tuple[str, int]] = set()
+        """Variants that were compiled before anybody asked for them."""
         self.failure: str | None = None
         self.resolver = RESOLVER(self._resolve)
 
@@ -71,9 +75,30 @@ class Engine:
             found = self._variants.get((kernel, key))
             if found is None:
                 symbol = variant_symbol(kernel, key)
-                code = _code(kernel_object(self._sources[kernel], kernel, (key,), self.target), symbol)
+                self._compile_ahead(kernel, key)
+                code = _code(self._wanted(kernel, key), symbol)
                 found = self._variants[kernel, key] = (code.address(symbol), code)
             return found[0]
+
+    def _wanted(self, kernel: str, key: int) -> Wanted:
+        return kernel_object(self._sources[kernel], kernel, (key,), self.target)
+
+    def _compile_ahead(self, kernel: str, key: int) -> None:
+        """If a variant has to be compiled, let another processor compile one that is likely to be asked for soon."""
+        following = self._following(kernel)
+        if following is None or following in self._ahead or object_cache().get(self._wanted(kernel, key).key):
+            return
+        self._ahead.add(following)
+        workers().start(2)
+        objects([self._wanted(kernel, key), self._wanted(*following)])
+
+    def _following(self, kernel: str) -> tuple[str, int] | None:
+        """The first variant of the next kernel of the program that has not been launched."""
+        launched = {name for name, _ in self._variants}
+        variants = self._sources[kernel].variants
+        names = list(variants)
+        later = names[names.index(kernel) + 1 :]
+        return next(((n, variants[n][0]) for n in later if n not in launched and variants[n]), None)
 
     def _resolve(self, ctx: int, kernel: int, key: int) -> int | None:
         try:

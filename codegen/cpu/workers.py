@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import gc
 import importlib
 import os
@@ -22,6 +23,8 @@ from functools import cache
 from typing import Any, BinaryIO
 
 IDLE_SECONDS = 10.0
+_PIPE = 1 << 20
+"""Bytes that a pipe holds: more than most tasks."""
 _START = "import sys; sys.path[:] = {path!r}; from sysmlc.codegen.cpu.workers import serve; serve()"
 
 Task = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -40,6 +43,8 @@ class _Worker:
             raise OSError("this process does not know its interpreter")
         theirs_in, ours_out = os.pipe()
         ours_in, theirs_out = os.pipe()
+        with contextlib.suppress(OSError):  # a task is left there, whether or not the worker is ready for it
+            fcntl.fcntl(ours_out, fcntl.F_SETPIPE_SZ, _PIPE)
         self.tasks = os.fdopen(ours_out, "wb")
         self.replies = os.fdopen(ours_in, "rb")
         actions = [(os.POSIX_SPAWN_DUP2, theirs_in, 0), (os.POSIX_SPAWN_DUP2, theirs_out, 1)]
@@ -231,6 +236,8 @@ def serve() -> None:
                 os.chdir(folder)
             pickle.dump(_outcome(function, arguments), replies)
             replies.flush()
+            if not _readable(tasks, 0):
+                _load_compiler()
             if not _readable(tasks, 0.5):
                 gc.collect()
     os._exit(0)

@@ -213,6 +213,7 @@ class Program:
         """Code for inputs of these kinds and these arguments, from the cache when nothing it was made of has changed."""
         from sysmlc.codegen.cpu import saved
         from sysmlc.codegen.cpu.cache import compiler_version, key_of, object_cache
+        from sysmlc.codegen.cpu.host import with_processor
         from sysmlc.codegen.cpu.workers import workers
 
         parts = [sorted(kinds.items()), sorted(args.items()), list(outputs), runtime_args]
@@ -226,17 +227,9 @@ class Program:
         )
         found = object_cache().get(key)
         if found is None or not saved.is_current(found):
-            if runtime_args:  # an executable: all its kernels will be compiled at once
-                workers().start(2)
-            found = workers().call(
-                compile_script,
-                self.source,
-                dict(kinds),
-                dict(args),
-                tuple(outputs),
-                self.options,
-                runtime_args,
-            )
+            workers().start(2)  # one waits for kernels, with the compiler loaded
+            arguments = (self.source, dict(kinds), dict(args), tuple(outputs), self.options, runtime_args)
+            found = with_processor((compile_script, arguments))
             object_cache().put(key, found)
         return saved.unpack(found, self.options)
 

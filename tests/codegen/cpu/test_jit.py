@@ -76,7 +76,7 @@ def test_damaged_objects_in_the_cache_are_made_again() -> None:
     compiled = program.compiled({"X": "matrix"}, {}, ("s",))
     ((name, keys),) = compiled.variants.items()
     wanted = [
-        program_object(compiled.llvm, compiled.target, 2),
+        program_object(compiled.llvm, compiled.target, compiled.effort),
         *(kernel_object(compiled, name, (key,), compiled.target) for key in keys),
     ]
     for one in wanted:
@@ -102,3 +102,15 @@ def test_running_loads_neither_the_compiler_nor_numpy(tmp_path: Path) -> None:
             [sys.executable, "-c", WARM, script], capture_output=True, text=True, check=True
         )
         assert done.stdout == "78.0\n0\n"
+
+
+def test_the_next_kernel_is_compiled_meanwhile() -> None:
+    program = sysmlc.compile(
+        "s = sum(exp(X * 771.25))\nif (s < 0) { s = max(sqrt(X) + 881.5) }\n", outputs=["s"]
+    )
+    compiled = program.compiled({"X": "matrix<3x4xf64, dense>"}, {}, ("s",))
+    (first, _), (other, (other_key,)) = compiled.variants.items()
+    later = kernel_object(compiled, other, (other_key,), compiled.target)
+    assert object_cache().get(later.key) is None
+    assert program.run({"X": np.zeros((3, 4))})["s"] == 12
+    assert object_cache().get(later.key) is not None, f"{first} was launched, {other} was not"
