@@ -26,11 +26,15 @@ import sys
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Final, Generic, TypeVar, overload
 
 from sysmlc.ir.core import AttrValue, Op, Region, Value
 from sysmlc.ir.source import UNKNOWN, Location
 from sysmlc.ir.types import Type
+
+PURE: Final = frozenset({"pure"})
+NATIVE: Final = frozenset({"pure", "f32"})
+"""The traits of most operations: of those that only know f64, and of those that take matrices of f32 as they are."""
 
 T = TypeVar("T")
 OpClass = TypeVar("OpClass", bound=type[Op])

@@ -65,13 +65,17 @@ class Rule:
 
 
 def rule(
-    root: type[Op], *fns: str, depth: int = 2, group: str = ""
+    *which: type[Op] | str, depth: int = 2, group: str = ""
 ) -> Callable[[Callable[[Any, Builder], Replacement]], Rule]:
-    """Decorator: a function as a rule about operations of class `root` (only those called `fns`, if given)."""
+    """Decorator: a function as a rule about operations of the given classes (only those called as given, if names follow)."""
+    classes = [c for c in which if not isinstance(c, str)]
+    fns = {fn for fn in which if isinstance(fn, str)}
 
     def decorate(function: Callable[[Any, Builder], Replacement]) -> Rule:
-        roots = tuple(f"{root.dialect}.{fn}" for fn in fns) or root.names
-        assert set(roots) <= set(root.names), f"{root.__name__} has no {set(roots) - set(root.names)}"
+        known = [(c, name) for c in classes for name in c.names]
+        roots = tuple(name for c, name in known if not fns or name.removeprefix(f"{c.dialect}.") in fns)
+        unknown = fns - {root.partition(".")[2] for root in roots}
+        assert not unknown, f"{function.__name__}: no operation is called {', '.join(unknown)}"
         return Rule(function.__name__.replace("_", " "), roots, function, depth=depth, group=group)
 
     return decorate

@@ -50,7 +50,12 @@ class Matrix(Type):
 
     @property
     def cell_bytes(self) -> int:
-        return 4 if self.elem is f32 else 8
+        return bytes_of(self.elem)
+
+    @property
+    def entry_bytes(self) -> int:
+        """Bytes of a non-zero in CSR: its value and its column."""
+        return self.cell_bytes + bytes_of(i32)
 
 
 class Vector(Type):
@@ -96,8 +101,15 @@ ptr: Final = _make_handle("ptr")
 
 SIMPLE_TYPES: Final = (f64, f32, i64, i32, i1, string, list_, frame, box, ptr)
 NUMBERS: Final = (f64, f32, i64, i1)
+ELEMENTS: Final = (f64, f32)
+"""What matrices may hold."""
 PRECISIONS: Final = {"double": f64, "single": f32}
 """What matrices hold, by the words for it."""
+
+
+def bytes_of(elem: Type) -> int:
+    """Bytes of a number in memory."""
+    return 4 if elem is f32 or elem is i32 else 8
 
 
 def matrix(

@@ -25,7 +25,7 @@ from sysmlc.ir.dialects.kernel import (
     Store,
     TwoSum,
 )
-from sysmlc.ir.types import Scalar, Vector, f64, i64
+from sysmlc.ir.types import Scalar, Vector, bytes_of, f64, i64
 
 EXPENSIVE = frozenset({
     "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "sigmoid", "pow", "log_base",
@@ -49,7 +49,7 @@ class Code(Builder):
     @property
     def cell_size(self) -> int:
         """Bytes of a cell."""
-        return 8 if self.elem is f64 else 4
+        return bytes_of(self.elem)
 
     def number(self, value: float | bool) -> Value:
         return self(Constant, value=value)

@@ -8,8 +8,10 @@ from typing import Final
 
 from sysmlc.ir.core import Op
 from sysmlc.ir.dialects.shapes import constant
-from sysmlc.ir.types import Matrix, Type, same_dim
+from sysmlc.ir.types import Matrix, Type, matrix, same_dim
 
+NUMBERS: Final = matrix()
+"""What algebra computes with: it comes before elements are chosen, and f32 halves bytes and arithmetic alike."""
 _KEEPS_ZERO: Final = frozenset(
     f"dml.{fn}"
     for fn in (
@@ -113,7 +115,7 @@ def size_bytes(type: Type) -> float | None:
         return None if total is None else 8.0
     share, cell = density(type), type.cell_bytes
     if share < SPARSE and type.cols != 1 and isinstance(type.rows, int):
-        return min(total * cell, total * share * (cell + 4) + type.rows * 8)
+        return min(total * cell, total * share * type.entry_bytes + type.rows * 8)
     return total * cell
 
 
@@ -124,9 +126,9 @@ def product_cost(
 
     Sparse arithmetic is slower than that of BLAS: it counts as so much more, up to where dense operands are better.
     """
-    read = 8 * (m * k * min(1.0, 1.5 * left) + k * n * min(1.0, 1.5 * right))
+    read = NUMBERS.cell_bytes * (m * k * min(1.0, 1.5 * left) + k * n * min(1.0, 1.5 * right))
     met = m * k * n * left * right if products is None else products
-    written = 8 * min(m * n, met)
+    written = NUMBERS.cell_bytes * min(m * n, met)
     slower = (
         SPARSE_BY_SPARSE
         if max(left, right) < SPARSE

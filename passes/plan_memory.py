@@ -68,7 +68,7 @@ class Plan:
             return 0
         cell = type.cell_bytes
         dense = cell * type.rows * type.cols
-        return dense if type.nnz is None else min(dense, (cell + 4) * type.nnz + 8 * (type.rows + 1))
+        return dense if type.nnz is None else min(dense, type.entry_bytes * type.nnz + 8 * (type.rows + 1))
 
     def drop(self, buffer: Buffer | None) -> None:
         """One owner less."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sysmlc.codegen.cpu.llvm_text import constant, suffix, type_text
 from sysmlc.ir.core import Op, Value
-from sysmlc.ir.types import Type, Vector, f32, f64, i1, i32
+from sysmlc.ir.types import Type, Vector, bytes_of, f32, f64, i1
 
 if TYPE_CHECKING:
     from sysmlc.codegen.cpu.llvm import KernelPrinter
@@ -89,8 +89,7 @@ def _load(p: KernelPrinter, op: Op) -> None:
 
 
 def _element_size(type: Type) -> int:
-    element = type.elem if isinstance(type, Vector) else type
-    return 4 if element is i32 or element is f32 else 8
+    return bytes_of(type.elem if isinstance(type, Vector) else type)
 
 
 def _intrinsic_suffix(type: Type) -> str:

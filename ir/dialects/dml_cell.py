@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sysmlc.ir import scalar_semantics
 from sysmlc.ir.core import Op, Value
-from sysmlc.ir.define import Attr, Operand, define
+from sysmlc.ir.define import NATIVE, Attr, Operand, define
 from sysmlc.ir.dialects.shapes import cellwise, common_element, constant, matrix_of
 from sysmlc.ir.types import (
     Matrix,
@@ -30,7 +30,7 @@ from sysmlc.ir.types import (
 Folded = Sequence[Value | bool | int | float | str] | None
 """What `fold` gives: for each result a value or a constant."""
 
-CELLWISE: Final = frozenset({"pure", "cellwise", "f32"})
+CELLWISE: Final = NATIVE | {"cellwise"}
 UNARY: Final = (
     "abs", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "sqrt", "exp", "log",
     "round", "floor", "ceil", "sign", "not", "isna", "isnan", "isinf", "sigmoid", "neg",
@@ -188,7 +188,7 @@ class Outer(Op):
 AGGREGATES: Final = ("sum", "prod", "min_of", "max_of", "mean", "sumsq", "var", "sd")
 
 
-@define("dml", names=AGGREGATES, traits={"pure", "f32"})
+@define("dml", names=AGGREGATES, traits=NATIVE)
 class Aggregate(Op):
     """All cells (`dir="full"`, a f64), each row (`"row"`, n×1) or each column (`"col"`, 1×m) to one number.
 

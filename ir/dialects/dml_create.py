@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sysmlc.ir.core import Op
-from sysmlc.ir.define import Attr, Operand, define
+from sysmlc.ir.define import NATIVE, PURE, Attr, Operand, define
 from sysmlc.ir.dialects.shapes import (
     constant,
     element,
     size_dim,
 )
 from sysmlc.ir.types import Scalar, Type, matrix
-
-PURE = {"pure"}
-NATIVE = {"pure", "f32"}
 
 
 @define("dml.fill", traits=NATIVE)

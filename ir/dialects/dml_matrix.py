@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sysmlc.ir.core import Op, Value
-from sysmlc.ir.define import Attr, Operand, Operands, define
+from sysmlc.ir.define import NATIVE, PURE, Attr, Operand, Operands, define
 from sysmlc.ir.dialects.shapes import (
     common_element,
     constant,
@@ -16,9 +16,6 @@ from sysmlc.ir.dialects.shapes import (
     stacked,
 )
 from sysmlc.ir.types import Dim, Matrix, Scalar, Type, differ_dim, f64, i64, matrix, string
-
-PURE = {"pure"}
-NATIVE = {"pure", "f32"}
 
 
 @define("dml.matmul", traits=NATIVE)

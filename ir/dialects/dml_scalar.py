@@ -7,11 +7,10 @@ from typing import Any
 
 from sysmlc.ir import scalar_semantics
 from sysmlc.ir.core import Op, Value
-from sysmlc.ir.define import Attr, Operand, Operands, define
+from sysmlc.ir.define import NATIVE, PURE, Attr, Operand, Operands, define
 from sysmlc.ir.dialects.shapes import constant, element
 from sysmlc.ir.types import Handle, Scalar, Type, box, i1, i64, list_, matrix, string
 
-PURE = {"pure"}
 DYNAMIC = (
     "add",
     "sub",
@@ -27,7 +26,6 @@ DYNAMIC = (
     "shiftr",
 )
 DYNAMIC_RELATIONS = ("lt", "le", "gt", "ge", "eq", "ne")
-NATIVE = {"pure", "f32"}
 
 
 @define("dml.cast", traits=PURE)

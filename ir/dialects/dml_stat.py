@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from sysmlc.ir.core import Op
-from sysmlc.ir.define import Attr, Operand, define
+from sysmlc.ir.define import PURE, Attr, Operand, define
 from sysmlc.ir.dialects.shapes import matrix_of, size_dim
 from sysmlc.ir.types import Matrix, Scalar, Type, differ_dim, f64, matrix
 
-PURE = {"pure"}
 CUMULATIVE: Final = ("cumsum", "cumprod", "cummin", "cummax", "rowcumsum")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sysmlc.ir.core import Op
-from sysmlc.ir.define import Attr, Body, Operand, Operands, define
+from sysmlc.ir.define import NATIVE, PURE, Attr, Body, Operand, Operands, define
 from sysmlc.ir.dialects.shapes import common_element, element, matrix_of
 from sysmlc.ir.types import Matrix, Type, matrix
 
@@ -22,7 +22,7 @@ def check_elements(op: Op) -> None:
         raise op.error(f"yielded values must be {elem}")
 
 
-@define("fused.cell", traits={"pure"})
+@define("fused.cell", traits=PURE)
 class Cell(Op):
     """One pass over the cells of its operands.
 
@@ -54,7 +54,7 @@ class Cell(Op):
 FORMATS = ("dense", "csr", "smaller")
 
 
-@define("fused.convert", traits={"pure", "f32"})
+@define("fused.convert", traits=NATIVE)
 class Convert(Op):
     """The same matrix as `dense`, as `csr` (one column stays dense), or as the `smaller` of them, by counting non-zeros.
 
@@ -75,7 +75,7 @@ class Convert(Op):
             raise self.error(f"the format is {', '.join(FORMATS)}, not '{self.format}'")
 
 
-@define("fused.recast", traits={"pure", "f32"})
+@define("fused.recast", traits=NATIVE)
 class Recast(Op):
     """The same matrix with cells of `elem`: f32 widened to f64, or f64 rounded to f32."""
 
@@ -91,7 +91,7 @@ ROW_ROLES = ("row", "side", "scalar")
 ROW_OUTPUTS = ("map", "product", "col:sum", "full:sum", "full:min", "full:max")
 
 
-@define("fused.row", traits={"pure"})
+@define("fused.row", traits=PURE)
 class Row(Op):
     """One scan of the rows of its first operand.
 
@@ -125,7 +125,7 @@ TRANSPOSES = ("", "l", "r", "lr")
 OUTER_OUTPUTS = ("map", "full:sum", "row:sum", "col:sum", "right", "left")
 
 
-@define("fused.outer", traits={"pure"})
+@define("fused.outer", traits=PURE)
 class OuterRegion(Op):
     """One pass over the cells of matrix products, which are never formed as a whole.
 

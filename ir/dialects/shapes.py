@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from sysmlc.ir.core import Op, Value
 from sysmlc.ir.source import Diagnostic
-from sysmlc.ir.types import Dim, Matrix, Scalar, Type, differ_dim, f32, f64, matrix, meet_dim, same_dim
+from sysmlc.ir.types import (
+    ELEMENTS,
+    Dim,
+    Matrix,
+    Scalar,
+    Type,
+    differ_dim,
+    f64,
+    matrix,
+    meet_dim,
+    same_dim,
+)
 
 
 def matrix_of(op: Op, value: Value, what: str = "operand") -> Matrix:
@@ -62,7 +73,7 @@ def common_element(op: Op, *values: Value) -> Scalar:
 
 def element(op: Op) -> Scalar:
     """The element type that the attribute `elem` of an operation names."""
-    found = {"f64": f64, "f32": f32}.get(str(op.attrs.get("elem", "f64")))
+    found = next((e for e in ELEMENTS if e.text == op.attrs.get("elem", "f64")), None)
     if found is None:
         raise op.error(f"elem is f64 or f32, not '{op.attrs['elem']}'")
     return found

@@ -39,8 +39,8 @@ def bytes_of(value: Value) -> int:
     """The bytes of a value as it is stored."""
     if not isinstance(value.type, Matrix):
         return 8
-    dense = 8 * size(value.type.rows) * size(value.type.cols)
-    return dense if value.type.nnz is None else min(dense, 12 * value.type.nnz)
+    dense = value.type.cell_bytes * size(value.type.rows) * size(value.type.cols)
+    return dense if value.type.nnz is None else min(dense, value.type.entry_bytes * value.type.nnz)
 
 
 def flops_of(ops: Iterable[Op]) -> int:

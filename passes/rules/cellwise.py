@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sysmlc.ir.core import Builder, Op, Value
+from sysmlc.ir.core import Builder, Value
 from sysmlc.ir.dialects.dml_cell import PREDICATES, RELATIONAL, Binary, Outer, Unary
 from sysmlc.ir.dialects.dml_create import Fill
 from sysmlc.ir.dialects.dml_matrix import AsScalar, NCol, NRow, Transpose
@@ -89,17 +89,8 @@ def comparison_of_truth(op: Binary, b: Builder) -> Replacement:
     return op.lhs if (op.fn == "eq") is (known == 1) else b(Unary, "not", op.lhs)
 
 
-@rule(NRow)
-def rows_of_cellwise(op: NRow, b: Builder) -> Replacement:
-    return _size_of_cellwise(op, b)
-
-
-@rule(NCol)
-def columns_of_cellwise(op: NCol, b: Builder) -> Replacement:
-    return _size_of_cellwise(op, b)
-
-
-def _size_of_cellwise(op: Op, b: Builder) -> Replacement:
+@rule(NRow, NCol)
+def size_of_cellwise(op: NRow | NCol, b: Builder) -> Replacement:
     """Cellwise results have the size of their left matrix: nothing needs to be computed to know it."""
     inner = op.operands[0].op
     if not isinstance(inner, (Unary, Binary)):

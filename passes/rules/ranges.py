@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sysmlc.ir.core import Builder, Op, Value
+from sysmlc.ir.core import Builder, Value
 from sysmlc.ir.dialects.core import Constant
 from sysmlc.ir.dialects.dml_create import Fill
 from sysmlc.ir.dialects.dml_matrix import (
@@ -22,17 +22,8 @@ from sysmlc.ir.rewrite import Replacement, rule
 from sysmlc.ir.types import Dim, Matrix, same_dim
 
 
-@rule(CBind)
-def nested_cbind(op: CBind, b: Builder) -> Replacement:
-    return _nested(op, b)
-
-
-@rule(RBind)
-def nested_rbind(op: RBind, b: Builder) -> Replacement:
-    return _nested(op, b)
-
-
-def _nested(op: Op, b: Builder) -> Replacement:
+@rule(CBind, RBind)
+def nested_append(op: CBind | RBind, b: Builder) -> Replacement:
     """Appending to what was appended is appending all."""
     values: list[Value] = []
     for value in op.operands:

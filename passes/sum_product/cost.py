@@ -13,7 +13,7 @@ from typing import Final
 from sysmlc.ir.core import Value
 from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.types import Dim
-from sysmlc.passes.estimate import product_cost, product_density
+from sysmlc.passes.estimate import NUMBERS, product_cost, product_density
 from sysmlc.passes.outer.cone import SKINNY
 from sysmlc.passes.sparsity import Expectations
 from sysmlc.passes.sum_product.nodes import AGGREGATES, CELL, Node
@@ -24,6 +24,7 @@ FUSED: Final = 0.25
 SAMPLED: Final = 0.2
 """Products are sampled where at most this share of their cells is needed."""
 SPARSE: Final = 0.4
+CACHE_LINE: Final = 64
 _MERGE: Final = 4e-9
 _OPERATION: Final = 1e-6
 """Seconds to start an operation on matrices."""
@@ -72,9 +73,9 @@ class Model:
         found = self._bytes.get(node)
         if found is None:
             total = self.cells(node)
-            found, share = total * 8, self.density(node)
+            found, share = total * NUMBERS.cell_bytes, self.density(node)
             if share < SPARSE and node.cols != 1:
-                found = min(found, total * share * 12 + self.size(node.rows) * 8)
+                found = min(found, total * share * NUMBERS.entry_bytes + self.size(node.rows) * 8)
             self._bytes[node] = found
         return found
 
@@ -266,7 +267,7 @@ class Model:
         """Seconds for a share of the cells of a product."""
         a, b = product.args
         inner = self.size(a.rows if "l" in str(product.attr) else a.cols)
-        read = 8 * (self.cells(a) + self.cells(b))
+        read = NUMBERS.cell_bytes * (self.cells(a) + self.cells(b))
         return read / _BANDWIDTH + 2 * inner * self.cells(product) * share / _FLOPS + _OPERATION
 
     def base(self, node: Node) -> float:
@@ -300,7 +301,7 @@ class Model:
                 continue
             read = self.bytes(arg)
             if kind == "diag" or kind == "trace":
-                read = min(read, 8 * self.size(arg.rows) * 8)
+                read = min(read, CACHE_LINE * self.size(arg.rows))
             moved += read
             work = max(work, self.cells(arg) * self.density(arg))
         if node.cell and self.density(node) == 1.0:
@@ -329,6 +330,6 @@ class Model:
         )
         seconds = cost.bytes / _BANDWIDTH + cost.flops / _FLOPS
         if node.kind == "tsmm":
-            half = 8 * self.cells(a) * min(1.0, 1.5 * self.density(a)) / _BANDWIDTH
+            half = NUMBERS.cell_bytes * self.cells(a) * min(1.0, 1.5 * self.density(a)) / _BANDWIDTH
             seconds -= half + 0.45 * cost.flops / _FLOPS
         return seconds + _OPERATION
