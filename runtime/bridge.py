@@ -1,7 +1,7 @@
 """Values between Python and native programs, and the context a program runs in.
 
 Dense arrays in C order, of the elements the program computes with (f64, or f32 in single precision), go in without a copy (the
-program never writes to them) and come out as views of the program's memory; they keep it alive. So do, of f64, values and
+program never writes to them) and come out as views of the program's memory; they keep it alive. So do values and
 columns of SciPy's CSR matrices with 4-byte indices; other ones are converted.
 """
 
@@ -216,7 +216,7 @@ class Context:
         import numpy as np
 
         csr = value.tocsr()
-        if csr.indices.dtype == np.int32 and not self._single:
+        if csr.indices.dtype == np.int32:
             found = self._csr_view(csr)
             if not found:  # columns in any order, perhaps more than once
                 csr = csr.copy()
@@ -249,11 +249,12 @@ class Context:
         """A native matrix over the arrays of a SciPy matrix; None when columns do not ascend within its rows."""
         import numpy as np
 
-        data = np.ascontiguousarray(csr.data, dtype=np.float64)
+        data = np.ascontiguousarray(csr.data, dtype=self._element())
         rowptr, colidx = np.ascontiguousarray(csr.indptr), np.ascontiguousarray(csr.indices)
         number = next(_numbers)
         _kept[number] = data, colidx
-        made: int | None = self._lib.sm_csr_from_external(
+        wrap = self._lib.sm_csr_from_external_f32 if self._single else self._lib.sm_csr_from_external
+        made: int | None = wrap(
             self._ctx,
             *csr.shape,
             data.ctypes.data,

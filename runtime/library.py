@@ -123,6 +123,7 @@ _SIGNATURES: dict[str, tuple[type[ctypes._SimpleCData[Any]] | None, ...]] = {
     "sm_matrix_new": (_P, _P, _I64, _I64, _P),
     "sm_csr_new": (_P, _P, _I64, _I64, _P, _P, _I64, _P, _I64),
     "sm_csr_from_external": (_P, _P, _I64, _I64, _P, _P, _I64, _P, _P, _P),
+    "sm_csr_from_external_f32": (_P, _P, _I64, _I64, _P, _P, _I64, _P, _P, _P),
     "sm_to_smaller": (_P, _P, _P),
     "sm_expected_product_nnz": (_F64, _P, _P, _P),
     "sm_object_kind": (_I32, _P),

@@ -21,6 +21,8 @@ SM_API sm_matrix* sm_csr_new(sm_ctx* ctx, int64_t rows, int64_t cols, const doub
 // Looks into the caller's CSR arrays in the same way; NULL when columns do not ascend within the rows.
 SM_API sm_matrix* sm_csr_from_external(sm_ctx* ctx, int64_t rows, int64_t cols, double* data, const void* rowptr, int64_t rowptr_bytes, int32_t* colidx,
                                        void (*done)(void*), void* owner);
+SM_API sm_matrix* sm_csr_from_external_f32(sm_ctx* ctx, int64_t rows, int64_t cols, float* data, const void* rowptr, int64_t rowptr_bytes,
+                                           int32_t* colidx, void (*done)(void*), void* owner);
 SM_API sm_matrix* sm_csr_new_f32(sm_ctx* ctx, int64_t rows, int64_t cols, const float* data, const void* rowptr, int64_t rowptr_bytes,
                                  const void* colidx, int64_t colidx_bytes);
 SM_API sm_matrix* sm_to_f64(sm_ctx* ctx, sm_matrix* m);

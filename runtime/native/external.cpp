@@ -38,7 +38,8 @@ struct Entries {
 };
 
 // Also tells of each entry whether its column descends. `more`: an entry follows the last one.
-SM_EXACT_CLONES Entries look_at(const double* v, const int32_t* c, int64_t n, bool more, uint8_t* descends) {
+template <class T>
+SM_INLINE Entries look(const T* v, const int32_t* c, int64_t n, bool more, uint8_t* descends) {
     constexpr int64_t kStep = 256, kAhead = 512;
     Entries seen;
     int64_t p = 0;
@@ -61,6 +62,9 @@ SM_EXACT_CLONES Entries look_at(const double* v, const int32_t* c, int64_t n, bo
     return seen;
 }
 
+SM_EXACT_CLONES Entries look_at(const double* v, const int32_t* c, int64_t n, bool more, uint8_t* descends) { return look(v, c, n, more, descends); }
+SM_EXACT_CLONES Entries look_at(const float* v, const int32_t* c, int64_t n, bool more, uint8_t* descends) { return look(v, c, n, more, descends); }
+
 // Copies offsets [1, n] after the first one; whether all ascend and lie within [first, last].
 template <class Ptr>
 SM_INLINE bool copy_offsets(const Ptr* from, int64_t* to, int64_t n, int64_t first, int64_t last) {
@@ -77,12 +81,12 @@ SM_EXACT_CLONES bool offsets(const int64_t* from, int64_t* to, int64_t n, int64_
 // CSR over the host's values and columns; offsets are copied, because hosts have them in 4 bytes. Nothing when columns do
 // not ascend within the rows. One scan, by the speed of the memory: columns may descend only where a row begins. Work is cut
 // along entries and rows together, so neither a row of very many entries nor very many empty rows are one thread's.
-template <class Ptr>
-Matrix wrap_csr(sm_ctx* ctx, int64_t rows, int64_t cols, double* data, const Ptr* rowptr, int32_t* colidx, bool& has_zeros) {
+template <class T, class Ptr>
+Matrix wrap_csr(sm_ctx* ctx, int64_t rows, int64_t cols, T* data, const Ptr* rowptr, int32_t* colidx, bool& has_zeros) {
     constexpr int64_t kUnits = 32768;  // entries and rows of a task: they stay in the second cache
     require(rows >= 0 && cols >= 0, "sparse input: negative size");
     require(rowptr[0] == 0, "sparse input: row offsets must start at 0");
-    Matrix r = new_csr(ctx, rows, cols, 0);
+    Matrix r = new_csr(ctx, rows, cols, 0, element_of<T>);
     int64_t nnz = int64_t(rowptr[rows]);
     require(nnz >= 0, "sparse input: row offsets must ascend");
     std::atomic<int64_t> misplaced{0}, zeros{0};
@@ -149,6 +153,29 @@ sm_matrix* wrap(sm_ctx* ctx, int64_t rows, int64_t cols, T* data, void (*free_ex
     }
 }
 
+// Nothing when columns do not ascend; `done(owner)` is called then and when it fails.
+template <class T>
+Matrix smaller_view(sm_ctx* ctx, int64_t rows, int64_t cols, T* data, const void* rowptr, int64_t rowptr_bytes, int32_t* colidx, void (*done)(void*),
+                    void* owner) {
+    Matrix m;
+    bool has_zeros = false;
+    try {
+        m = rowptr_bytes == 8 ? wrap_csr(ctx, rows, cols, data, static_cast<const int64_t*>(rowptr), colidx, has_zeros)
+                              : wrap_csr(ctx, rows, cols, data, static_cast<const int32_t*>(rowptr), colidx, has_zeros);
+    } catch (...) {
+        done(owner);
+        throw;
+    }
+    if (!m) {
+        done(owner);
+        return m;
+    }
+    m->free_external = done;
+    m->external = owner;
+    if (has_zeros) return finish(ctx, std::move(m));
+    return better_csr(rows, cols, m->nnz, m->elem) ? m : to_dense(ctx, m.get());
+}
+
 template <class T>
 Matrix copied(sm_ctx* ctx, int64_t rows, int64_t cols, const T* data) {
     if (!data) return new_dense_zero(ctx, rows, cols, element_of<T>);
@@ -204,22 +231,11 @@ SM_API sm_matrix* sm_csr_new_f32(sm_ctx* ctx, int64_t rows, int64_t cols, const 
 // NULL when columns do not ascend within rows. `done(owner)` is called when the arrays are no longer needed.
 SM_API sm_matrix* sm_csr_from_external(sm_ctx* ctx, int64_t rows, int64_t cols, double* data, const void* rowptr, int64_t rowptr_bytes, int32_t* colidx,
                                        void (*done)(void*), void* owner) {
-    return SM_ENTRY(ctx, {
-        Matrix m;
-        bool has_zeros = false;
-        try {
-            m = rowptr_bytes == 8 ? sm::wrap_csr(ctx, rows, cols, data, static_cast<const int64_t*>(rowptr), colidx, has_zeros)
-                                  : sm::wrap_csr(ctx, rows, cols, data, static_cast<const int32_t*>(rowptr), colidx, has_zeros);
-        } catch (...) {
-            done(owner);
-            throw;
-        }
-        if (!m) return done(owner), static_cast<sm_matrix*>(nullptr);
-        m->free_external = done;
-        m->external = owner;
-        if (has_zeros) return sm::finish(ctx, std::move(m)).take();
-        return (sm::better_csr(rows, cols, m->nnz) ? m : sm::to_dense(ctx, m.get())).take();
-    });
+    return SM_ENTRY(ctx, { return sm::smaller_view(ctx, rows, cols, data, rowptr, rowptr_bytes, colidx, done, owner).take(); });
+}
+SM_API sm_matrix* sm_csr_from_external_f32(sm_ctx* ctx, int64_t rows, int64_t cols, float* data, const void* rowptr, int64_t rowptr_bytes,
+                                           int32_t* colidx, void (*done)(void*), void* owner) {
+    return SM_ENTRY(ctx, { return sm::smaller_view(ctx, rows, cols, data, rowptr, rowptr_bytes, colidx, done, owner).take(); });
 }
 
 // Views for hosts: valid while the object is held (sm_hold).

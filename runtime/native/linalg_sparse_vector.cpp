@@ -44,13 +44,13 @@ SM_INLINE void add_vector(const int64_t* rp, const int32_t* ci, const T* val, co
 SM_LEVEL("default") void csr_rows_times_vector(const int64_t* rp, const int32_t* ci, const double* val, const double* v, double* out, int64_t r0, int64_t r1) {
     times_vector(rp, ci, val, v, out, r0, r1);
 }
-SM_CLONES void csr_rows_times_vector(const int64_t* rp, const int32_t* ci, const float* val, const float* v, float* out, int64_t r0, int64_t r1) {
+SM_LEVEL("default") void csr_rows_times_vector(const int64_t* rp, const int32_t* ci, const float* val, const float* v, float* out, int64_t r0, int64_t r1) {
     times_vector(rp, ci, val, v, out, r0, r1);
 }
 SM_LEVEL("default") void add_vector_times_csr_rows(const int64_t* rp, const int32_t* ci, const double* val, const double* u, double* out, int64_t r0, int64_t r1) {
     add_vector(rp, ci, val, u, out, r0, r1);
 }
-SM_CLONES void add_vector_times_csr_rows(const int64_t* rp, const int32_t* ci, const float* val, const float* u, double* out, int64_t r0, int64_t r1) {
+SM_LEVEL("default") void add_vector_times_csr_rows(const int64_t* rp, const int32_t* ci, const float* val, const float* u, double* out, int64_t r0, int64_t r1) {
     add_vector(rp, ci, val, u, out, r0, r1);
 }
 
@@ -62,10 +62,11 @@ namespace {
 SM_AVX512_INLINE __mmask8 lanes(int64_t n) { return static_cast<__mmask8>(_bzhi_u32(0xff, static_cast<unsigned>(std::clamp<int64_t>(n, 0, 8)))); }
 
 // Asks for entries [kAhead + from, kAhead + to), line by line; where the next call goes on.
-SM_AVX512_INLINE int64_t fetch(const int32_t* ci, const double* val, int64_t from, int64_t to) {
+template <class T>
+SM_AVX512_INLINE int64_t fetch(const int32_t* ci, const T* val, int64_t from, int64_t to) {
     for (; from < to; from += 16) {
         __builtin_prefetch(val + from + kAhead);
-        __builtin_prefetch(val + from + kAhead + 8);
+        if (sizeof(T) == 8) __builtin_prefetch(val + from + kAhead + 8);
         __builtin_prefetch(ci + from + kAhead);
     }
     return from;
@@ -80,16 +81,25 @@ SM_AVX512_INLINE __m512d sums(const __m512d* s) {
     return _mm512_shuffle_f64x2(low, high, 0x88) + _mm512_shuffle_f64x2(low, high, 0xdd);
 }
 
-SM_AVX512_INLINE __m512d add_products(const int32_t* ci, const double* val, const double* v, int64_t p, int64_t end, __m512d sum) {
+// Eight cells as f64.
+SM_AVX512_INLINE __m512d load(__mmask8 some, const double* p) { return _mm512_maskz_loadu_pd(some, p); }
+SM_AVX512_INLINE __m512d load(__mmask8 some, const float* p) { return _mm512_cvtps_pd(_mm256_maskz_loadu_ps(some, p)); }
+SM_AVX512_INLINE __m512d gather(__mmask8 some, __m256i at, const double* p) { return _mm512_mask_i32gather_pd(_mm512_setzero_pd(), some, at, p, 8); }
+SM_AVX512_INLINE __m512d gather(__mmask8 some, __m256i at, const float* p) {
+    return _mm512_cvtps_pd(_mm256_mmask_i32gather_ps(_mm256_setzero_ps(), some, at, p, 4));
+}
+SM_AVX512_INLINE void store(__mmask8 some, double* p, __m512d x) { _mm512_mask_storeu_pd(p, some, x); }
+SM_AVX512_INLINE void store(__mmask8 some, float* p, __m512d x) { _mm256_mask_storeu_ps(p, some, _mm512_cvtpd_ps(x)); }
+
+template <class T>
+SM_AVX512_INLINE __m512d add_products(const int32_t* ci, const T* val, const T* v, int64_t p, int64_t end, __m512d sum) {
     __mmask8 some = lanes(end - p);
-    __m512d factors = _mm512_mask_i32gather_pd(_mm512_setzero_pd(), some, _mm256_maskz_loadu_epi32(some, ci + p), v, 8);
-    return _mm512_fmadd_pd(factors, _mm512_maskz_loadu_pd(some, val + p), sum);
+    return _mm512_fmadd_pd(gather(some, _mm256_maskz_loadu_epi32(some, ci + p), v), load(some, val + p), sum);
 }
 
-}  // namespace
-
 // Eight rows at a time. Sixteen entries of each are taken without a question: guessing wrong how long a row is costs more.
-SM_LEVEL("arch=x86-64-v4") void csr_rows_times_vector(const int64_t* rp, const int32_t* ci, const double* val, const double* v, double* out, int64_t r0, int64_t r1) {
+template <class T>
+SM_AVX512_INLINE void times_gathered(const int64_t* rp, const int32_t* ci, const T* val, const T* v, T* out, int64_t r0, int64_t r1) {
     int64_t fetched = rp[r0];
     for (int64_t i = r0; i < r1; i += 8) {
         int64_t rows = std::min<int64_t>(8, r1 - i);
@@ -102,12 +112,13 @@ SM_LEVEL("arch=x86-64-v4") void csr_rows_times_vector(const int64_t* rp, const i
             for (p += 16; p < end; p += 8) sum = add_products(ci, val, v, p, end, sum);
             s[j] = sum;
         }
-        _mm512_mask_storeu_pd(out + i, lanes(rows), sums(s));
+        store(lanes(rows), out + i, sums(s));
     }
 }
 
 // Columns differ within a row, so eight of them are added to at once.
-SM_LEVEL("arch=x86-64-v4") void add_vector_times_csr_rows(const int64_t* rp, const int32_t* ci, const double* val, const double* u, double* out, int64_t r0, int64_t r1) {
+template <class T>
+SM_AVX512_INLINE void add_scattered(const int64_t* rp, const int32_t* ci, const T* val, const T* u, double* out, int64_t r0, int64_t r1) {
     int64_t fetched = rp[r0];
     for (int64_t i = r0; i < r1; i++) {
         __m512d x = _mm512_set1_pd(u[i]);
@@ -115,10 +126,24 @@ SM_LEVEL("arch=x86-64-v4") void add_vector_times_csr_rows(const int64_t* rp, con
         for (int64_t p = rp[i]; p < rp[i + 1]; p += 8) {
             __mmask8 some = lanes(rp[i + 1] - p);
             __m256i columns = _mm256_maskz_loadu_epi32(some, ci + p);
-            __m512d old = _mm512_mask_i32gather_pd(_mm512_setzero_pd(), some, columns, out, 8);
-            _mm512_mask_i32scatter_pd(out, some, columns, _mm512_fmadd_pd(x, _mm512_maskz_loadu_pd(some, val + p), old), 8);
+            _mm512_mask_i32scatter_pd(out, some, columns, _mm512_fmadd_pd(x, load(some, val + p), gather(some, columns, out)), 8);
         }
     }
+}
+
+}  // namespace
+
+SM_LEVEL("arch=x86-64-v4") void csr_rows_times_vector(const int64_t* rp, const int32_t* ci, const double* val, const double* v, double* out, int64_t r0, int64_t r1) {
+    times_gathered(rp, ci, val, v, out, r0, r1);
+}
+SM_LEVEL("arch=x86-64-v4") void add_vector_times_csr_rows(const int64_t* rp, const int32_t* ci, const double* val, const double* u, double* out, int64_t r0, int64_t r1) {
+    add_scattered(rp, ci, val, u, out, r0, r1);
+}
+SM_LEVEL("arch=x86-64-v4") void csr_rows_times_vector(const int64_t* rp, const int32_t* ci, const float* val, const float* v, float* out, int64_t r0, int64_t r1) {
+    times_gathered(rp, ci, val, v, out, r0, r1);
+}
+SM_LEVEL("arch=x86-64-v4") void add_vector_times_csr_rows(const int64_t* rp, const int32_t* ci, const float* val, const float* u, double* out, int64_t r0, int64_t r1) {
+    add_scattered(rp, ci, val, u, out, r0, r1);
 }
 #endif
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .expected import EXAMPLES, check
+from .expected import EXAMPLES, check, read
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = os.environ | {"PYTHONPATH": str(ROOT / "src")}
@@ -61,6 +61,29 @@ def test_runs_in_process_and_as_an_executable(name: str, data: Path, tmp_path: P
     check(name, data, folder)
     for file, before in written.items():
         assert_close((folder / file).read_text(), before.decode())
+
+
+@pytest.mark.parametrize("name", ["logistic_regression", "als_cg"])
+def test_single_precision(name: str, data: Path, tmp_path: Path) -> None:
+    """In process and as an executable: what double precision gives, to the digits that f32 has."""
+    compiler = [sys.executable, "-m", "sysmlc.tools.sysmlc"]
+    script, example = str(ROOT / "examples" / f"{name}.dml"), EXAMPLES[name]
+    found = []
+    run([*compiler, script, "-o", "program", "--precision=single"], tmp_path, SOURCES)
+    for command in (
+        [*compiler, "run", script],
+        [*compiler, "run", script, "--precision=single"],
+        [str(tmp_path / "program")],
+    ):
+        folder = tmp_path / f"out{len(found)}"
+        folder.mkdir()
+        run([*command, "-nvargs", *example.arguments(data, folder)], tmp_path, SOURCES)
+        found.append({key: read(folder / file) for key, file in example.outputs.items()})
+    double, *singles = found
+    for single in singles:
+        for key, exact in double.items():
+            assert single[key].shape == exact.shape
+            np.testing.assert_allclose(single[key], exact, atol=2e-5 * np.abs(exact).max())
 
 
 def results(name: str, folder: Path) -> dict[str, bytes]:

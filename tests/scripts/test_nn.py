@@ -16,11 +16,11 @@ from .values import VALUES, Value
 SOURCES = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2] / "src")}
 
 
-def run(source: str, folder: Path) -> list[str]:
+def run(source: str, folder: Path, *options: str) -> list[str]:
     """Run a script in an empty folder: the library is found all the same."""
     path = folder / "script.dml"
     path.write_text(source)
-    command = [sys.executable, "-m", "sysmlc.tools.sysmlc", "run", str(path)]
+    command = [sys.executable, "-m", "sysmlc.tools.sysmlc", "run", str(path), *options]
     done = subprocess.run(command, cwd=folder, env=SOURCES, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()
@@ -31,6 +31,16 @@ def test_backward_is_the_gradient_of_forward(layer: Layer, tmp_path: Path) -> No
     errors = {parameter: float(error) for _, parameter, error in map(str.split, run(script(layer), tmp_path))}
     assert set(errors) == set(layer.gradients)
     assert max(errors.values()) < 1e-7, errors
+
+
+@pytest.mark.parametrize("name", ["affine", "cross_entropy_loss", "batch_norm1d", "conv2d"])
+def test_gradients_in_single_precision(name: str, tmp_path: Path) -> None:
+    """Larger steps, because differences of f32 are less exact."""
+    layer = next(layer for layer in LAYERS if layer.name == name)
+    printed = run(script(layer, step=0.004), tmp_path, "--precision=single")
+    errors = {parameter: float(error) for _, parameter, error in map(str.split, printed)}
+    assert set(errors) == set(layer.gradients)
+    assert max(errors.values()) < 2e-3, errors
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: value.name)
