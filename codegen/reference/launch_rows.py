@@ -9,7 +9,7 @@ import numpy as np
 from sysmlc.codegen.reference.launch import CHUNK, CellLaunch, compensated, is_stored_sparse, written_variants
 from sysmlc.codegen.reference.machine import Arguments
 from sysmlc.codegen.reference.regions import close_product, evaluate_products, evaluate_rows, product_cells
-from sysmlc.codegen.reference.table import fail
+from sysmlc.codegen.reference.table import element, fail
 from sysmlc.ir.core import Op
 from sysmlc.ir.dialects.kernel import CellKernel, RowKernel
 from sysmlc.passes.lower_outer import CLOSING, STORED
@@ -67,6 +67,7 @@ class _RowLaunch:
         self.slots = [next(numbers) for _ in range(next(numbers))]
         self.plans = [(next(numbers), next(numbers), bool(next(numbers))) for _ in kernel.outputs]
         self.rows, self.cols = inputs[0].shape
+        self.elem = element(kernel.elem)
         self.lengths = np.ones(16, np.int64)
         self.lengths[0] = self.cols
         self.several = [i == 0 for i in range(len(inputs))]
@@ -118,13 +119,13 @@ class _RowLaunch:
             self._bind(args, i, value)
         scratch = sum(BLOCK * (1 if s < 0 else max(int(self.lengths[s]), 1)) for s in self.slots)
         args.set("lengths", 0, self.lengths)
-        args.set("scratch", 0, np.full(scratch, np.nan))
+        args.set("scratch", 0, np.full(scratch, np.nan, self.elem))
         self.columns = [(self._columns(first), self._columns(second)) for first, second, _ in self.plans]
         maps: dict[int, Any] = {}
         for k, kind in enumerate(self.kernel.outputs):
             args.set("out_rs", k, self.columns[k][0])
             if kind == "map":
-                maps[k] = np.full(self.rows * self.columns[k][0], np.nan)
+                maps[k] = np.full(self.rows * self.columns[k][0], np.nan, self.elem)
                 args.set("out", k, maps[k])
         function = self.run.functions[variant_name(self.kernel, self.key)]
         partials: list[list[Any]] = [[] for _ in self.kernel.outputs]
@@ -144,7 +145,7 @@ class _RowLaunch:
         role = self.roles[i]
         args.set("in_rs", i, 0)
         if role == SCALAR:
-            args.set("in", i, np.array([value]))
+            args.set("in", i, np.array([value], self.elem))
             return
         if i == 0 and self.key & FORM_CSR:
             args.set("in", 0, value[value != 0])

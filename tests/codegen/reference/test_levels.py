@@ -199,15 +199,26 @@ def test_random_programs(number: int) -> None:
         raise AssertionError(f"{made.text}\n{made.inputs}\n{error}") from error
 
 
-def test_single_precision() -> None:
-    X, Y = np.float32(RNG.normal(size=(9, 21))), np.float32(spots(9, 21, 0.2))
-    script = "A = X * Y + 2\nB = rowSums(X)\nC = colMaxs(X - Y)\nd = sum(X * X)\nE = exp(X) / 3\n"
-    module = of_script(script, {"X": X, "Y": Y}, ["A", "B", "C", "d", "E"], True)
-    expected = evaluate(module, {"X": X, "Y": Y})
+SINGLE = {
+    "cells": "A = X * Y + 2\nB = rowSums(X)\nC = colMaxs(X - Y)\nD = sum(X * X)\nE = exp(X) / 3\n",
+    "rows": "E = exp(X - rowMaxs(X))\nP = E / rowSums(E)\nA = t(X) %*% (w * (X %*% v))\nB = t(X) %*% (X %*% V - 1)\n"
+    "C = colSums(P)\nD = sum(P * P)\nE = max(P * w)\n",
+    "sparse rows": "p = Y %*% v\nA = t(Y) %*% (w * p)\nB = t(Y) %*% (Y %*% V)\nC = sum(p)\nD = min(p)\nE = p\n",
+    "products": "Q = Y * (U %*% t(V))\nA = rowSums(Q)\nB = sum(Y * log(U %*% t(V) + 3))\nC = Q %*% V\nD = t(Q) %*% U\nE = colSums(Q)\n",
+}
+
+
+@pytest.mark.parametrize("script", SINGLE.values(), ids=SINGLE)
+def test_single_precision(script: str) -> None:
+    given = {"X": RNG.normal(size=(19, 21)), "Y": spots(19, 21, 0.2), "w": RNG.normal(size=(19, 1))}
+    given |= {"v": RNG.normal(size=(21, 1)), "U": RNG.random((19, 2)), "V": RNG.random((21, 2))}
+    given = {n: np.float32(v) for n, v in given.items() if n in script.replace("Q", "")}
+    module = of_script(script, given, list("ABCDE"), True)
+    expected = evaluate(module, given)
     for name, lower in lowered(module, 2, 4, "f32").items():
-        found = evaluate(lower, {"X": X, "Y": Y})
+        found = evaluate(lower, given)
         for output, value in expected.items():
-            np.testing.assert_allclose(found[output], value, 1e-5, 1e-5, err_msg=f"{output}, {name}")
+            np.testing.assert_allclose(found[output], value, 2e-5, 2e-5, err_msg=f"{output}, {name}")
 
 
 def damaged(name: str, change: Callable[[Op], Any], every: bool = False) -> str:
