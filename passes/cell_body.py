@@ -9,22 +9,9 @@ from sysmlc.ir.core import Builder, Op, Region, Value
 from sysmlc.ir.dialects.core import Constant, Yield
 from sysmlc.ir.dialects.dml_cell import Binary, IfElse, Unary
 from sysmlc.ir.dialects.dml_scalar import Cast
-from sysmlc.ir.dialects.kernel import (
-    CellKernel,
-    Field,
-    Gather,
-    Halves,
-    Integer,
-    IntegerRelation,
-    KernelFor,
-    KernelIf,
-    Load,
-    Offset,
-    Precision,
-    Splat,
-    Store,
-    TwoSum,
-)
+from sysmlc.ir.dialects.kernel import CellKernel, KernelFor, KernelIf
+from sysmlc.ir.dialects.kernel_lanes import Halves, Integer, IntegerRelation, Precision, Splat, TwoSum
+from sysmlc.ir.dialects.kernel_memory import Field, Gather, Load, Offset, Store
 from sysmlc.ir.types import Scalar, Vector, bytes_of, f64, i64
 
 EXPENSIVE = frozenset({

@@ -5,17 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sysmlc.ir.core import Value
-from sysmlc.ir.dialects.kernel import (
-    Fence,
-    Integer,
-    Load,
-    Mask,
-    Misaligned,
-    Prefetch,
-    Select,
-    Store,
-    StoreMasked,
-)
+from sysmlc.ir.dialects.kernel_lanes import Integer, Mask, Select
+from sysmlc.ir.dialects.kernel_memory import Fence, Load, Misaligned, Prefetch, Store, StoreMasked
 from sysmlc.ir.types import f64
 from sysmlc.passes.cell_body import (
     Code,

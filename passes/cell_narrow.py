@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sysmlc.ir.core import Value
 from sysmlc.ir.dialects.dml_cell import Binary
-from sysmlc.ir.dialects.kernel import Iota, Load, Mask, Store, StoreMasked, TwoSum
+from sysmlc.ir.dialects.kernel_lanes import Iota, Mask, TwoSum
+from sysmlc.ir.dialects.kernel_memory import Load, Store, StoreMasked
 from sysmlc.ir.types import f32, f64
 from sysmlc.passes.cell_body import (
     EXTREMES,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from sysmlc.ir.core import Region, Value
 from sysmlc.ir.dialects.core import Yield
 from sysmlc.ir.dialects.dml_cell import Binary
-from sysmlc.ir.dialects.kernel import Integer, KernelWhile, Load, LoadMasked, Mask, Select, Store
+from sysmlc.ir.dialects.kernel import KernelWhile
+from sysmlc.ir.dialects.kernel_lanes import Integer, Mask, Select
+from sysmlc.ir.dialects.kernel_memory import Load, LoadMasked, Store
 from sysmlc.ir.types import f64, i32, i64, vector
 from sysmlc.passes.cell_body import Code, Frame, Output, State, start, step, store_full, store_row
 from sysmlc.passes.cell_states import (

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from sysmlc.ir.core import Value
 from sysmlc.ir.dialects.dml_cell import Binary
-from sysmlc.ir.dialects.kernel import Load, LoadMasked, Mask, Select, Store, StoreMasked
+from sysmlc.ir.dialects.kernel_lanes import Mask, Select
+from sysmlc.ir.dialects.kernel_memory import Load, LoadMasked, Store, StoreMasked
 from sysmlc.ir.types import Scalar, f64, vector
 from sysmlc.passes.cell_body import IDENTITY, Code, Frame, Output, State, finish, step
 

@@ -7,7 +7,8 @@ lanes of a vector, and partial results of closing products are updated once for 
 from __future__ import annotations
 
 from sysmlc.ir.core import Builder, Value
-from sysmlc.ir.dialects.kernel import Integer, RowKernel
+from sysmlc.ir.dialects.kernel import RowKernel
+from sysmlc.ir.dialects.kernel_lanes import Integer
 from sysmlc.passes.cell_body import Code
 from sysmlc.passes.rows.csr import CsrLoops
 from sysmlc.passes.rows.dense import DenseLoops, scans_of

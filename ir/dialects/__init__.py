@@ -10,6 +10,8 @@ from sysmlc.ir.dialects import (
     dml_stat,
     fused,
     kernel,
+    kernel_lanes,
+    kernel_memory,
     rt,
     scf,
 )
@@ -24,6 +26,8 @@ __all__ = [
     "dml_stat",
     "fused",
     "kernel",
+    "kernel_lanes",
+    "kernel_memory",
     "rt",
     "scf",
 ]

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from sysmlc.ir.core import Op, Value
 from sysmlc.ir.dialects.dml_cell import Binary
-from sysmlc.ir.dialects.kernel import Gather, Load, LoadMasked, Mask, Prefetch, Scatter, Select, Store
+from sysmlc.ir.dialects.kernel_lanes import Mask, Select
+from sysmlc.ir.dialects.kernel_memory import Gather, Load, LoadMasked, Prefetch, Scatter, Store
 from sysmlc.ir.types import Scalar, f64, i32, i64, vector
 from sysmlc.passes.cell_body import Code, State, across_lanes, cell_of, start, step
 from sysmlc.passes.cell_states import flat, load_vector, split

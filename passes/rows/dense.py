@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from sysmlc.ir.core import Op, Value
 from sysmlc.ir.dialects.dml_cell import Binary
-from sysmlc.ir.dialects.kernel import Integer, Load, Mask, Prefetch, Select, Store
+from sysmlc.ir.dialects.kernel_lanes import Integer, Mask, Select
+from sysmlc.ir.dialects.kernel_memory import Load, Prefetch, Store
 from sysmlc.ir.types import f64
 from sysmlc.passes import cell_body
 from sysmlc.passes.cell_body import EXPENSIVE, Code, State, across_lanes, cell_of, start, step

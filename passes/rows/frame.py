@@ -8,17 +8,9 @@ from collections.abc import Callable, Sequence
 from sysmlc.ir.core import Builder, Op, Value
 from sysmlc.ir.dialects.dml_cell import Binary
 from sysmlc.ir.dialects.dml_scalar import Cast
-from sysmlc.ir.dialects.kernel import (
-    Field,
-    Halves,
-    Iota,
-    LaneSums,
-    Load,
-    Mask,
-    MultiplyAdd,
-    RowKernel,
-    Store,
-)
+from sysmlc.ir.dialects.kernel import RowKernel
+from sysmlc.ir.dialects.kernel_lanes import Halves, Iota, LaneSums, Mask, MultiplyAdd
+from sysmlc.ir.dialects.kernel_memory import Field, Load, Store
 from sysmlc.ir.types import Scalar, Vector, f32, f64, i1, vector
 from sysmlc.passes.cell_body import Code, State, at_width
 from sysmlc.passes.cell_states import load_vector, store_vector

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sysmlc.ir.core import Value
 from sysmlc.ir.dialects.dml_cell import Binary
-from sysmlc.ir.dialects.kernel import Load, Store
+from sysmlc.ir.dialects.kernel_memory import Load, Store
 from sysmlc.ir.types import f64
 from sysmlc.passes.cell_body import EXTREMES, Code, State, cell_of, start, step
 from sysmlc.passes.cell_states import flat, split

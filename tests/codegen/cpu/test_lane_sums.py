@@ -12,7 +12,9 @@ from sysmlc.codegen.cpu.llvm import emit_kernel_llvm
 from sysmlc.codegen.cpu.target import compile_object, make_target
 from sysmlc.ir.core import Builder, Region
 from sysmlc.ir.dialects.core import Return
-from sysmlc.ir.dialects.kernel import Field, KernelFunc, LaneSums, Load, Store
+from sysmlc.ir.dialects.kernel import KernelFunc
+from sysmlc.ir.dialects.kernel_lanes import LaneSums
+from sysmlc.ir.dialects.kernel_memory import Field, Load, Store
 from sysmlc.ir.types import f64, ptr, vector
 from sysmlc.passes.cell_body import Code
 from sysmlc.runtime.code import Code as Loaded

@@ -20,7 +20,7 @@ from sysmlc.codegen.reference import evaluate
 from sysmlc.frontends.dml.lower import compile_source
 from sysmlc.ir.core import Builder, Op, clone
 from sysmlc.ir.dialects.core import Constant
-from sysmlc.ir.dialects.kernel import Offset
+from sysmlc.ir.dialects.kernel_memory import Offset
 from sysmlc.ir.dialects.rt import Release
 from sysmlc.ir.passes import PassManager
 from sysmlc.ir.source import Diagnostic, Source
