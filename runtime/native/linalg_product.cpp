@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 #include <vector>
 
 #include "linalg_gemm.h"
@@ -11,95 +12,118 @@
 namespace sm {
 namespace {
 
-constexpr int64_t kAhead = 512;   // cells: 4 KiB ahead keeps one stream at full bandwidth
-constexpr int64_t kLongRow = 256;
+// Vectors of 64 bytes: products are added up in the type of the cells along a strip or a few rows, and those sums in f64.
+template <class T>
+using Lanes = std::conditional_t<sizeof(T) == 4, f16, v8>;
+template <class T>
+constexpr int64_t kLanes = 64 / sizeof(T);
+typedef int64_t i8 __attribute__((vector_size(64)));
+typedef int32_t i16 __attribute__((vector_size(64)));
+template <class T>
+using Bits = std::conditional_t<sizeof(T) == 4, i16, i8>;
 
-SM_INLINE void prefetch(const void* p) { __builtin_prefetch(p); }
+constexpr int64_t kLongRow = 2048;   // bytes
+constexpr int64_t kStrip = 1 << 12;  // cells of a row
 
-// out[0..rows) = A v, row by row: long rows one at a time, as one stream; short ones four at a time. Sums are f64.
+SM_INLINE double sum(v8 v) { return sum8(v); }
+SM_INLINE double sum(f16 v) {
+    f8 half = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) + __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+    return sum8(__builtin_convertvector(half, v8));
+}
+template <class T>
+SM_INLINE Lanes<T> lanes(const T* p) {
+    Lanes<T> v;
+    load(v, p);
+    return v;
+}
+template <class T>
+SM_INLINE void prefetch(const T* p, int64_t bytes) { __builtin_prefetch(reinterpret_cast<const char*>(p) + bytes); }
+
+// out[0..R) = A v for R rows, which are read side by side. `last` has the cells of a vector at the end of a row that are in no
+// other one.
+template <class T, int R>
+SM_INLINE void few_rows_times(const T* a, int64_t lda, int64_t cols, const T* v, Bits<T> last, T* out) {
+    constexpr int64_t N = kLanes<T>;
+    const int64_t ahead = cols * int64_t(sizeof(T)) < kLongRow ? 4096 : 1024;  // into rows to come, or further right
+    double total[R] = {};
+    for (int64_t j = 0; j < cols;) {
+        int64_t end = sizeof(T) == 4 ? std::min(cols, j + kStrip) : cols;
+        Lanes<T> s[R][2] = {};
+        for (; j + 2 * N <= end; j += 2 * N)
+#pragma GCC unroll 4
+            for (int i = 0; i < R; i++) {
+                const T* r = a + i * lda + j;
+                prefetch(r, ahead), prefetch(r, ahead + 64);
+                s[i][0] += lanes(r) * lanes(v + j);
+                s[i][1] += lanes(r + N) * lanes(v + j + N);
+            }
+        if (j + N <= end) {
+#pragma GCC unroll 4
+            for (int i = 0; i < R; i++) s[i][0] += lanes(a + i * lda + j) * lanes(v + j);
+            j += N;
+        }
+        if (j < end) {
+#pragma GCC unroll 4
+            for (int i = 0; i < R; i++) s[i][1] += (Lanes<T>)((Bits<T>)(lanes(a + i * lda + end - N) * lanes(v + end - N)) & last);
+            j = end;
+        }
+#pragma GCC unroll 4
+        for (int i = 0; i < R; i++) total[i] += sum(s[i][0] + s[i][1]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < R; i++) out[i] = T(total[i]);
+}
+
+// out[0..rows) = A v, for rows of one vector at least.
 template <class T>
 SM_INLINE void rows_times(const T* a, int64_t lda, int64_t rows, int64_t cols, const T* v, T* out) {
+    Bits<T> last;
+    for (int64_t l = 0; l < kLanes<T>; l++) last[l] = l < kLanes<T> - cols % kLanes<T> ? 0 : -1;
     int64_t i = 0;
-    for (; cols < kLongRow && i + 4 <= rows; i += 4) {
-        const T *a0 = a + i * lda, *a1 = a0 + lda, *a2 = a1 + lda, *a3 = a2 + lda;
-        v8 s0 = zero8(), s1 = zero8(), s2 = zero8(), s3 = zero8();
-        int64_t j = 0;
-        for (; j + 8 <= cols; j += 8) {
-            const T* next = a0 + 4 * j + kAhead;  // the four rows are one stretch of memory
-            prefetch(next), prefetch(next + 8), prefetch(next + 16), prefetch(next + 24);
-            v8 x = load8(v + j);
-            s0 += load8(a0 + j) * x;
-            s1 += load8(a1 + j) * x;
-            s2 += load8(a2 + j) * x;
-            s3 += load8(a3 + j) * x;
-        }
-        double r0 = sum8(s0), r1 = sum8(s1), r2 = sum8(s2), r3 = sum8(s3);
-        for (; j < cols; j++) {
-            r0 += double(a0[j]) * v[j];
-            r1 += double(a1[j]) * v[j];
-            r2 += double(a2[j]) * v[j];
-            r3 += double(a3[j]) * v[j];
-        }
-        out[i] = T(r0);
-        out[i + 1] = T(r1);
-        out[i + 2] = T(r2);
-        out[i + 3] = T(r3);
-    }
-    for (; i < rows; i++) {
-        const T* r = a + i * lda;
-        v8 s0 = zero8(), s1 = zero8(), s2 = zero8(), s3 = zero8();
-        int64_t j = 0;
-        for (; cols >= kLongRow && j + 32 <= cols; j += 32) {
-            prefetch(r + j + kAhead), prefetch(r + j + kAhead + 8), prefetch(r + j + kAhead + 16), prefetch(r + j + kAhead + 24);
-            s0 += load8(r + j) * load8(v + j);
-            s1 += load8(r + j + 8) * load8(v + j + 8);
-            s2 += load8(r + j + 16) * load8(v + j + 16);
-            s3 += load8(r + j + 24) * load8(v + j + 24);
-        }
-        for (; j + 8 <= cols; j += 8) s0 += load8(r + j) * load8(v + j);
-        double sum = sum8((s0 + s2) + (s1 + s3));
-        for (; j < cols; j++) sum += double(r[j]) * v[j];
-        out[i] = T(sum);
-    }
+    for (; i + 4 <= rows; i += 4) few_rows_times<T, 4>(a + i * lda, lda, cols, v, last, out + i);
+    for (; i < rows; i++) few_rows_times<T, 1>(a + i * lda, lda, cols, v, last, out + i);
 }
 
 SM_CLONES void rows_times_vector(const double* a, int64_t lda, int64_t rows, int64_t cols, const double* v, double* out) { rows_times(a, lda, rows, cols, v, out); }
 SM_CLONES void rows_times_vector(const float* a, int64_t lda, int64_t rows, int64_t cols, const float* v, float* out) { rows_times(a, lda, rows, cols, v, out); }
 
+SM_INLINE void add_lanes(double* out, v8 s) { store8(out, load8(out) + s); }
+SM_INLINE void add_lanes(double* out, f16 s) {
+    float cells[16];
+    store(cells, s);
+    store8(out, load8(out) + load8(cells));
+    store8(out + 8, load8(out + 8) + load8(cells + 8));
+}
+
 // out[0..cols) += t(A) v over `rows` rows.
 template <class T>
 SM_INLINE void times_rows(const T* a, int64_t lda, int64_t rows, int64_t cols, const T* v, double* out) {
+    constexpr int64_t N = kLanes<T>;
+    const int64_t ahead = cols * int64_t(sizeof(T)) < kLongRow ? 8 * lda * int64_t(sizeof(T)) : 1024;  // the next rows, or further right
     int64_t i = 0;
     for (; i + 8 <= rows; i += 8) {
         const T* r = a + i * lda;
-        double w0 = v[i], w1 = v[i + 1], w2 = v[i + 2], w3 = v[i + 3], w4 = v[i + 4], w5 = v[i + 5], w6 = v[i + 6], w7 = v[i + 7];
-        const T* next = r + (cols < kLongRow ? 8 * lda : kAhead / 4);  // the next rows, or further right in these
+        const T* w = v + i;
         int64_t j = 0;
-        for (; j + 8 <= cols; j += 8) {
+        for (; j + N <= cols; j += N) {
 #pragma GCC unroll 8
-            for (int k = 0; k < 8; k++) prefetch(next + k * lda + j);
-            v8 s = load8(out + j);
-            s += load8(r + j) * w0;
-            s += load8(r + lda + j) * w1;
-            s += load8(r + 2 * lda + j) * w2;
-            s += load8(r + 3 * lda + j) * w3;
-            s += load8(r + 4 * lda + j) * w4;
-            s += load8(r + 5 * lda + j) * w5;
-            s += load8(r + 6 * lda + j) * w6;
-            s += load8(r + 7 * lda + j) * w7;
-            store8(out + j, s);
+            for (int k = 0; k < 8; k++) prefetch(r + k * lda + j, ahead);
+            Lanes<T> s = lanes(r + j) * w[0];
+#pragma GCC unroll 8
+            for (int k = 1; k < 8; k++) s += lanes(r + k * lda + j) * w[k];
+            add_lanes(out + j, s);
+        }
+        for (; j + 8 <= cols; j += 8) {  // half a vector of f32
+            v8 s = load8(r + j) * double(w[0]);
+#pragma GCC unroll 8
+            for (int k = 1; k < 8; k++) s += load8(r + k * lda + j) * double(w[k]);
+            store8(out + j, load8(out + j) + s);
         }
         for (; j < cols; j++) {
-            double s = out[j];
-            s += r[j] * w0;
-            s += r[lda + j] * w1;
-            s += r[2 * lda + j] * w2;
-            s += r[3 * lda + j] * w3;
-            s += r[4 * lda + j] * w4;
-            s += r[5 * lda + j] * w5;
-            s += r[6 * lda + j] * w6;
-            s += r[7 * lda + j] * w7;
-            out[j] = s;
+            T s = r[j] * w[0];
+#pragma GCC unroll 8
+            for (int k = 1; k < 8; k++) s += r[k * lda + j] * w[k];
+            out[j] += s;
         }
     }
     for (; i < rows; i++) {
@@ -112,7 +136,7 @@ SM_INLINE void times_rows(const T* a, int64_t lda, int64_t rows, int64_t cols, c
 SM_CLONES void vector_times_rows(const double* a, int64_t lda, int64_t rows, int64_t cols, const double* v, double* out) { times_rows(a, lda, rows, cols, v, out); }
 SM_CLONES void vector_times_rows(const float* a, int64_t lda, int64_t rows, int64_t cols, const float* v, double* out) { times_rows(a, lda, rows, cols, v, out); }
 
-// Straight loops for products too small to be worth a library call (and a library).
+// Straight loops for products too small to be worth packing.
 template <class T>
 void tiny_product(const T* a, int64_t ars, int64_t acs, const T* b, int64_t brs, int64_t bcs, T* c, int64_t m, int64_t n, int64_t k) {
     std::memset(c, 0, static_cast<size_t>(m * n) * sizeof(T));
@@ -128,19 +152,22 @@ void tiny_product(const T* a, int64_t ars, int64_t acs, const T* b, int64_t brs,
         }
 }
 
+// Long stretches keep the streams of a thread at full speed.
+int64_t task_cells(int64_t cells) { return cells < 1 << 18 ? kGrain : std::clamp<int64_t>(cells / 16, 1 << 17, 1 << 19); }
+
 template <class T>
 Matrix times_column(sm_ctx* ctx, const sm_matrix* a, bool ta, const T* v) {
     int64_t m = ta ? a->cols : a->rows;
     if (!ta) {
         Matrix r = new_dense(ctx, m, 1, element_of<T>);
         T* out = values<T>(r.get());
-        int64_t block = std::max<int64_t>((m * a->cols < (1 << 18) ? kGrain : 1 << 17) / a->cols, 4) / 4 * 4;
+        int64_t block = std::max<int64_t>(task_cells(m * a->cols) / a->cols, 4) / 4 * 4;
         parallel_chunks(ctx, m, block, [&](int64_t r0, int64_t r1) { rows_times_vector(row<T>(a, r0), a->cols, r1 - r0, a->cols, v, out + r0); });
         return r;
     }
     // Partial results by fixed row blocks, added in order.
     int64_t cols = a->cols;
-    int64_t block = std::max<int64_t>({1, (1 << 18) / std::max<int64_t>(cols, 1), (a->rows + 63) / 64});
+    int64_t block = std::max<int64_t>({1, task_cells(a->rows * cols) / std::max<int64_t>(cols, 1), (a->rows + 63) / 64});
     block = (block + 7) / 8 * 8;
     int64_t n = std::max<int64_t>(1, (a->rows + block - 1) / block);
     Matrix r = new_dense_zero(ctx, cols, 1, element_of<T>);
@@ -176,13 +203,13 @@ template <class T>
 Matrix product(sm_ctx* ctx, const sm_matrix* a, bool ta, const sm_matrix* b, bool tb) {
     int64_t m = ta ? a->cols : a->rows, k = ta ? a->rows : a->cols, n = tb ? b->rows : b->cols;
     if (m == 0 || n == 0 || k == 0) return new_dense_zero(ctx, m, n, element_of<T>);
-    if (n == 1) return times_column(ctx, a, ta, values<T>(b));
-    if (m == 1) {  // t(t(b) a): the same cells
-        Matrix r = times_column(ctx, b, !tb, values<T>(a));
+    if (m == 1 && n > 1) {  // t(t(b) t(a)): the same cells
+        Matrix r = product<T>(ctx, b, !tb, a, !ta);
         r->rows = 1;
         r->cols = n;
         return r;
     }
+    if (n == 1 && (ta || k >= kLanes<T>)) return times_column(ctx, a, ta, values<T>(b));
     if (m * n * k <= 512) {
         Matrix r = new_dense(ctx, m, n, element_of<T>);
         tiny_product(values<T>(a), ta ? 1 : a->cols, ta ? a->cols : 1, values<T>(b), tb ? 1 : b->cols, tb ? b->cols : 1, values<T>(r.get()), m, n, k);

@@ -40,6 +40,10 @@ SM_INLINE void load(f16& v, const float* p) { v = *reinterpret_cast<const f16u*>
 SM_INLINE void store(double* p, v8 v) { store8(p, v); }
 SM_INLINE void store(float* p, f8 v) { *reinterpret_cast<f8u*>(p) = v; }
 SM_INLINE void store(float* p, f16 v) { *reinterpret_cast<f16u*>(p) = v; }
-SM_INLINE double sum8(v8 v) { return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7])); }
+SM_INLINE double sum8(v8 v) {
+    auto four = __builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7);
+    auto two = __builtin_shufflevector(four, four, 0, 1) + __builtin_shufflevector(four, four, 2, 3);
+    return two[0] + two[1];
+}
 
 }  // namespace sm

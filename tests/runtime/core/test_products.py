@@ -155,7 +155,18 @@ def test_split_self_products(one: Runtime, shape: tuple[int, int], kind: str) ->
 
 @pytest.mark.parametrize("kind", ["f8", "f4"])
 @pytest.mark.parametrize(
-    "shape", [(5, 6, 7), (40, 30, 20), (100, 9, 64), (9, 100, 500), (300, 5, 7000)], ids=str
+    "shape",
+    [
+        (5, 6, 7),
+        (9, 1, 15),
+        (9, 1, 27),
+        (1, 9, 27),
+        (40, 30, 20),
+        (100, 9, 64),
+        (9, 100, 500),
+        (300, 5, 7000),
+    ],
+    ids=str,
 )
 @pytest.mark.parametrize("transpose", TRANSPOSES)
 def test_special_values(rt: Runtime, shape: tuple[int, int, int], transpose: str, kind: str) -> None:
