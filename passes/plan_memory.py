@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.core import Module
 from sysmlc.ir.passes import Pass, register_pass
-from sysmlc.ir.types import Matrix
+from sysmlc.ir.types import Matrix, same_dim
+from sysmlc.passes.lower_cells import may_be_sparse
 from sysmlc.passes.manage_ownership import taken_operands
 
 
@@ -151,6 +152,8 @@ class Plan:
                     free.append(buffer)
                 else:
                     buffer.owners -= 1
+        if _is_view(op):
+            return [Buffer(0)]
         made: list[Buffer | None] = []
         for result in op.results:
             size = self._size(result.type) if isinstance(result.type, Matrix) else None
@@ -161,3 +164,13 @@ class Plan:
         for buffer in free:
             self.drop(buffer)
         return made
+
+
+def _is_view(op: Op) -> bool:
+    """Whether a part of a matrix is looked at where it is: its cells lie side by side, and not in CSR."""
+    if op.attrs.get("callee") != "sm_index" or op.attrs.get("extra") != (True,):
+        return False
+    source, part = op.operands[0], op.result.type
+    assert isinstance(source.type, Matrix)
+    assert isinstance(part, Matrix)
+    return not may_be_sparse(source) and (part.rows == 1 or same_dim(part.cols, source.type.cols))

@@ -84,7 +84,7 @@ class Builtin:
             else f"{p.name} = {p.default}"
             for p in self.params
         ]
-        return f"{self.name}({', '.join(parts)})"
+        return f"{self.name}({', '.join(parts)})".replace("\n", "\\n")
 
     def lower(self, frame: Frame, node: ast.Call) -> list[Value]:
         """The results of a call."""

@@ -169,13 +169,17 @@ class Trace(Op):
 
 @define("dml.index", traits=NATIVE)
 class Index(Op):
-    """`X[rl:ru, cl:cu]`, 1-based and inclusive. Open sides are written out: 1 and nrow/ncol."""
+    """`X[rl:ru, cl:cu]`, 1-based and inclusive. Open sides are written out: 1 and nrow/ncol.
+
+    With `view`, which `view-rows` sets, cells that lie side by side are looked at where they are, not copied.
+    """
 
     operand: Operand[Matrix]
     rl: Operand[Scalar]
     ru: Operand[Scalar]
     cl: Operand[Scalar]
     cu: Operand[Scalar]
+    view: Attr[bool] = False  # type: ignore[assignment]
 
     def infer(self) -> Sequence[Type]:
         source = matrix_of(self, self.operand)

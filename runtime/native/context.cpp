@@ -89,6 +89,9 @@ void for_each_child(sm_object* o, void (*visit)(sm_object*)) {
     } else if (o->kind == SM_KIND_BOX) {
         auto* box = reinterpret_cast<sm_box*>(o);
         if (box->tag == SM_TAG_STRING) visit(&box->v.str->o);
+    } else if (o->kind == SM_KIND_MATRIX) {
+        auto* m = reinterpret_cast<sm_matrix*>(o);
+        if (m->flags & SM_VIEW) visit(static_cast<sm_object*>(m->external));
     }
 }
 

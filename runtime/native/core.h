@@ -123,6 +123,7 @@ Matrix new_dense_fill(sm_ctx* ctx, int64_t rows, int64_t cols, double value, uin
 // rowptr[0] = 0, rowptr[rows] = nnz are set; fill the rest
 Matrix new_csr(sm_ctx* ctx, int64_t rows, int64_t cols, int64_t nnz, uint8_t elem = SM_F64);
 Matrix new_csr_empty(sm_ctx* ctx, int64_t rows, int64_t cols, uint8_t elem = SM_F64);  // no entries, rowptr all 0
+Matrix look_into(sm_ctx* ctx, sm_matrix* m, int64_t first, int64_t rows, int64_t cols);  // its cells from the first on, not copied; m is dense
 Matrix copy(sm_ctx* ctx, const sm_matrix* m);                                          // deep copy, same format
 
 inline bool is_dense(const sm_matrix* m) { return m->format == SM_DENSE; }

@@ -189,7 +189,8 @@ Matrix set_cell(sm_ctx* ctx, Matrix X, T value, int64_t i, int64_t j) {
 
 using sm::Matrix;
 
-SM_API sm_matrix* sm_index(sm_ctx* ctx, sm_matrix* X, int64_t rl, int64_t ru, int64_t cl, int64_t cu) {
+// With `view`, cells that lie side by side in X are not copied: the result keeps X and looks into it.
+SM_API sm_matrix* sm_index(sm_ctx* ctx, sm_matrix* X, int64_t rl, int64_t ru, int64_t cl, int64_t cu, int32_t view) {
     return SM_ENTRY(ctx, {
         sm::Range g = sm::range(X, rl, ru, cl, cu);
         bool whole = g.rows() == X->rows && g.cols() == X->cols;
@@ -199,6 +200,7 @@ SM_API sm_matrix* sm_index(sm_ctx* ctx, sm_matrix* X, int64_t rl, int64_t ru, in
         return sm::with_element(X, [&](auto type) {
             using T = decltype(type);
             if (sm::is_csr(X)) return sm::index_csr<T>(ctx, X, g);
+            if (view && (g.cols() == X->cols || g.rows() == 1)) return sm::look_into(ctx, X, g.r0 * X->cols + g.c0, g.rows(), g.cols());
             Matrix r = sm::new_dense(ctx, g.rows(), g.cols(), X->elem);
             sm::copy_block(ctx, sm::row<T>(X, g.r0) + g.c0, X->cols, sm::values<T>(r.get()), g.cols(), g.rows(), g.cols());
             return r;

@@ -123,6 +123,15 @@ void copy_structure(sm_ctx* ctx, const sm_matrix* from, sm_matrix* to) {
 
 }  // namespace
 
+Matrix look_into(sm_ctx* ctx, sm_matrix* m, int64_t first, int64_t rows, int64_t cols) {
+    Matrix r = new_header(ctx, rows, cols, SM_DENSE, m->elem);
+    r->data = static_cast<char*>(m->data) + first * cell_size(m->elem);
+    r->capacity = rows * cols;
+    r->external = Matrix::borrow(m).take();
+    r->flags |= SM_VIEW;
+    return r;
+}
+
 Matrix copy(sm_ctx* ctx, const sm_matrix* m) {
     Matrix r = is_dense(m) ? new_dense(ctx, m->rows, m->cols, m->elem) : new_csr(ctx, m->rows, m->cols, m->nnz, m->elem);
     copy_values(ctx, m, r.get(), is_dense(m) ? cells(m) : m->nnz);

@@ -25,7 +25,7 @@ enum { SM_DENSE = 0, SM_CSR = 1 };
 // Tags of sm_arg and sm_box (a box uses F64, I64, I1 and STRING only).
 enum { SM_TAG_F64 = 0, SM_TAG_MATRIX = 1, SM_TAG_I64 = 2, SM_TAG_I1 = 3, SM_TAG_STRING = 4, SM_TAG_LIST = 5, SM_TAG_BOX = 6 };
 // sm_matrix.flags
-enum { SM_READONLY = 1 /* the buffer belongs to somebody else: never written in place */ };
+enum { SM_READONLY = 1 /* the buffer belongs to somebody else: never written in place */, SM_VIEW = 2 /* to the matrix `external` */ };
 
 typedef struct sm_ctx sm_ctx;
 typedef struct sm_cell_kernel sm_cell_kernel;
