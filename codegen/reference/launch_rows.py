@@ -26,7 +26,7 @@ ROW, SIDE, TRANSPOSED, SCALAR = range(4)
 
 def launch_products(run: Evaluator, op: Op, kernel: CellKernel, inputs: list[Any]) -> list[Any]:
     """A region over products: its kernel runs over their cells, then the outputs are closed as the plan says."""
-    stored, _, closing = str(op.attrs["plan"]).partition("|")
+    stored, closing, _ = str(op.attrs["plan"]).split("|")
     products = [{v: k for k, v in STORED.items()}[c] for c in stored]
     outputs = [{v: k for k, v in CLOSING.items()}[c] for c in closing]
     if not written_variants(run, kernel):
