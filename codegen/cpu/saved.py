@@ -13,12 +13,13 @@ from sysmlc.codegen.cpu.tables import Parameter
 from sysmlc.ir.source import Source
 
 
-def pack(made: Compiled, sourced: Sequence[Source]) -> bytes:
-    """A program, and what the files it sourced were when it was made."""
+def pack(made: Compiled, sourced: Sequence[Source], described: Sequence[str]) -> bytes:
+    """A program, what the files it sourced were when it was made, and the descriptions of data that told it sizes."""
     head = {
         "name": made.name,
         "parameters": [[p.name, p.has_default, p.default, p.fixed] for p in made.parameters],
         "sourced": [[s.name, key_of(s.text)] for s in sourced],
+        "described": [[name, _description(name)] for name in described],
         "llvm": made.llvm,
         "kernels": made.kernels,
         "variants": made.variants,
@@ -28,9 +29,12 @@ def pack(made: Compiled, sourced: Sequence[Source]) -> bytes:
 
 
 def is_current(data: bytes) -> bool:
-    """Whether the files it sourced are what they were."""
-    texts = ((_sourced_text(name), digest) for name, digest in json.loads(data)["sourced"])
-    return all(text is not None and key_of(text) == digest for text, digest in texts)
+    """Whether the files it sourced and the descriptions of its data are what they were."""
+    head = json.loads(data)
+    texts = ((_sourced_text(name), digest) for name, digest in head["sourced"])
+    return all(text is not None and key_of(text) == digest for text, digest in texts) and all(
+        _description(name) == known for name, known in head["described"]
+    )
 
 
 def unpack(data: bytes, options: Options) -> Compiled:
@@ -41,6 +45,14 @@ def unpack(data: bytes, options: Options) -> Compiled:
     return Compiled(
         head["name"], head["llvm"], head["kernels"], variants, parameters, options, head["computes"]
     )
+
+
+def _description(name: str) -> str:
+    """What a .mtd file says; nothing when there is none."""
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _sourced_text(name: str) -> str | None:

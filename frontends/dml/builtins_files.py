@@ -15,7 +15,7 @@ from sysmlc.frontends.dml import ast
 from sysmlc.frontends.dml.arguments import Builtin, known_text, text
 from sysmlc.frontends.dml.frame import Frame
 from sysmlc.frontends.dml.types import SCALARS, Literal, describe, is_scalar
-from sysmlc.ir.core import Value
+from sysmlc.ir.core import Op, Value
 from sysmlc.ir.dialects.dml_create import ReadMatrix
 from sysmlc.ir.dialects.dml_matrix import WriteMatrix
 from sysmlc.ir.dialects.dml_scalar import Concat, ReadScalar, WriteScalar
@@ -190,6 +190,13 @@ def _metadata(path: Value) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}  # reading it at run time will tell
     return found if isinstance(found, dict) else {}
+
+
+def described_data(module: Op) -> list[str]:
+    """The .mtd files that were looked for to make a module: what they said is in it, or that they were not there."""
+    reads = [op for op in module.walk() if op.name in ("dml.read_matrix", "dml.read_scalar")]
+    paths = {known: None for op in reads if isinstance(known := constant(op.operands[0]), str)}
+    return [f"{path}.mtd" for path in paths]
 
 
 # ---- options as text

@@ -1,6 +1,8 @@
 #include "linalg_blas.h"
 
 #include <dlfcn.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <climits>
@@ -16,6 +18,19 @@ std::mutex mutex;
 std::string configured;  // where the host or the linker step says the library is
 Table loaded;
 bool ready = false;
+
+constexpr size_t kLibraryBytes = size_t(64) << 20;  // of address space, for its code
+constexpr size_t kBufferBytes = size_t(32) << 20;   // that a thread in it takes, and keeps
+
+// The library ends the process when it gets no memory. Where there is a limit, we look whether there is room.
+void check_memory() {
+    rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
+    size_t bytes = size_t(sm_threads()) * kBufferBytes + (ready ? 0 : kLibraryBytes);
+    void* room = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED) fail("out of memory: the linear algebra library needs %zu MB of address space", bytes >> 20);
+    munmap(room, bytes);
+}
 
 std::string executable_path() {
     char buffer[4096];
@@ -67,6 +82,7 @@ void load() {
 
 const Table& table() {
     std::lock_guard<std::mutex> lock(mutex);
+    check_memory();
     if (!ready) load();
     return loaded;
 }

@@ -28,7 +28,11 @@ void finite(const char* op, const sm_matrix* a) {
         if (!std::isfinite(v[i])) fail("%s: the matrix has cells that are NaN or infinite", op);
 }
 
-void solved(const char* op, int info) { require(info == 0, "%s failed in the linear algebra library (code %d)", op, info); }
+void solved(const char* op, int info) {
+    constexpr int kNoWorkspace = -1010, kNoTransposed = -1011;
+    require(info != kNoWorkspace && info != kNoTransposed, "out of memory: %s needs more in the linear algebra library", op);
+    require(info == 0, "%s failed in the linear algebra library (code %d)", op, info);
+}
 
 double norm1(const sm_matrix* a) {
     std::vector<double> sums(static_cast<size_t>(a->cols), 0.0);

@@ -2,10 +2,12 @@
 #include "context.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace sm {
@@ -156,6 +158,48 @@ int run(sm_ctx* ctx, int argc, char** argv, const sm_program* program) {
     return failed ? 1 : 0;
 }
 
+struct Main {
+    int argc;
+    char** argv;
+    const sm_program* program;
+    int status = 1;
+};
+
+void* run_main(void* argument) {
+    auto* given = static_cast<Main*>(argument);
+    sm_ctx* ctx = sm_ctx_new();
+    if (!ctx) {
+        fputs("error: out of memory\n", stderr);
+        return nullptr;
+    }
+    try {
+        given->status = run(ctx, given->argc, given->argv, given->program);
+    } catch (const std::exception&) {
+        fputs("error: out of memory\n", stderr);
+    }
+    sm_ctx_free(ctx);
+    return nullptr;
+}
+
+// Functions that call themselves count on a stack of this size (see STACK_LIMIT of the compiler).
+constexpr size_t kStack = size_t(8) << 20;
+
+// Runs on a stack that is large enough: that of the process, or if it was started with a smaller one, that of a thread.
+void run_on_stack(Main& given) {
+    rlimit limit;
+    pthread_attr_t attributes;
+    pthread_t thread;
+    if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur >= kStack) {
+        run_main(&given);
+        return;
+    }
+    pthread_attr_init(&attributes);
+    bool started = pthread_attr_setstacksize(&attributes, kStack) == 0 && pthread_create(&thread, &attributes, run_main, &given) == 0;
+    pthread_attr_destroy(&attributes);
+    if (started) pthread_join(thread, nullptr);
+    else fputs("error: out of memory: there is no room for a stack of 8 MB\n", stderr);
+}
+
 }  // namespace
 }  // namespace sm
 
@@ -166,17 +210,7 @@ SM_API int32_t sm_main(int argc, char** argv, const sm_program* program) {
     sigaction(SIGINT, &action, nullptr);
     sigaction(SIGTERM, &action, nullptr);
     signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error like others
-    sm_ctx* ctx = sm_ctx_new();
-    if (!ctx) {
-        fputs("error: out of memory\n", stderr);
-        return 1;
-    }
-    int status = 1;
-    try {
-        status = sm::run(ctx, argc, argv, program);
-    } catch (const std::exception&) {
-        fputs("error: out of memory\n", stderr);
-    }
-    sm_ctx_free(ctx);
-    return status;
+    sm::Main given{argc, argv, program};
+    sm::run_on_stack(given);
+    return given.status;
 }

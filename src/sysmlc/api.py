@@ -270,6 +270,7 @@ def compile_script(
 
     from sysmlc.codegen.cpu import saved
     from sysmlc.codegen.cpu.compile import compile_program
+    from sysmlc.frontends.dml.builtins_files import described_data
 
     collecting = gc.isenabled()
     gc.disable()
@@ -278,9 +279,10 @@ def compile_script(
         module: Any = program.module(kinds, args, outputs, runtime_args=runtime_args)
         sourced = {op.loc.source.name: op.loc.source for op in module.walk() if op.loc.line > 0}
         sourced.pop(source.name, None)
+        described = described_data(module)
         fixed = args if runtime_args else {}
         made = compile_program(module, os.path.basename(source.name), options, fixed)
-        return saved.pack(made, list(sourced.values()))
+        return saved.pack(made, list(sourced.values()), described)
     finally:
         if collecting:
             gc.enable()

@@ -30,6 +30,10 @@ if (mode == "memory") {
 } else if (mode == "sparse memory") {
   X = rand(rows=n, cols=n, sparsity=0.3, seed=1)
   print(sum(X * 2 + t(X)))
+} else if (mode == "product") {
+  X = rand(rows=n, cols=4000, seed=1)
+  Y = t(X) %*% X
+  print(sum(Y[1:2, 1:2]))
 } else if (mode == "overflow") {
   i = 9223372036854775807 - 20000
   i = i + n
@@ -148,6 +152,44 @@ def test_out_of_memory(command: Run, mode: str, line: str) -> None:
 def test_more_than_the_machine_has(command: Run) -> None:
     said = failure(command("memory", 3_000_000))
     assert_matches(at("  X = rand(rows=n, cols=n, seed=1)", "out of memory: cannot allocate 72.0 TB"), said)
+
+
+@pytest.mark.parametrize("megabytes", [450, 550])
+def test_memory_of_the_linear_algebra_library(command: Run, megabytes: int, tmp_path: Path) -> None:
+    """It would end the process with a message of its own."""
+    done = subprocess.run(
+        command("product", 8000),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20)),
+        env=environment(),
+        check=False,
+    )
+    if done.returncode:
+        assert done.returncode == 1
+        assert_matches(at("  Y = t(X) %*% X", "out of memory"), done.stderr)
+
+
+def test_small_stack(tmp_path: Path) -> None:
+    """Programs that are started with a small stack have the depth of others."""
+    script = tmp_path / "deep.dml"
+    script.write_text(
+        "f = function(int n) return (int r) { r = 0\n  if (n > 0) { m = f(n - 1)\n    r = m + 1 } }\nprint(f(as.integer($n)))\n"
+    )
+    assert main([str(script), "-o", str(tmp_path / "deep")]) == 0
+    for n, code, said in ((10_000, 0, "10000\n"), (10_000_000, 1, "calls itself too deeply")):
+        done = subprocess.run(
+            [tmp_path / "deep", "-nvargs", f"n={n}"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={},
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_STACK, (512 << 10, 512 << 10)),
+            check=False,
+        )
+        assert done.returncode == code
+        assert said in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

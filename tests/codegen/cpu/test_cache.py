@@ -11,6 +11,7 @@ import pytest
 
 import sysmlc
 from sysmlc.codegen.cpu.cache import Cache, key_of
+from sysmlc.tools.sysmlc import main
 
 
 def test_what_was_put_is_found(tmp_path: Path) -> None:
@@ -88,3 +89,25 @@ def test_a_sourced_file_that_changed_is_compiled_again(
     for factor in (2, 3):
         library.write_text(f"f = function(double x) return (double y) {{ y = x + {factor} }}\n")
         assert sysmlc.run(script, outputs=["result"])["result"] == 1.0 + factor
+
+
+def test_a_changed_description_of_data_is_seen(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Sizes in a .mtd file are part of what a script was compiled for: also when the file comes or goes."""
+    data, description = tmp_path / "x.csv", tmp_path / "x.csv.mtd"
+    script = tmp_path / "a.dml"
+    script.write_text(f'X = read("{data}", format="csv")\nprint(nrow(X) + "x" + ncol(X) + ": " + sum(X))\n')
+    for text, described in (
+        ("1,2\n", True),
+        ("1,2\n3,4\n", True),
+        ("1\n2\n3\n", True),
+        ("1,2,3\n", False),
+        ("5\n", True),
+    ):
+        rows, cols = text.count("\n"), text.split("\n")[0].count(",") + 1
+        data.write_text(text)
+        description.unlink(missing_ok=True)
+        if described:
+            description.write_text(f'{{"rows": {rows}, "cols": {cols}, "format": "csv"}}')
+        assert main(["run", str(script)]) == 0
+        total = float(sum(map(int, text.replace("\n", ",").strip(",").split(","))))
+        assert capfd.readouterr().out == f"{rows}x{cols}: {total}\n"
