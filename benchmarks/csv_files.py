@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from measure import clocked, machine, run, side_by_side, systemds, systemds_environment, table  # noqa: E402
+from measure import clocked, machine, run, side_by_side, systemds, systemds_environment, table
 
-import sysmlc  # noqa: E402
+import sysmlc
 
 COLUMNS = 100
 READ = 'X = read($file, format="csv", header=FALSE)\nprint(sum(X))\n'
