@@ -15,6 +15,8 @@ STACK_SIZE = 32 << 20
 
 def print_to_python(context: Context) -> None:
     """Programs print to the process's output themselves unless `sys.stdout` is something else."""
+    if sys.stdout is None:  # it is closed, and printing is an error of the script
+        return
     try:
         direct = sys.stdout.fileno() == 1
         sys.stdout.flush()

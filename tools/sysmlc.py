@@ -57,6 +57,7 @@ class Command:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status."""
     argv = sys.argv[1:] if argv is None else argv
+    _open_standard_streams()
     if not argv or argv[0] in ("-help", "--help", "-h", "help"):
         print(HELP, end="")
         return 0 if argv else 2
@@ -74,6 +75,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"sysmlc: {error} (see sysmlc --help)", file=sys.stderr)
         return 2
+
+
+def _open_standard_streams() -> None:
+    """Where a standard stream is closed, no file may get its number: what is printed would end up in it."""
+    try:
+        while (number := os.open(os.devnull, os.O_RDONLY)) <= 2:
+            pass
+        os.close(number)
+    except OSError:
+        return
 
 
 def _guarded(command: Command) -> int:
@@ -113,7 +124,8 @@ def _guarded(command: Command) -> int:
 
 
 def _failed(text: str) -> int:
-    sys.stdout.flush()
+    if sys.stdout is not None:
+        sys.stdout.flush()
     print(text, file=sys.stderr)
     return 1
 

@@ -2,6 +2,7 @@
 #include "context.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -210,6 +211,10 @@ SM_API int32_t sm_main(int argc, char** argv, const sm_program* program) {
     sigaction(SIGINT, &action, nullptr);
     sigaction(SIGTERM, &action, nullptr);
     signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error like others
+    // Where a standard stream is closed, no file may get its number: what is printed would end up in it.
+    int number;
+    while ((number = open("/dev/null", O_RDONLY)) >= 0 && number <= 2) continue;
+    if (number > 2) close(number);
     sm::Main given{argc, argv, program};
     sm::run_on_stack(given);
     return given.status;

@@ -301,6 +301,20 @@ def test_closed_output(tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
+def test_closed_standard_output(tmp_path: Path) -> None:
+    """What is printed is an error, and does not get into a file that is written at the time."""
+    script, out = tmp_path / "a.dml", tmp_path / "x.csv"
+    script.write_text(f'X = matrix(7, 2, 2)\nwrite(X, "{out}", format="csv")\nprint("on")\n')
+    assert main([str(script), "-o", str(tmp_path / "prog")]) == 0
+    run = f"{sys.executable} -m sysmlc.tools.sysmlc run {script}"
+    for command in (str(tmp_path / "prog"), run):
+        done = subprocess.run(["bash", "-c", f"{command} >&-"], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1
+        assert "a.dml:3:1: error: cannot write to standard output" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert out.read_text() == "7.0,7.0\n7.0,7.0\n"
+
+
 @pytest.mark.parametrize("level", ["-O0", "-O1", "-O2"])
 def test_errors_in_branches_the_data_decides(level: str, capfd: pytest.CaptureFixture[str]) -> None:
     script = "n = $n\nX = matrix(1, n, n)\nif (sum(X) > 20) { print(as.scalar(X)) }\nprint('fine')\n"
