@@ -20,13 +20,13 @@ Table loaded;
 bool ready = false;
 
 constexpr size_t kLibraryBytes = size_t(64) << 20;  // of address space, for its code
-constexpr size_t kBufferBytes = size_t(32) << 20;   // that a thread in it takes, and keeps
+constexpr size_t kBufferBytes = size_t(64) << 20;   // that it takes for a call, and keeps
 
 // The library ends the process when it gets no memory. Where there is a limit, we look whether there is room.
 void check_memory() {
     rlimit limit;
     if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
-    size_t bytes = size_t(sm_threads()) * kBufferBytes + (ready ? 0 : kLibraryBytes);
+    size_t bytes = kBufferBytes + (ready ? 0 : kLibraryBytes);
     void* room = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (room == MAP_FAILED) fail("out of memory: the linear algebra library needs %zu MB of address space", bytes >> 20);
     munmap(room, bytes);
