@@ -21,6 +21,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from measure import rest
 from tests.codegen.cpu.kernel_runner import CellArgs, Runner, kernel_of
 
 from sysmlc.codegen.cpu.target import make_target
@@ -96,6 +97,7 @@ def best(*runs: Callable[[], Any]) -> list[float]:
     times: list[list[float]] = [[] for _ in runs]
     for _ in range(REPEAT):
         for run, taken in zip(runs, times, strict=True):
+            rest()
             start = time.perf_counter()
             run()
             taken.append(time.perf_counter() - start)

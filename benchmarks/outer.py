@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from measure import rest
 from scipy import sparse
 
 from sysmlc.api import Results
@@ -104,6 +105,7 @@ def median(run: Callable[[], object], repeat: int = REPEAT) -> float:
     run()
     times = []
     for _ in range(repeat):
+        rest()
         begin = time.perf_counter()
         run()
         times.append(time.perf_counter() - begin)

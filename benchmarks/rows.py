@@ -20,6 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from measure import rest
 from tests.passes.row_programs import RowProgram
 
 from sysmlc.runtime.library import native
@@ -144,6 +145,7 @@ def run(case: Case, rng: np.random.Generator, scale: float) -> None:
     times: list[list[float]] = [[] for _ in runs]
     for _ in range(REPEAT):
         for one, taken in zip(runs, times, strict=True):
+            rest()
             start = time.perf_counter()
             one()
             taken.append(1000 * (time.perf_counter() - start))
