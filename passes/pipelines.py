@@ -10,9 +10,7 @@ from sysmlc.passes import parse_pipeline
 
 FACTS = "inline,cse,infer,canonicalize,cse,dce"
 LOOPS = "simplify,canonicalize,cse,vectorize-loops,cse,infer,canonicalize,cse,hoist"
-ALGEBRA = (
-    "simplify,use-facts,sum-product,matmul-chain,cse,simplify{tables=products},decompose,canonicalize,cse,dce"
-)
+ALGEBRA = "simplify,use-facts,equalities,sum-product,matmul-chain,cse,simplify{tables=products},decompose,canonicalize,cse,dce"
 
 LEVELS = (
     "",  # -O0

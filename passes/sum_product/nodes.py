@@ -133,8 +133,8 @@ class Graph:
                 return self.neg(a)
             if op == "mul" and a.kind == "neg":
                 return self.cell("mul", a.args[0], self.const(-y))
-            if op == "mul" and (divisor := _divisor(y)) is not None:
-                return self.cell("div", a, self.const(divisor))
+            if op == "mul" and (whole := divisor(y)) is not None:
+                return self.cell("div", a, self.const(whole))
         if op == "sub" and x == 0:
             return self.neg(b)
         if op == "mul":
@@ -235,7 +235,7 @@ def _smaller(a: Node, b: Node) -> bool:
     return (a.rows == 1 and b.rows != 1) or (a.cols == 1 and b.cols != 1)
 
 
-def _divisor(factor: float) -> float | None:
+def divisor(factor: float) -> float | None:
     """The whole number that division by is more exact than multiplication with `factor`."""
     if not 1e-9 < abs(factor) < 1:
         return None

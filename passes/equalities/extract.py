@@ -1,0 +1,167 @@
+"""The cheapest terms of an e-graph, and operations for them.
+
+What a class costs is paid once, however many use it. A term of many operands is computed from what is small to what is large:
+scalars first, then vectors, then matrices. Costs are those that fusion counts with.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from sysmlc.passes.equalities.graph import Graph, Shape, Term
+from sysmlc.passes.fusion.cost import (
+    BYTES_PER_SECOND,
+    FLOPS,
+    FLOPS_PER_SECOND,
+    LAUNCH_SECONDS,
+    UNKNOWN_DIM,
+)
+from sysmlc.passes.sum_product.cost import FUSED
+
+Choice = dict[int, Term]
+_STEPS: Final = 400
+"""How many other choices are tried."""
+
+
+def layers(graph: Graph, args: Iterable[tuple[int, float]]) -> list[list[tuple[int, float]]]:
+    """The operands of a sum or product by their shapes, small ones first."""
+    found: dict[Shape, list[tuple[int, float]]] = {}
+    for a, c in args:
+        found.setdefault(graph.shape[graph.find(a)], []).append((graph.find(a), c))
+    return [found[s] for s in sorted(found, key=_cells)]
+
+
+def _cells(shape: Shape) -> float:
+    if shape is None:
+        return 0.0
+    rows, cols = (d if isinstance(d, int) else UNKNOWN_DIM for d in shape)
+    return float(rows * cols)
+
+
+class Extraction:
+    """Chooses a term for each class that is needed."""
+
+    def __init__(self, graph: Graph, roots: Iterable[int]) -> None:
+        self.graph = graph
+        self.roots = list(dict.fromkeys(map(graph.find, roots)))
+        self._costs: dict[tuple[int, Term], float] = {}
+
+    def own(self, c: int, term: Term) -> float:
+        """Seconds for one term beyond its operands."""
+        key = c, term
+        if key not in self._costs:
+            self._costs[key] = self._own(c, term)
+        return self._costs[key]
+
+    def _own(self, c: int, term: Term) -> float:
+        g, op = self.graph, term.op
+        shape = g.shape[c]
+        if not term.args:
+            return 0.0
+        if op == "+":
+            extra = bool(term.data[-1]) or all(x < 0 for x in term.data[:-1])
+            return self._nary(term, [x not in (1, -1) for x in term.data[:-1]], extra)
+        if op == "*":
+            division = FLOPS["div"] if min(term.data) < 0 else 0
+            return self._nary(
+                term, [_power_flops(abs(e)) for e in term.data], division and max(term.data) < 0, division
+            )
+        if op in ("max_of", "min_of", "prod", "sum"):
+            shape = g.shape[g.find(term.args[0])]
+            return self.seconds(shape, 1, 1.0, 1)
+        return self.seconds(shape, FLOPS.get(op, 1), g.facts[c].share, max(1, len(term.args) - 1))
+
+    def _nary(self, term: Term, work: Sequence[float], extra: float, flops: float = 0) -> float:
+        """A sum or product: `work` on each operand, one step `extra`, and `flops` where all comes together."""
+        g = self.graph
+        groups = layers(g, zip(term.args, work, strict=True))
+        vectors = [g.shape[group[0][0]] is not None for group in groups]
+        found = 0.0
+        for i, group in enumerate(groups):
+            last = i == len(groups) - 1
+            steps = sum(w > 0 for _, w in group) + len(group) - 1 + (i == 0 and extra > 0)
+            steps += sum(vectors[:-1]) if last and sum(vectors) > 1 else 0
+            steps += vectors[i] and sum(vectors[:i]) == 0 and not vectors[0]
+            share = min(1.0, sum(g.facts[a].share for a, _ in group))
+            each = steps + sum(max(0.0, w - 1) for _, w in group) + (flops if last else 0)
+            found += self.seconds(g.shape[group[0][0]], each, share, steps)
+        return found
+
+    def seconds(self, shape: Shape, flops: float, share: float, steps: int) -> float:
+        """Seconds for so many operations on every cell."""
+        if shape is None:
+            return 2e-9 * steps + flops / FLOPS_PER_SECOND
+        cells = _cells(shape) * share
+        moved = 8 * FUSED * cells * steps / BYTES_PER_SECOND
+        return cells * flops / FLOPS_PER_SECOND + moved + LAUNCH_SECONDS * FUSED * steps
+
+    # -- choosing -----------------------------------------------------------------------------------------------------
+
+    def best(self) -> tuple[float, Choice]:
+        """The cheapest choice that was found, and its cost."""
+        chosen = self._trees()
+        cost = self.total(chosen)
+        steps = _STEPS
+        again = True
+        while again and steps > 0:
+            again = False
+            for c in self.order(chosen) or []:
+                for term in self.graph.terms[c]:
+                    if term is chosen[c] or steps <= 0 or not self._complete(term, chosen):
+                        continue
+                    steps -= 1
+                    attempt = {**chosen, c: term}
+                    found = self.total(attempt)
+                    if found < cost * (1 - 1e-9):
+                        chosen, cost, again = attempt, found, True
+        return cost, chosen
+
+    def _complete(self, term: Term, chosen: Mapping[int, Term]) -> bool:
+        return all(self.graph.find(a) in chosen for a in term.args)
+
+    def _trees(self) -> Choice:
+        """For each class the term that is cheapest if nothing is shared."""
+        g = self.graph
+        cost: dict[int, float] = {}
+        chosen: Choice = {}
+        changed = True
+        while changed:
+            changed = False
+            for c in g.classes():
+                for term in g.terms[c]:
+                    below = [cost.get(g.find(a), math.inf) for a in set(term.args)]
+                    found = self.own(c, term) + sum(below) + 1e-12
+                    if found < cost.get(c, math.inf):
+                        cost[c], chosen[c], changed = found, term, True
+        return chosen
+
+    def order(self, chosen: Mapping[int, Term]) -> list[int] | None:
+        """The classes that are needed, operands first; None when one needs itself."""
+        g = self.graph
+        done: dict[int, bool] = {}
+        order: list[int] = []
+
+        def visit(c: int) -> bool:
+            state = done.get(c)
+            if state is not None:
+                return state
+            done[c] = False  # being visited
+            for a in chosen[c].args:
+                if not visit(g.find(a)):
+                    return False
+            done[c] = True
+            order.append(c)
+            return True
+
+        return order if all(visit(r) for r in self.roots) else None
+
+    def total(self, chosen: Mapping[int, Term]) -> float:
+        """Seconds for all roots."""
+        order = self.order(chosen)
+        return math.inf if order is None else sum(self.own(c, chosen[c]) for c in order)
+
+
+def _power_flops(e: float) -> int:
+    return {1.0: 0, 2.0: 1, 3.0: 2, 4.0: 2, 0.5: FLOPS["sqrt"]}.get(e, FLOPS["pow"])
