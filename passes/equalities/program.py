@@ -20,12 +20,11 @@ from sysmlc.passes.fusion.cost import FLOPS
 from sysmlc.passes.sparsity import Expectations
 from sysmlc.passes.sum_product.nodes import divisor
 
+_LINEAR: Final = frozenset({"add", "sub", "mul", "div", "neg", "pow"})
 MAX_OPERATIONS: Final = 64
 """Longer islands are cut in program order."""
 _GAIN: Final = 0.99
 _REDUCED: Final = frozenset({"max_of", "min_of", "prod"})
-_ONLY_SUMS: Final = frozenset({"add", "sub", "mul", "neg"})
-"""Where nothing else is, no law but those of sum-product applies."""
 
 
 @register_pass
@@ -37,6 +36,9 @@ class Equalities(Pass):
     strict_fp: bool = False
     """Only laws that keep sums as they are written."""
 
+    linear: bool = False
+    """Look also where there are no functions but sums and products of known sizes, which `sum-product` takes anyway."""
+
     def run(self, module: Module) -> None:
         laws = [one for one in LAWS if one.strict or not self.strict_fp]
         expected = Expectations()
@@ -46,7 +48,7 @@ class Equalities(Pass):
             ops = [op for op in region if _in_fragment(op)]
             for start in range(0, len(ops), MAX_OPERATIONS):
                 part = ops[start : start + MAX_OPERATIONS]
-                if len(part) > 1 and not all(op.fn in _ONLY_SUMS for op in part):
+                if len(part) > 1 and (self.linear or not all(_is_linear(op) for op in part)):
                     island = _Island(region, part, expected)
                     for name, times in saturate(island.graph, laws, 200 + 8 * len(part)).items():
                         self.count(f"found: {name}", times)
@@ -63,6 +65,11 @@ def _in_fragment(op: Op) -> bool:
     if isinstance(op.results[0].type, Matrix):
         return all(_is_f64(v) or v.type in (i64, i1) for v in op.operands)
     return all(v.type is f64 or (constant(v) is not None and v.type is i64) for v in op.operands)
+
+
+def _is_linear(op: Op) -> bool:
+    type = op.results[0].type
+    return op.fn in _LINEAR and (not isinstance(type, Matrix) or None not in (type.rows, type.cols))
 
 
 def _is_f64(value: Value) -> bool:
@@ -204,6 +211,7 @@ class _Emitter:
         if recording is not None:
             recording[1].append(recording[0]("equalities: cheapest equal terms", op, [made]))
         old.replace_by(made)
+        self.island.classes[made] = c  # operands of others now
         return True
 
     def _available(self, c: int, at: int, seen: set[int]) -> bool:

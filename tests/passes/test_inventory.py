@@ -24,7 +24,7 @@ INPUTS = {
     "a": f64, "b": f64,
 }  # fmt: skip
 PASSES = (
-    "inline,cse,infer,canonicalize,cse,dce,simplify,canonicalize,cse,simplify,matmul-chain,cse,simplify{tables=products},"
+    "inline,cse,infer,canonicalize,cse,dce,simplify,canonicalize,cse,simplify,equalities{linear=true},matmul-chain,cse,simplify{tables=products},"
     "canonicalize,cse,dce"
 )
 
