@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from sysmlc.passes.equalities.graph import Graph, Shape, Term
 from sysmlc.passes.fusion.cost import (
@@ -40,22 +40,33 @@ def _cells(shape: Shape) -> float:
     return float(rows * cols)
 
 
+class Option(NamedTuple):
+    """A term of a class: what it costs beyond its operands, and these, each once."""
+
+    cost: float
+    args: tuple[int, ...]
+    term: Term
+
+
 class Extraction:
     """Chooses a term for each class that is needed."""
 
     def __init__(self, graph: Graph, roots: Iterable[int]) -> None:
         self.graph = graph
         self.roots = list(dict.fromkeys(map(graph.find, roots)))
-        self._costs: dict[tuple[int, Term], float] = {}
+        self.options: dict[int, list[Option]] = {}
+        stack = list(self.roots)
+        while stack:
+            c = stack.pop()
+            if c not in self.options:
+                found = self.options[c] = [self._option(c, t) for t in graph.terms[c]]
+                stack += [a for option in found for a in option.args if a not in self.options]
 
-    def own(self, c: int, term: Term) -> float:
-        """Seconds for one term beyond its operands."""
-        key = c, term
-        if key not in self._costs:
-            self._costs[key] = self._own(c, term)
-        return self._costs[key]
+    def _option(self, c: int, term: Term) -> Option:
+        return Option(self._own(c, term), tuple(dict.fromkeys(map(self.graph.find, term.args))), term)
 
     def _own(self, c: int, term: Term) -> float:
+        """Seconds for one term beyond its operands."""
         g, op = self.graph, term.op
         shape = g.shape[c]
         if not term.args:
@@ -102,65 +113,59 @@ class Extraction:
     def best(self) -> tuple[float, Choice]:
         """The cheapest choice that was found, and its cost."""
         chosen = self._trees()
-        cost = self.total(chosen)
+        cost, order = self.total(chosen)
         steps = _STEPS
         again = True
         while again and steps > 0:
             again = False
-            for c in self.order(chosen) or []:
-                for term in self.graph.terms[c]:
-                    if term is chosen[c] or steps <= 0 or not self._complete(term, chosen):
+            for c in order:
+                for option in self.options[c] if c in chosen else ():
+                    if option is chosen[c] or option.cost >= cost or steps <= 0:
                         continue
                     steps -= 1
-                    attempt = {**chosen, c: term}
-                    found = self.total(attempt)
+                    kept, chosen[c] = chosen[c], option
+                    found, needed = self.total(chosen)
                     if found < cost * (1 - 1e-9):
-                        chosen, cost, again = attempt, found, True
-        return cost, chosen
+                        cost, order, again = found, needed, True
+                    else:
+                        chosen[c] = kept
+        return cost, {c: option.term for c, option in chosen.items()}
 
-    def _complete(self, term: Term, chosen: Mapping[int, Term]) -> bool:
-        return all(self.graph.find(a) in chosen for a in term.args)
-
-    def _trees(self) -> Choice:
+    def _trees(self) -> dict[int, Option]:
         """For each class the term that is cheapest if nothing is shared."""
-        g = self.graph
-        cost: dict[int, float] = {}
-        chosen: Choice = {}
+        cost: dict[int, float] = dict.fromkeys(self.options, math.inf)
+        chosen: dict[int, Option] = {}
         changed = True
         while changed:
             changed = False
-            for c in g.classes():
-                for term in g.terms[c]:
-                    below = [cost.get(g.find(a), math.inf) for a in set(term.args)]
-                    found = self.own(c, term) + sum(below) + 1e-12
-                    if found < cost.get(c, math.inf):
-                        cost[c], chosen[c], changed = found, term, True
+            for c, options in reversed(self.options.items()):
+                for option in options:
+                    found = option.cost + 1e-12
+                    for a in option.args:
+                        found += cost[a]
+                    if found < cost[c]:
+                        cost[c], chosen[c], changed = found, option, True
         return chosen
 
-    def order(self, chosen: Mapping[int, Term]) -> list[int] | None:
-        """The classes that are needed, operands first; None when one needs itself."""
-        g = self.graph
+    def total(self, chosen: Mapping[int, Option]) -> tuple[float, list[int]]:
+        """Seconds for all roots, and the classes that are needed; infinite when one needs itself."""
         done: dict[int, bool] = {}
         order: list[int] = []
 
         def visit(c: int) -> bool:
-            state = done.get(c)
-            if state is not None:
-                return state
             done[c] = False  # being visited
             for a in chosen[c].args:
-                if not visit(g.find(a)):
+                state = done.get(a)
+                if not (visit(a) if state is None else state):
                     return False
             done[c] = True
             order.append(c)
             return True
 
-        return order if all(visit(r) for r in self.roots) else None
-
-    def total(self, chosen: Mapping[int, Term]) -> float:
-        """Seconds for all roots."""
-        order = self.order(chosen)
-        return math.inf if order is None else sum(self.own(c, chosen[c]) for c in order)
+        for root in self.roots:
+            if root not in done and not visit(root):
+                return math.inf, order
+        return sum([chosen[c].cost for c in order]), order
 
 
 def _power_flops(e: float) -> int:

@@ -7,115 +7,16 @@ groups named "regroup"; a law that turns sums into products or the other way rou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any, Final
 
 from sysmlc.passes.equalities.graph import Graph, Shape, Term, UnknownShape
+from sysmlc.passes.equalities.law import Found, inner, law, pairs_of, scaled, sums
 
-Found = Iterator[int]
 INCREASING: Final = ("exp", "sigmoid", "tanh", "atan", "sinh", "floor", "ceil", "round")
 """Functions that keep the order of numbers, also of infinite ones."""
 ROOTS: Final = ("sqrt", "log")
 """Those that do so for what is not negative."""
-
-
-@dataclass(frozen=True)
-class Law:
-    """A law: the operations it looks at, and what it gives for a term of one."""
-
-    name: str
-    ops: tuple[str, ...]
-    statements: tuple[str, ...]
-    apply: Callable[[Graph, Term, Shape], Found]
-    strict: bool
-    """Whether sums stay sums, so that it is for `--strict-fp` too."""
-
-
-LAWS: Final[list[Law]] = []
-
-
-def law(
-    ops: str, *statements: str, strict: bool = True
-) -> Callable[[Callable[[Graph, Term, Shape], Found]], Law]:
-    """Decorator: a function as a law about terms of these operations."""
-
-    def decorate(function: Callable[[Graph, Term, Shape], Found]) -> Law:
-        made = Law(function.__name__.replace("_", " "), tuple(ops.split()), statements, function, strict)
-        LAWS.append(made)
-        return made
-
-    return decorate
-
-
-def saturate(graph: Graph, laws: list[Law], limit: int, rounds: int = 8) -> dict[str, int]:
-    """Apply laws until nothing new is found, or `limit` classes or the rounds are spent; how often each found something."""
-    by_op: dict[str, list[Law]] = {}
-    for one in laws:
-        for op in one.ops:
-            by_op.setdefault(op, []).append(one)
-    hits: dict[str, int] = {}
-    look = list(graph.classes())
-    for _ in range(rounds):
-        graph.touched.clear()
-        for c in look:
-            for term in list(graph.terms[graph.find(c)]):
-                for one in by_op.get(term.op, ()):
-                    _apply(graph, one, c, term, hits)
-            if len(graph.parent) > limit:
-                graph.rebuild()
-                return hits
-        graph.rebuild()
-        if not graph.touched:
-            break
-        look = _near(graph)
-    return hits
-
-
-def _apply(graph: Graph, one: Law, c: int, term: Term, hits: dict[str, int]) -> None:
-    try:
-        for made in one.apply(graph, term, graph.shape[c]):
-            if graph.find(made) != graph.find(c):
-                hits[one.name] = hits.get(one.name, 0) + 1
-                graph.union(c, made)
-    except UnknownShape:
-        return
-
-
-def _near(graph: Graph) -> list[int]:
-    """The classes whose laws may see a change: what changed, its users, and theirs."""
-    found = dict.fromkeys(graph.touched)
-    for _ in range(3):
-        for c in list(found):
-            found.update((graph.find(user), None) for _, user in graph.users[c])
-    return list(found)
-
-
-# -- looking into classes -----------------------------------------------------------------------------------------------
-
-
-def inner(g: Graph, c: int, op: str) -> int | None:
-    """The x for which a class is op(x)."""
-    return next((g.find(t.args[0]) for t in g.terms[g.find(c)] if t.op == op), None)
-
-
-def sums(g: Graph, c: int) -> Iterator[tuple[list[tuple[int, float]], float]]:
-    """The sums a class is: multiples of others, and a constant."""
-    for t in list(g.terms[g.find(c)]):
-        if t.op == "+":
-            yield list(zip(t.args, t.data[:-1], strict=True)), t.data[-1]
-
-
-def scaled(g: Graph, c: int) -> tuple[int, float, float]:
-    """A class as a x + b."""
-    for pairs, b in sums(g, c):
-        if len(pairs) == 1 and pairs[0][1]:
-            return g.find(pairs[0][0]), pairs[0][1], b
-    return g.find(c), 1.0, 0.0
-
-
-def pairs_of(g: Graph, t: Term) -> list[tuple[int, float]]:
-    return [(g.find(a), c) for a, c in zip(t.args, t.data, strict=False)]
 
 
 def _ordered(g: Graph, f: str, args: list[int]) -> list[int] | None:
@@ -131,9 +32,9 @@ def _ordered(g: Graph, f: str, args: list[int]) -> list[int] | None:
 
 
 @law("+", "x + (y + z) = x + y + z", "x - (y - z) = x - y + z", "2 * (3 * x) = 6 * x", "-(x - y) = y - x",
-     "(x + 1) + 2 = x + 3", "x - (1 - x) = 2 * x - 1")  # fmt: skip
+     "(x + 1) + 2 = x + 3", "x - (1 - x) = 2 * x - 1", needs="+")  # fmt: skip
 def sum_of_sums(g: Graph, t: Term, shape: Shape) -> Found:
-    terms = pairs_of(g, t)
+    terms = pairs_of(t)
     for i, (a, c) in enumerate(terms):
         for pairs, b in sums(g, a):
             if c and all(x != a for x, _ in pairs):
@@ -143,9 +44,9 @@ def sum_of_sums(g: Graph, t: Term, shape: Shape) -> Found:
 
 
 @law("*", "x * (y * z) = x * y * z", "(x * y) ^ 2 = x ^ 2 * y ^ 2", "x / (y / z) = x * z / y", "(3 * x) ^ 2 = 9 * x ^ 2",
-     "x ^ 2 * x = x ^ 3", "(-x) * y = -(x * y)")  # fmt: skip
+     "x ^ 2 * x = x ^ 3", "(-x) * y = -(x * y)", needs="+ *")  # fmt: skip
 def product_of_products(g: Graph, t: Term, shape: Shape) -> Found:
-    factors = pairs_of(g, t)
+    factors = pairs_of(t)
     for i, (a, e) in enumerate(factors):
         rest = [*factors[:i], *factors[i + 1 :]]
         if not e.is_integer():
@@ -155,18 +56,18 @@ def product_of_products(g: Graph, t: Term, shape: Shape) -> Found:
             yield g.plus([(g.times([(x, e), *rest], shape), c**e)], 0.0, shape)
         for other in list(g.terms[a]):
             if other.op == "*" and a not in other.args:
-                yield g.times([*((y, e * f) for y, f in pairs_of(g, other)), *rest], shape)
+                yield g.times([*((y, e * f) for y, f in pairs_of(other)), *rest], shape)
 
 
-@law("+", "max(x, y) + min(x, y) = x + y", "2 * max(x, y) + 2 * min(x, y) = 2 * (x + y)")
+@law("+", "max(x, y) + min(x, y) = x + y", "2 * max(x, y) + 2 * min(x, y) = 2 * (x + y)", needs="max")
 def sum_of_extremes(g: Graph, t: Term, shape: Shape) -> Found:
-    for high, low, rest in _extremes(g, pairs_of(g, t)):
+    for high, low, rest in _extremes(g, pairs_of(t)):
         yield g.plus([*((a, high[1]) for a in low), *rest], t.data[-1], shape)
 
 
-@law("*", "max(x, y) * min(x, y) = x * y")
+@law("*", "max(x, y) * min(x, y) = x * y", needs="max")
 def product_of_extremes(g: Graph, t: Term, shape: Shape) -> Found:
-    for high, low, rest in _extremes(g, pairs_of(g, t)):
+    for high, low, rest in _extremes(g, pairs_of(t)):
         yield g.times([*((a, high[1]) for a in low), *rest], shape)
 
 
@@ -183,11 +84,11 @@ def _extremes(g: Graph, pairs: list[tuple[int, float]]) -> Iterator[tuple[tuple[
 
 
 @law("*", "exp(x) * exp(y) = exp(x + y)", "exp(x) * z / exp(y) = exp(x - y) * z", "exp(x) ^ 3 = exp(3 * x)",
-     "1 / exp(x) = exp(-x)", strict=False)  # fmt: skip
+     "1 / exp(x) = exp(-x)", strict=False, needs="exp")  # fmt: skip
 def product_of_exponentials(g: Graph, t: Term, shape: Shape) -> Found:
     powers: list[tuple[int, float]] = []
     rest: list[tuple[int, float]] = []
-    for a, e in pairs_of(g, t):
+    for a, e in pairs_of(t):
         x = inner(g, a, "exp")
         powers, rest = ([*powers, (x, e)], rest) if x is not None else (powers, [*rest, (a, e)])
     if len(powers) > 1 or any(e != 1 for _, e in powers):
@@ -195,13 +96,13 @@ def product_of_exponentials(g: Graph, t: Term, shape: Shape) -> Found:
 
 
 @law("log", "log(exp(x)) = x", "log(exp(x) * y) = x + log(y)", "log(exp(x) / exp(y)) = x - y", "log(1 / x) = -log(x)",
-     "log(x ^ 3) = 3 * log(x)", "log(x ^ 2) = 2 * log(abs(x))", strict=False)  # fmt: skip
+     "log(x ^ 3) = 3 * log(x)", "log(x ^ 2) = 2 * log(abs(x))", strict=False, needs="exp *")  # fmt: skip
 def logarithm_of_a_product(g: Graph, t: Term, shape: Shape) -> Found:
     x = inner(g, t.args[0], "exp")
     if x is not None:
         yield x
     for term in list(g.terms[g.find(t.args[0])]):
-        factors = pairs_of(g, term) if term.op == "*" else []
+        factors = pairs_of(term) if term.op == "*" else []
         exponents = [(x, e) for a, e in factors if (x := inner(g, a, "exp")) is not None]
         if exponents and len(exponents) < len(factors):
             rest = [(a, e) for a, e in factors if inner(g, a, "exp") is None]
@@ -211,7 +112,13 @@ def logarithm_of_a_product(g: Graph, t: Term, shape: Shape) -> Found:
             yield g.plus([(g.call("log", g.call("abs", a) if e % 2 == 0 else a), e)], 0.0, shape)
 
 
-@law("exp", "exp(log(x)) = x where x >= 0", "exp(2 * log(x) + y) = x ^ 2 * exp(y) where x >= 0", strict=False)
+@law(
+    "exp",
+    "exp(log(x)) = x where x >= 0",
+    "exp(2 * log(x) + y) = x ^ 2 * exp(y) where x >= 0",
+    strict=False,
+    needs="log +",
+)
 def exponential_of_a_logarithm(g: Graph, t: Term, shape: Shape) -> Found:
     for pairs, b in [([(t.args[0], 1.0)], 0.0), *sums(g, t.args[0])]:
         powers = [(x, c) for a, c in pairs if (x := inner(g, a, "log")) is not None and g.facts[x].low >= 0]
@@ -228,7 +135,7 @@ def square_root(g: Graph, t: Term, shape: Shape) -> Found:
     if g.facts[a].low >= 0:
         yield g.times([(a, 0.5)], shape)
     for term in [u for u in list(g.terms[a]) if u.op == "*" and all(e % 2 == 0 and e > 0 for e in u.data)]:
-        yield g.call("abs", g.times([(x, e / 2) for x, e in pairs_of(g, term)]))
+        yield g.call("abs", g.times([(x, e / 2) for x, e in pairs_of(term)]))
 
 
 @law("pow", "x ^ 1.5 * x ^ 0.5 = x ^ 2 where x >= 0")
@@ -242,9 +149,9 @@ def power_of_what_is_not_negative(g: Graph, t: Term, shape: Shape) -> Found:
 
 
 @law("*", "1 / (1 + exp(-x)) = sigmoid(x)", "y / (1 + exp(x - z)) = y * sigmoid(z - x)",
-     "3 / (1 + exp(x)) ^ 2 = 3 * sigmoid(-x) ^ 2")  # fmt: skip
+     "3 / (1 + exp(x)) ^ 2 = 3 * sigmoid(-x) ^ 2", needs="+")  # fmt: skip
 def logistic_function(g: Graph, t: Term, shape: Shape) -> Found:
-    factors = pairs_of(g, t)
+    factors = pairs_of(t)
     for i, (a, e) in enumerate(factors):
         for pairs, b in sums(g, a) if e < 0 else ():
             if (
@@ -257,9 +164,15 @@ def logistic_function(g: Graph, t: Term, shape: Shape) -> Found:
                 yield g.times([(made, -e), *factors[:i], *factors[i + 1 :]], shape)
 
 
-@law("*", "exp(x) / (1 + exp(x)) = sigmoid(x)", "exp(-x) * sigmoid(x) = sigmoid(-x)", strict=False)
+@law(
+    "*",
+    "exp(x) / (1 + exp(x)) = sigmoid(x)",
+    "exp(-x) * sigmoid(x) = sigmoid(-x)",
+    strict=False,
+    needs="sigmoid",
+)
 def exponential_times_logistic(g: Graph, t: Term, shape: Shape) -> Found:
-    factors = pairs_of(g, t)
+    factors = pairs_of(t)
     for a, e in factors:
         x = inner(g, a, "sigmoid")
         for b, f in factors if x is not None else ():
@@ -269,18 +182,24 @@ def exponential_times_logistic(g: Graph, t: Term, shape: Shape) -> Found:
                 yield g.times([(g.call("sigmoid", y), e), *rest], shape)
 
 
-@law("+", "1 - sigmoid(x) = sigmoid(-x)", "3 - 3 * sigmoid(x) + y = 3 * sigmoid(-x) + y", strict=False)
+@law(
+    "+",
+    "1 - sigmoid(x) = sigmoid(-x)",
+    "3 - 3 * sigmoid(x) + y = 3 * sigmoid(-x) + y",
+    strict=False,
+    needs="sigmoid",
+)
 def rest_of_the_logistic_function(g: Graph, t: Term, shape: Shape) -> Found:
-    terms = pairs_of(g, t)
+    terms = pairs_of(t)
     for i, (a, c) in enumerate(terms):
         if c == -t.data[-1] and c and (x := inner(g, a, "sigmoid")) is not None:
             other = g.call("sigmoid", g.plus([(x, -1.0)]))
             yield g.plus([(other, -c), *terms[:i], *terms[i + 1 :]], 0.0, shape)
 
 
-@law("+", "2 * sigmoid(2 * x) - 1 = tanh(x)", strict=False)
+@law("+", "2 * sigmoid(2 * x) - 1 = tanh(x)", strict=False, needs="sigmoid")
 def tangent_of_the_logistic_function(g: Graph, t: Term, shape: Shape) -> Found:
-    terms = pairs_of(g, t)
+    terms = pairs_of(t)
     for i, (a, c) in enumerate(terms):
         if c == -2 * t.data[-1] and c and (x := inner(g, a, "sigmoid")) is not None:
             yield g.plus(
@@ -289,9 +208,9 @@ def tangent_of_the_logistic_function(g: Graph, t: Term, shape: Shape) -> Found:
 
 
 @law("*", "(exp(x) - exp(-x)) / (exp(x) + exp(-x)) = tanh(x)", "(exp(2 * x) - 1) / (exp(2 * x) + 1) = tanh(x)",
-     strict=False)  # fmt: skip
+     strict=False, needs="+")  # fmt: skip
 def hyperbolic_tangent(g: Graph, t: Term, shape: Shape) -> Found:
-    factors = pairs_of(g, t)
+    factors = pairs_of(t)
     for above in [f for f in factors if f[1] == 1]:
         for below in [f for f in factors if f[1] == -1]:
             for difference in _exponentials(g, above[0]):
@@ -334,9 +253,9 @@ def absolute_value(g: Graph, t: Term, shape: Shape) -> Found:
 
 
 @law("*", "abs(x) ^ 2 = x ^ 2", "abs(x) * abs(y) = abs(x * y)", "abs(x) / abs(y) = abs(x / y)", "x * sign(x) = abs(x)",
-     "abs(x) * sign(x) * y = x * y")  # fmt: skip
+     "abs(x) * sign(x) * y = x * y", needs="abs sign")  # fmt: skip
 def product_of_absolute_values(g: Graph, t: Term, shape: Shape) -> Found:
-    factors = pairs_of(g, t)
+    factors = pairs_of(t)
     inside = [(x, e) for a, e in factors if e.is_integer() and (x := inner(g, a, "abs")) is not None]
     rest = [(a, e) for a, e in factors if not e.is_integer() or inner(g, a, "abs") is None]
     even = [(x, e) for x, e in inside if e % 2 == 0]

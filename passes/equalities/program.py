@@ -15,12 +15,14 @@ from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import Matrix, compatible, f64, i1, i64, meet
 from sysmlc.passes.equalities.extract import Choice, Extraction, layers
 from sysmlc.passes.equalities.graph import Facts, Graph, Shape, Term
-from sysmlc.passes.equalities.laws import LAWS, saturate
+from sysmlc.passes.equalities.law import LAWS, saturate
+from sysmlc.passes.equalities.laws import INCREASING, ROOTS
 from sysmlc.passes.fusion.cost import FLOPS
 from sysmlc.passes.sparsity import Expectations
 from sysmlc.passes.sum_product.nodes import divisor
 
-_LINEAR: Final = frozenset({"add", "sub", "mul", "div", "neg", "pow"})
+_FUNCTIONS: Final = {op for one in LAWS for op in (*one.ops, *one.needs)} | {*INCREASING, *ROOTS}
+"""What laws are about, besides sums and products."""
 MAX_OPERATIONS: Final = 64
 """Longer islands are cut in program order."""
 _GAIN: Final = 0.99
@@ -37,7 +39,7 @@ class Equalities(Pass):
     """Only laws that keep sums as they are written."""
 
     linear: bool = False
-    """Look also where there are no functions but sums and products of known sizes, which `sum-product` takes anyway."""
+    """Look also where there are only sums and products of known sizes, which `sum-product` takes anyway."""
 
     def run(self, module: Module) -> None:
         laws = [one for one in LAWS if one.strict or not self.strict_fp]
@@ -48,7 +50,7 @@ class Equalities(Pass):
             ops = [op for op in region if _in_fragment(op)]
             for start in range(0, len(ops), MAX_OPERATIONS):
                 part = ops[start : start + MAX_OPERATIONS]
-                if len(part) > 1 and (self.linear or not all(_is_linear(op) for op in part)):
+                if len(part) > 1 and (self.linear or any(_is_worth_it(op) for op in part)):
                     island = _Island(region, part, expected)
                     for name, times in saturate(island.graph, laws, 200 + 8 * len(part)).items():
                         self.count(f"found: {name}", times)
@@ -67,9 +69,10 @@ def _in_fragment(op: Op) -> bool:
     return all(v.type is f64 or (constant(v) is not None and v.type is i64) for v in op.operands)
 
 
-def _is_linear(op: Op) -> bool:
+def _is_worth_it(op: Op) -> bool:
     type = op.results[0].type
-    return op.fn in _LINEAR and (not isinstance(type, Matrix) or None not in (type.rows, type.cols))
+    unknown = isinstance(type, Matrix) and None in (type.rows, type.cols)
+    return op.fn in _FUNCTIONS or (unknown and op.fn in ("add", "sub", "mul", "div", "neg"))
 
 
 def _is_f64(value: Value) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from sysmlc.ir.algebra import Apply, Expr, ExpressionParser, Number, Variable
 from sysmlc.ir.source import Source
 from sysmlc.passes.equalities.graph import Facts, Graph, Term
-from sysmlc.passes.equalities.laws import Law, saturate
+from sysmlc.passes.equalities.law import Law, saturate
 
 SHAPE = (7, 9)
 CELLS = (0.0, 0.0, 1.0, -1.0, 2.0, 0.5, -3.25, 4.0, np.nan)

@@ -7,8 +7,9 @@ import random
 import pytest
 from tests.passes.equalities.oracle import WrongLaw, check, given, holds, random_graph, statements
 
+from sysmlc.passes.equalities import laws  # noqa: F401 (they register themselves)
 from sysmlc.passes.equalities.graph import Graph, Shape, Term
-from sysmlc.passes.equalities.laws import LAWS, Found, Law, inner, saturate
+from sysmlc.passes.equalities.law import LAWS, Found, Law, inner, saturate
 
 STATED = [pytest.param(one, s, id=s) for one, s in statements(LAWS)]
 
