@@ -28,7 +28,18 @@ for (j in 1:n) {
   g = t(X) %*% (1 / (1 + exp(-(X %*% w))) - y) + 0.1 * w
 }
 """
-PASSES = ("inline", "infer", "canonicalize", "cse", "dce", "hoist", "simplify", "sum-product", "matmul-chain")
+PASSES = (
+    "inline",
+    "infer",
+    "canonicalize",
+    "cse",
+    "dce",
+    "hoist",
+    "simplify",
+    "equalities",
+    "sum-product",
+    "matmul-chain",
+)
 
 
 SIZES = "X = rand(rows=20000, cols=9000, sparsity=0.001)\nU = rand(rows=20000, cols=20)\nV = rand(rows=9000, cols=20)\n"
@@ -36,22 +47,30 @@ LOSSES = {
     "loss of a factorisation": "print(sum((X - U %*% t(V))^2) + 0.1 * (sum(U^2) + sum(V^2)))",
     "its gradient": "print(sum(abs((U %*% t(V) - X) %*% V + 0.1 * U)))",
     "weighted": "print(sum((X != 0) * (X - U %*% t(V))^2) - 2 * sum((U %*% t(V)) * X))",
+    "of a logistic regression": "P = exp(U) / (1 + exp(U))\nprint(sum(U * log(P) + (1 - U) * log(1 - P)) + max(exp(U)))",
 }
+ALGEBRA = "equalities,sum-product"
 
 
 def search_budgets() -> None:
-    """Milliseconds of `sum-product` for 15 and 100 operations, and of `fuse-cells` for 60."""
+    """Milliseconds of the algebra for 15 and 100 operations, and of `fuse-cells` for 60."""
     for name, text in LOSSES.items():
-        print(f"sum-product: {name:26s} {1e3 * best_of('sum-product', SIZES + text):6.1f} ms of 5")
+        print(f"algebra: {name:26s} {1e3 * best_of(ALGEBRA, SIZES + text):10.1f} ms of 5")
     rng = random.Random(1)
-    for target, name, budget in ((100, "sum-product", 100), (60, "fuse-cells", 50)):
+    for target, name, budget, f in (
+        (100, ALGEBRA, 100, ""),
+        (100, ALGEBRA, 100, "exp log sqrt sigmoid"),
+        (60, "fuse-cells", 50, ""),
+    ):
         lines = [f"M{i} = rand(rows=2000, cols=300)" for i in range(4)]
         for i in range(4, 4 + target // 2):
             a, b, c = (rng.randrange(max(0, i - 8), i) for _ in range(3))
-            lines.append(f"M{i} = M{a} * M{b} {rng.choice('+-')} M{c}")
+            left = f"{rng.choice(f.split())}(M{a})" if f else f"M{a} * M{b}"
+            lines.append(f"M{i} = {left} {rng.choice('+-*/' if f else '+-')} M{c}")
         lines += [f"print(sum(M{i}) + sum(M{i - 1}))" for i in range(4 + target // 2 - 3, 4 + target // 2)]
         taken = best_of(name, "\n".join(lines), "decompose,form-cells" if name == "fuse-cells" else "cse")
-        print(f"{name}: {target} operations {1e3 * taken:25.1f} ms of {budget}")
+        what = f"{target} operations{' and functions' if f else ''}"
+        print(f"{name}: {what:30s} {1e3 * taken:8.1f} ms of {budget}")
 
 
 def best_of(name: str, text: str, before: str = "cse") -> float:

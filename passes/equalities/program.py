@@ -212,7 +212,7 @@ class _Emitter:
             made.type = meet(made.type, old.type)
         recording = current_recording()
         if recording is not None:
-            recording[1].append(recording[0]("equalities: cheapest equal terms", op, [made]))
+            recording[1].append(recording[0]("cheapest equal terms", op, [made]))
         old.replace_by(made)
         self.island.classes[made] = c  # operands of others now
         return True

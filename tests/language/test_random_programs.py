@@ -139,7 +139,10 @@ def test_random_programs(rng: random.Random) -> None:
 
 
 def test_only_signs_of_zeros_are_left_out() -> None:
-    assert without_signs_of_zero("-0.0 pq-0.0 -0.5 1e-07 9 - 0 -0.000\n-0") == "0.0 pq0.0 -0.5 1e-07 9 - 0 0.000\n0"
+    assert (
+        without_signs_of_zero("-0.0 pq-0.0 -0.5 1e-07 9 - 0 -0.000\n-0")
+        == "0.0 pq0.0 -0.5 1e-07 9 - 0 0.000\n0"
+    )
 
 
 @pytest.mark.parametrize("number", range(6))
