@@ -308,7 +308,7 @@ class Contraction:
             share = self.model.density(other.tensor.node)
             if (
                 share < SAMPLED
-                and self.model.may_sample(made)
+                and self.model.may_sample(made, share)
                 and set(product.tensor.at) == set(other.tensor.at)
             ):
                 return product.parts + other.cost + self.model.sample(made, share)

@@ -15,6 +15,7 @@ from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.types import Dim
 from sysmlc.passes.estimate import NUMBERS, product_cost, product_density
 from sysmlc.passes.outer.cone import SKINNY
+from sysmlc.passes.outer.cone import SPARSE as FEW
 from sysmlc.passes.sparsity import Expectations
 from sysmlc.passes.sum_product.nodes import AGGREGATES, CELL, Node
 
@@ -161,9 +162,10 @@ class Model:
         sampled = self._sampled(order, results) if products else {}
         if not sampled:
             return seconds
+        passes = _passes(order, sampled)
         for node in order:
             if node in sampled:
-                seconds += self._at(node, sampled) - self.base(node) + once[node]
+                seconds += self._at(node, sampled) * passes.get(node, 1) - self.base(node) + once[node]
             else:
                 seconds -= self._handed(node, sampled)
         return seconds
@@ -194,7 +196,7 @@ class Model:
 
         found: dict[Node, float] = {}
         for product in products:
-            if need(product) >= SAMPLED:
+            if need(product) >= SAMPLED or not self.may_sample(product, need(product)):
                 continue
             stack = [product]
             while stack:
@@ -202,12 +204,16 @@ class Model:
                 if node not in found:
                     found[node] = need(product)
                     # Below the sparse operand everything is in the pass, above it what is zero where that is.
-                    free = node is product or (node.kind in CELL and not self.drivers(node))
+                    # What is made of a sum comes after the pass.
+                    free = node is product or (node.cell and not self.drivers(node))
                     stack += [
                         u
                         for u in users.get(node, ())
-                        if (u.kind in CELL and (free or self.drivers(u)))
-                        or (u.kind in AGGREGATES and self.drivers(node))
+                        if node.kind not in AGGREGATES
+                        and (
+                            (u.cell and (free or self.drivers(u)))
+                            or (u.kind in AGGREGATES and self.drivers(node))
+                        )
                     ]
         return found
 
@@ -230,12 +236,12 @@ class Model:
             self._drivers[node] = found
         return found
 
-    def may_sample(self, node: Node) -> bool:
-        """Whether some cells of a product can be computed without the others."""
+    def may_sample(self, node: Node, share: float = 0.0) -> bool:
+        """Whether this share of the cells of a product can be computed without the others, as `fuse-outer` does."""
         if not self.samples or node.kind != "matmul" or node.rows == 1 or node.cols == 1:
             return False
         inner = node.args[0].rows if "l" in str(node.attr) else node.args[0].cols
-        return isinstance(inner, int) and inner <= SKINNY
+        return isinstance(inner, int) and (inner <= SKINNY or share * FEW <= 1)
 
     def needed(self, user: Node, node: Node, need: Callable[[Node], float]) -> float:
         """The share of the cells of `node` that `user` looks at, when `need` is the share of its own."""
@@ -333,3 +339,27 @@ class Model:
             half = NUMBERS.cell_bytes * self.cells(a) * min(1.0, 1.5 * self.density(a)) / _BANDWIDTH
             seconds -= half + 0.45 * cost.flops / _FLOPS
         return seconds + _OPERATION
+
+
+def _passes(order: Iterable[Node], sampled: Mapping[Node, float]) -> dict[Node, int]:
+    """How often each sampled product is computed: again where what uses it waits for a sum over it."""
+    found: dict[Node, int] = {}
+
+    def at(node: Node) -> int:
+        """The pass that computes a node, or after how many passes it can be."""
+        known = found.get(node)
+        if known is None:
+            known = found[node] = max(
+                [at(a) + (a in sampled and not inside(a, node)) for a in node.parts], default=0
+            )
+        return known
+
+    def inside(a: Node, user: Node) -> bool:
+        return user in sampled and (a.cell or a.kind == "matmul")
+
+    times: dict[Node, set[int]] = {}
+    for node in order:
+        for a in node.parts if node in sampled else ():
+            if a in sampled and a.kind == "matmul":
+                times.setdefault(a, set()).add(at(node))
+    return {product: len(levels) for product, levels in times.items()}
