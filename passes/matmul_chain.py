@@ -18,7 +18,7 @@ from sysmlc.ir.dialects.scf import If
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import Dim, Matrix, Type, compatible, meet, same_dim
 from sysmlc.passes.estimate import FREE, Cost, product_cost
-from sysmlc.passes.sparsity import Expectations, Sketch
+from sysmlc.passes.sparsity import Expectations, Sketch, is_open
 
 _TYPICAL = 1000
 """What an unknown size is taken to be, where all that is known is that others are 1."""
@@ -247,7 +247,7 @@ def _alternative(plan: _Plan, factors: list[tuple[Value, bool]], expected: Expec
     """The order that pays most if a matrix of which nothing is known is sparse, where that is much."""
     best: tuple[float, _Choice] | None = None
     for value in dict.fromkeys(v for v, _ in factors):
-        if not _is_open(value, expected) or not all(isinstance(d, int) for d in plan.sizes):
+        if not is_open(value, expected) or not all(isinstance(d, int) for d in plan.sizes):
             continue
         places = [i for i, (v, _) in enumerate(factors) if v is value]
 
@@ -281,20 +281,6 @@ def _alternative(plan: _Plan, factors: list[tuple[Value, bool]], expected: Expec
         if best is None or kept - changed > best[0]:
             best = kept - changed, _Choice(places[0], other, limit, why)
     return None if best is None else best[1]
-
-
-def _is_open(value: Value, expected: Expectations) -> bool:
-    """Whether a matrix comes from outside, and nothing is known of its non-zeros."""
-    type = value.type
-    assert isinstance(type, Matrix)
-    outside = value.op is None or value.op.name in ("dml.read_matrix", "dml.input", "core.call")
-    return (
-        outside
-        and type.nnz is None
-        and type.format != "dense"
-        and 1 not in (type.rows, type.cols)
-        and expected.density(value) == 1.0
-    )
 
 
 def _build_choice(

@@ -3,7 +3,7 @@
 Expectations choose plans and formats. They are no bounds: what must hold in every run is in the types (`nnz=`).
 """
 
-from sysmlc.passes.sparsity.expect import Expectations
+from sysmlc.passes.sparsity.expect import Expectations, is_open
 from sysmlc.passes.sparsity.sketch import Sketch
 
-__all__ = ["Expectations", "Sketch"]
+__all__ = ["Expectations", "Sketch", "is_open"]

@@ -28,6 +28,14 @@ class Expectations:
         self._known: dict[Value, Sketch] = {}
         self._depth = 0
 
+    def suppose(self, value: Value, share: float) -> Expectations:
+        """Take a matrix to have this share of non-zeros."""
+        type = value.type
+        assert isinstance(type, Matrix)
+        rows, cols = _size(type.rows), _size(type.cols)
+        self._known[value] = Sketch.spread(rows, cols, share * rows * cols)
+        return self
+
     def density(self, value: Value) -> float:
         """The expected share of non-zeros; 1 where nothing is known."""
         return self.sketch(value).density if isinstance(value.type, Matrix) else 1.0
@@ -70,6 +78,15 @@ class Expectations:
         maker = _MAKERS.get(op.name)
         made = None if maker is None else maker(self, op, value, rows, cols)
         return Sketch.spread(rows, cols, rows * cols) if made is None else made
+
+
+def is_open(value: Value, expected: Expectations) -> bool:
+    """Whether a matrix comes from outside, and nothing is known of its non-zeros."""
+    type = value.type
+    assert isinstance(type, Matrix)
+    outside = value.op is None or value.op.name in ("dml.read_matrix", "dml.input", "core.call")
+    unknown = type.nnz is None and type.format != "dense" and 1 not in (type.rows, type.cols)
+    return outside and unknown and expected.density(value) == 1.0
 
 
 Maker = Callable[[Expectations, Op, Value, int, int], Sketch | None]

@@ -15,6 +15,7 @@ from sysmlc.ir.explain import current_recording
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import Matrix, compatible, meet
 from sysmlc.passes.sparsity import Expectations
+from sysmlc.passes.sum_product.alternatives import Alternative, alternative, emit_both
 from sysmlc.passes.sum_product.cost import Model
 from sysmlc.passes.sum_product.emit import Emitter
 from sysmlc.passes.sum_product.explain import Rewrite, explain_rewrites, text
@@ -56,13 +57,17 @@ class SumProduct(Pass):
         nodes = island.build(lambda node: planner.form(node, True).key())
         roots = [nodes[v] for v in island.results]
         chosen = choose(planner, roots)
-        if all(chosen[r] is r for r in roots):
+        graph = island.graph
+        other = alternative(planner, chosen, lambda m: choose(Planner(graph, m, self.strict_fp), roots))
+        if other is None and all(chosen[r] is r for r in roots):
             return
         place = {op: i for i, op in enumerate(region)}
-        emitter = Emitter(island.graph, place)
+        emitter = Emitter(graph, place)
         together = model.total(chosen.values())
         for value, root in zip(island.results, roots, strict=True):
-            if chosen[root] is not root:
+            if other is not None and root is other.root:
+                self._keep_both(value, other, chosen[root], emitter)
+            elif chosen[root] is not root:
                 saved = model.total({**chosen, root: root}.values()) - together
                 self._replace(value, root, chosen[root], emitter, (model.alone(root), saved))
         _erase(island.ops)
@@ -84,6 +89,11 @@ class SumProduct(Pass):
             recording = current_recording()
             if recording is not None:
                 recording[1].append(record)
+
+    def _keep_both(self, value: Value, other: Alternative, plan: Node, emitter: Emitter) -> None:
+        assert value.op is not None
+        value.replace_by(emit_both(emitter, other, plan, value.op))
+        self.count("plans decided at run time")
 
 
 def _worth_alone(ops: list[Op]) -> bool:

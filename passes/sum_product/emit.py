@@ -32,14 +32,25 @@ class Emitter:
         self.graph = graph
         self.place = place
         """The position of the operations of the region that were there before."""
+        self.reuses = True
         self.made: dict[Node, Value] = {}
         self._leaves: dict[Node, frozenset[Node]] = {}
         self._written: list[Node] = []
 
     def build(self, root: Node, node: Node, anchor: Op) -> Value:
         """The value of `node`, the plan for `root`, available at `anchor`."""
+        return self.inside(root, node, Builder.before(anchor), anchor)
+
+    def branch(self) -> Emitter:
+        """An emitter for a branch: what is there outside of it, but for leaves, is computed inside."""
+        made = Emitter(self.graph, self.place)
+        made.reuses = False
+        return made
+
+    def inside(self, root: Node, node: Node, b: Builder, anchor: Op) -> Value:
+        """The value of `node`, the plan for `root`, in a branch that stands before `anchor`."""
         self._written = sorted(_parts(root), key=lambda n: (len(self.leaves(n)), n.id))
-        return self._value(node, Builder.before(anchor), self.place[anchor])
+        return self._value(node, b, self.place[anchor])
 
     def leaves(self, node: Node) -> frozenset[Node]:
         """The leaves that a plan reads."""
@@ -66,7 +77,7 @@ class Emitter:
         found = self.made.get(node)
         if found is not None:
             return found
-        if node.value is not None:
+        if node.value is not None and (self.reuses or not node.args):
             op = node.value.op
             if op is None or self.place.get(op, -1) < at:
                 return node.value

@@ -186,6 +186,10 @@ class Planner:
         shallow = self.form(node, False)
         return len(shallow.terms) > 1 or self.form(node, True).terms != shallow.terms
 
+    def margin(self, node: Node) -> float:
+        """How many times cheaper a plan must be that multiplies out the sums of a node."""
+        return 1.0 if self.strict else self._margin(self.form(node, True))
+
     def _margin(self, full: Polynomial) -> float:
         if full.squared:
             return _SQUARED
