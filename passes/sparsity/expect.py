@@ -13,6 +13,10 @@ from sysmlc.passes.sparsity.sketch import Sketch
 
 TYPICAL: Final = 1000
 """What a size is taken to be that is not known: shares of non-zeros depend little on it."""
+_ROUNDS: Final = 4
+"""A matrix that still fills up after so many rounds of a loop counts as full."""
+_STEADY: Final = 1.05
+"""What grows by less in a round is taken to stay as it is."""
 _DEEPEST: Final = 200
 """Longer ways to what a value is made of are not followed."""
 
@@ -45,25 +49,44 @@ class Expectations:
         found = self._known.get(value)
         if found is not None:
             return found
-        type = value.type
-        assert isinstance(type, Matrix)
-        rows, cols = _size(type.rows), _size(type.cols)
-        self._known[value] = made = Sketch.spread(rows, cols, rows * cols)  # what a cycle finds
-        if value.op is not None and self._depth < _DEEPEST:
+        made = self._known[value] = _all_of(value)  # what a cycle finds
+        loop = _carrier(value)
+        if self._depth < _DEEPEST:
             self._depth += 1
-            made = self._made(value.op, value, rows, cols).limited()
+            if loop is not None:
+                made = self._carried(loop)[value]
+            elif value.op is not None:
+                made = self._made(value.op, value, made.rows, made.cols).limited()
             self._depth -= 1
-        if (made.rows, made.cols) != (rows, cols):  # sizes are not known
-            made = Sketch.spread(rows, cols, made.density * rows * cols, made.most_in_row)
-        if type.nnz is not None and made.nnz > type.nnz:
-            most = made.most_in_row
-            made = (
-                Sketch.spread(rows, cols, float(type.nnz), most)
-                if made.density == 1
-                else made.scaled_to(type.nnz)
-            )
-        self._known[value] = made
+        self._known[value] = made = _bounded(made, value)
         return made
+
+    def _carried(self, loop: Op) -> dict[Value, Sketch]:
+        """What a loop carries: what it starts with, and what rounds make of that, until no round adds anything.
+
+        Each trial has expectations of its own for what is inside, since they follow from what is assumed.
+        """
+        sources: dict[Value, list[Value]] = {}
+        for source, target in loop.flow():
+            if isinstance(target.type, Matrix):
+                sources.setdefault(target, []).append(source)
+        known = {v: s for v, s in self._known.items() if v not in sources and not _is_within(v, loop)}
+        assumed = {t: _all_of(t) for t in sources}
+        for target, values in sources.items():
+            starts = [v for v in values if not _is_within(v, loop)]
+            begun = [self.sketch(v) for v in starts] or [assumed[v] for v in values if v in sources]
+            assumed[target] = min(begun, key=_density, default=assumed[target])
+        for number in range(_ROUNDS + 1):
+            trial = Expectations()
+            trial._depth = self._depth
+            trial._known = {**known, **assumed}
+            found = {t: max([trial.sketch(v) for v in vs], key=_density) for t, vs in sources.items()}
+            grown = [t for t in sources if found[t].density > assumed[t].density * _STEADY]
+            if not grown:
+                break
+            assumed.update({t: found[t] if number < _ROUNDS else _all_of(t) for t in grown})
+        self._known.update({t: _bounded(s, t) for t, s in assumed.items()})
+        return assumed
 
     def fact(self, value: Value) -> Fact:
         """The sketch of a matrix, or the number a scalar is, when it is known."""
@@ -78,6 +101,46 @@ class Expectations:
         maker = _MAKERS.get(op.name)
         made = None if maker is None else maker(self, op, value, rows, cols)
         return Sketch.spread(rows, cols, rows * cols) if made is None else made
+
+
+def _carrier(value: Value) -> Op | None:
+    """The loop that carries a value from round to round, or leaves it behind."""
+    op = value.owner if isinstance(value.owner, Op) else value.owner.parent
+    return op if op is not None and op.name in ("scf.for", "scf.while", "scf.parfor") else None
+
+
+def _is_within(value: Value, loop: Op) -> bool:
+    region = value.region
+    while region is not None and region.parent is not None:
+        if region.parent is loop:
+            return True
+        region = region.parent.parent
+    return False
+
+
+def _density(sketch: Sketch) -> float:
+    return sketch.density
+
+
+def _all_of(value: Value) -> Sketch:
+    type = value.type
+    assert isinstance(type, Matrix)
+    rows, cols = _size(type.rows), _size(type.cols)
+    return Sketch.spread(rows, cols, rows * cols)
+
+
+def _bounded(made: Sketch, value: Value) -> Sketch:
+    """A sketch in the sizes of a value, and not above the bound of its type."""
+    type = value.type
+    assert isinstance(type, Matrix)
+    rows, cols = _size(type.rows), _size(type.cols)
+    if (made.rows, made.cols) != (rows, cols):  # sizes are not known
+        made = Sketch.spread(rows, cols, made.density * rows * cols, made.most_in_row)
+    if type.nnz is None or made.nnz <= type.nnz:
+        return made
+    if made.density == 1:
+        return Sketch.spread(rows, cols, float(type.nnz), made.most_in_row)
+    return made.scaled_to(type.nnz)
 
 
 def is_open(value: Value, expected: Expectations) -> bool:
