@@ -180,8 +180,7 @@ def kernel_plan(kernel: RowKernel) -> list[int]:
 
     For each input its role (0 row, 1 side, 2 side used transposed, 3 scalar) and the class of its length (-1: one column); the
     number of slots of scratch memory and the class of each; for each output the class-giving inputs of its columns (of both
-    factors of a product, as bit masks), and whether its partial results are those of the wide loop (for a product: its
-    first factor is the wide one).
+    factors of a product, as bit masks), and whether it is computed in the wide loop (a bit for each factor of a product).
     """
     from sysmlc.passes.rows.plan import slots
 
@@ -196,8 +195,8 @@ def kernel_plan(kernel: RowKernel) -> list[int]:
     numbers += [-1 if length is None else length for _, length in memory]
     for output in plan.outputs:
         masks = [sum(1 << i for i in plan.lengths.sources[v]) for v in output.values]
-        wide = plan.kind[output.values[0]] == "wide"
-        numbers += [masks[0], masks[1] if len(masks) > 1 else 0, int(wide)]
+        wide = sum(1 << n for n, v in enumerate(output.values) if plan.kind[v] == "wide")
+        numbers += [masks[0], masks[1] if len(masks) > 1 else 0, wide]
     return numbers
 
 

@@ -14,7 +14,7 @@ from sysmlc.passes.rows.csr import CsrLoops
 from sysmlc.passes.rows.dense import DenseLoops, scans_of
 from sysmlc.passes.rows.frame import ROWS, Block, RowFrame
 from sysmlc.passes.rows.lengths import is_usual
-from sysmlc.passes.rows.narrow import compute_singles, narrow_loops
+from sysmlc.passes.rows.narrow import compute_singles, narrow_loops, narrow_products
 from sysmlc.passes.rows.wide import actions_of
 
 FORM_CSR = 1
@@ -36,6 +36,7 @@ def row_loops(b: Builder, kernel: RowKernel, key: int, lanes: int, params: list[
         for level in levels:
             compute_singles(made, level)
             narrow_loops(made, level)
+            narrow_products(made, level)
             if pointers is not None:
                 CsrLoops(made, actions[level], pointers, level == opening).emit()
             else:

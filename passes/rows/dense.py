@@ -12,9 +12,19 @@ from sysmlc.ir.types import f64
 from sysmlc.passes import cell_body
 from sysmlc.passes.cell_body import EXPENSIVE, Code, State, across_lanes, cell_of, start, step
 from sysmlc.passes.cell_states import flat, load_vector, neutral, split, store_vector
-from sysmlc.passes.rows.frame import ROWS, Block, close_sum, horizontal, multiply_add, open_sum, row_sums
+from sysmlc.passes.rows.frame import (
+    ROWS,
+    Block,
+    by_steps,
+    close_sum,
+    horizontal,
+    multiply_add,
+    open_sum,
+    row_sums,
+)
 from sysmlc.passes.rows.lengths import is_matmul
 from sysmlc.passes.rows.plan import Output, reduction_of
+from sysmlc.passes.rows.turned import SHORT, turned_product
 from sysmlc.passes.rows.wide import Actions, factors
 
 FETCH_BLOCK = 524288
@@ -283,8 +293,37 @@ class DenseLoops:
 
     # -- products with several columns -----------------------------------------------------------------------------
 
+    @property
+    def steps(self) -> Sequence[int]:
+        """How many columns are done at a time."""
+        full = self.lanes * self.block.code.cell_size == FULL_WIDTH
+        return (3, 2, 1) if full and self.block.rows > 1 else (1,)
+
     def matmul(self, op: Op) -> None:
         """The row times a side, whose columns lie one after the other: some columns at a time."""
+        block, code = self.block, self.block.code
+        if block.rows == 1:
+            self.long_product(op)
+            return
+
+        following, lines = self.fetch_from(op), -(-block.rows // len(self.scans))
+
+        def fetch(inner: Code, c: Value) -> None:
+            inner.op(Prefetch, inner.at(following, inner.mul(c, inner.integer(lines))), far=True)
+
+        def turn(inner: Code) -> list[Value]:
+            turned_product(block, inner, op, self.level, fetch)
+            return []
+
+        def long(inner: Code) -> list[Value]:
+            block.code = inner
+            self.long_product(op)
+            return []
+
+        code.when(code.relation("ilt", self.frame.cols, code.integer(SHORT + 1)), turn, long)
+        block.code = code
+
+    def long_product(self, op: Op) -> None:
         block, frame = self.block, self.frame
         wide, side, result = op.operands[0], op.operands[1].index, op.results[0]
         rows = range(block.rows)
@@ -293,7 +332,7 @@ class DenseLoops:
         length = frame.length_of(result)
         following = self.fetch_from(op)
 
-        def columns(code: Code, k: Value, count: int) -> list[Value]:
+        def columns(code: Code, k: Value, count: int) -> None:
             block.code = code
             self.splats, self.bases = {}, {}
             self.prepare(wide)
@@ -322,10 +361,8 @@ class DenseLoops:
             for n in range(count):
                 place = block.kept(code, result, code.add(k, code.integer(n)))
                 block.store(code, row_sums(code, done[n::count]), place)
-            return []
 
-        most = 3 if self.lanes * outer.cell_size == FULL_WIDTH and block.rows > 1 else 1
-        self.by_columns(outer, length, most, columns)
+        by_steps(outer, length, self.steps, columns)
         block.code = outer
         self.done = frozenset()
 
@@ -338,7 +375,7 @@ class DenseLoops:
         self.done = frozenset(self.actions.kept)
         following = self.fetch_from(output)
 
-        def columns(code: Code, k: Value, count: int) -> list[Value]:
+        def columns(code: Code, k: Value, count: int) -> None:
             block.code = code
             self.splats, self.bases = {}, {}
             self.prepare(wide)
@@ -363,10 +400,8 @@ class DenseLoops:
                 return []
 
             self.loop([], body)
-            return []
 
-        most = 3 if self.lanes * outer.cell_size == FULL_WIDTH and block.rows > 1 else 1
-        self.by_columns(outer, frame.length_of(narrow), most, columns)
+        by_steps(outer, frame.length_of(narrow), self.steps, columns)
         block.code = outer
         self.done = frozenset()
 
@@ -376,20 +411,6 @@ class DenseLoops:
         else:
             place = code.at(self.block.kept(code, narrow, k), code.integer(j))
         return code(Load, place, types=[code.elem])
-
-    @staticmethod
-    def by_columns(
-        code: Code, length: Value, most: int, columns: Callable[[Code, Value, int], list[Value]]
-    ) -> None:
-        """Loops over the columns of a side: `most` at a time, then what is left, by fewer."""
-        done = code.integer(0)
-        for some in range(most, 0, -1):
-            stop = code.sub(length, code.integer(some - 1))
-
-            def step(inner: Code, k: Value, _: list[Value], some: int = some) -> list[Value]:
-                return [*columns(inner, k, some), inner.add(k, inner.integer(some))]
-
-            (done,) = code.loop(done, stop, some, [done], step)
 
 
 assert ROWS % 8 == 0

@@ -46,7 +46,7 @@ class RowFrame:
             k: self.cols if k == WIDE else code.load_i64(table, code.integer(k)) for k in lengths.classes()
         }
         self.one = code.integer(1)
-        self.slot: dict[Value, Value] = {}
+        self.slot: dict[Value | None, Value] = {}
         place = self.field("scratch")
         for value, length in slots(Plan(body, roles, kernel.outputs, everything)):
             self.slot[value] = place
@@ -160,7 +160,10 @@ class Block:
 
     def column(self, code: Code, i: int, c: Value) -> list[Value]:
         """Column `c` of the block's rows of input `i`, by groups of lanes."""
-        base, stride = code.at(self.addresses[i], c), self.frame.strides[i]
+        return self.spread(code, code.at(self.addresses[i], c), self.frame.strides[i])
+
+    def spread(self, code: Code, base: Value, stride: Value) -> list[Value]:
+        """The cells at `base` and every `stride` cells behind it, one for each row, by groups of lanes."""
         if self.lanes == 1:
             return [code(Load, base, types=[code.elem])]
         steps = code(Iota, stride, lanes=self.lanes)
@@ -200,6 +203,21 @@ class Block:
         return code(Load, code.at(self.frame.slot[value], j), types=[code.elem])
 
 
+def by_steps(
+    code: Code, length: Value, steps: Sequence[int], columns: Callable[[Code, Value, int], object]
+) -> None:
+    """Loops over columns: as many at a time as the first step says, then what is left, by smaller steps."""
+    done = code.integer(0)
+    for some in steps:
+        stop = code.sub(length, code.integer(some - 1))
+
+        def step(inner: Code, k: Value, _: list[Value], some: int = some) -> list[Value]:
+            columns(inner, k, some)
+            return [inner.add(k, inner.integer(some))]
+
+        (done,) = code.loop(done, stop, some, [done], step)
+
+
 Compute = Callable[[Code, Value], Value]
 
 __all__ = [
@@ -208,6 +226,7 @@ __all__ = [
     "Compute",
     "RowFrame",
     "State",
+    "by_steps",
     "close_sum",
     "horizontal",
     "multiply_add",

@@ -214,11 +214,11 @@ class _Attempt:
         if a is b or (a in self.tainted) or (b in self.tainted):
             return None
         kinds = [self.group.kind.get(v) for v in (a, b)]
-        if "wide" not in kinds or (kinds[0] == kinds[1]):
+        if kinds == ["wide", "wide"] or kinds == [None, None]:
             return None
-        other = a if kinds[1] == "wide" else b
-        if other not in self.group.kind and not self.row_of(other, "narrow", left=True):
-            return None
+        for value, kind in zip((a, b), kinds, strict=True):
+            if kind is None and not self.row_of(value, "narrow", left=True):
+                return None
         return "closing"
 
     def cellwise(self, op: Op) -> str | None:

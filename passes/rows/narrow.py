@@ -8,7 +8,7 @@ from sysmlc.ir.dialects.kernel_memory import Load, Store
 from sysmlc.ir.types import f64
 from sysmlc.passes.cell_body import EXTREMES, Code, State, cell_of, start, step
 from sysmlc.passes.cell_states import flat, split
-from sysmlc.passes.rows.frame import ROWS, Block
+from sysmlc.passes.rows.frame import ROWS, Block, multiply_add
 from sysmlc.passes.rows.lengths import is_matmul, is_reduction
 from sysmlc.passes.rows.plan import Output, reduction_of
 
@@ -70,6 +70,45 @@ def narrow_loops(block: Block, level: int) -> None:
     classes = sorted({plan.lengths.class_of(v) or 0 for v, kind in plan.kind.items() if kind == "narrow"})
     for number in classes:
         _Narrow(block, level, number).emit()
+
+
+def narrow_products(block: Block, level: int) -> None:
+    """Outer products of values with few columns, added to partial results that keep a sum for each row of a block."""
+    plan = block.frame.plan
+    for output in plan.outputs:
+        few = all(plan.kind[v] != "wide" for v in output.values)
+        if output.kind == "product" and few and plan.output_level(output) == level:
+            _add_product(block, output)
+
+
+def _add_product(block: Block, output: Output) -> None:
+    a, b = output.values
+    base, across = block.frame.outs[output.index], block.frame.length_of(b)
+
+    def row(outer: Code, i: Value, _: list[Value]) -> list[Value]:
+        left = _cells(block, outer, a, i)
+        start = outer.partial(base, outer.mul(outer.mul(i, across), outer.integer(ROWS)))
+
+        def cell(inner: Code, k: Value, _: list[Value]) -> list[Value]:
+            place = inner.partial(start, inner.mul(k, inner.integer(ROWS)))
+            terms = zip(left, _cells(block, inner, b, k), block.load(inner, place, f64), strict=True)
+            sums = [multiply_add(inner, inner.widened(v), inner.widened(w), t) for v, w, t in terms]
+            block.store(inner, sums, place, f64)
+            return []
+
+        outer.loop(outer.integer(0), across, 1, [], cell)
+        return []
+
+    block.code.loop(block.code.integer(0), block.frame.length_of(a), 1, [], row)
+
+
+def _cells(block: Block, code: Code, value: Value, k: Value) -> list[Value]:
+    """Column `k` of a value with few columns that is kept or given, by groups of rows."""
+    if block.frame.plan.kind[value] == "single":
+        return block.single[value]
+    if value.op is None:
+        return block.column(code, value.index, k)
+    return block.load(code, block.kept(code, value, k))
 
 
 class _Narrow:

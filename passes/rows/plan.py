@@ -106,9 +106,12 @@ def reduction_of(op: Op) -> tuple[str, bool]:
     return REDUCTIONS[op.fn], op.fn == "sumsq"
 
 
-def slots(plan: Plan) -> list[tuple[Value, int | None]]:
-    """What may need scratch memory in some variant, with the class that gives its length. `plan` is that of all columns."""
-    made: list[tuple[Value, int | None]] = []
+def slots(plan: Plan) -> list[tuple[Value | None, int | None]]:
+    """What may need scratch memory in some variant, with the class that gives its length; None stands for the scanned rows
+    turned round. `plan` is that of all columns."""
+    made: list[tuple[Value | None, int | None]] = []
+    if any(is_matmul(op) and plan.kind[op.results[0]] == "narrow" for op in plan.ops):
+        made.append((None, WIDE))
     for op in plan.ops:
         value = op.results[0]
         cheap = WIDE in plan.lengths.sources[value] and not plan.is_expensive(value)

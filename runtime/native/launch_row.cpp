@@ -60,10 +60,10 @@ struct RowLaunch {
     int length_class(int i) const { return plan[2 * i + 1]; }
     const int32_t* slots() const { return plan + 2 * kernel->n_in; }
     const int32_t* outputs() const { return slots() + 1 + slots()[0]; }
-    // Whether partial results are those of the wide loop: an input of the wide class may have one column only.
-    bool wide(int k) const {
+    // Whether an output (or a factor of it) comes from the wide loop: an input of the wide class may have one column only.
+    bool wide(int k, int factor = 0) const {
         for (int i = 0; i < kernel->n_in; i++)
-            if ((outputs()[3 * k] >> i & 1) && several[i]) return outputs()[3 * k + 2];
+            if ((outputs()[3 * k + factor] >> i & 1) && several[i]) return outputs()[3 * k + 2] >> factor & 1;
         return false;
     }
     sm_matrix* matrix(int i) const { return args[i].v.matrix; }
@@ -71,7 +71,7 @@ struct RowLaunch {
 
     int64_t width(int i) const { return role(i) == kSideTransposed ? matrix(i)->rows : matrix(i)->cols; }
     int64_t partial_cells(int k) const {
-        if (kernel->out_kind[k] == SM_OUT_PRODUCT) return first[k] * second[k];
+        if (kernel->out_kind[k] == SM_OUT_PRODUCT) return first[k] * second[k] * (wide(k) || wide(k, 1) ? 1 : SM_ROW_BLOCK);
         if (kernel->out_kind[k] == SM_OUT_COL && wide(k)) return 2 * first[k];
         return kernel->out_kind[k] == SM_OUT_MAP ? 0 : 2 * SM_ROW_BLOCK * first[k];
     }
@@ -339,12 +339,18 @@ void RowLaunch::combine() {
                 break;
             }
             default: {
-                // Partials have one row for each column of the factor that is not wide.
-                bool turned = wide(k);
                 Matrix r = new_dense_zero(ctx, first[k], second[k]);
                 r->nnz = -1;
-                int64_t wide_cells = turned ? first[k] : second[k], narrow = turned ? second[k] : first[k];
                 double* cells = values(r.get());
+                if (!wide(k) && !wide(k, 1)) {
+                    for (int64_t chunk = 0; chunk < chunks(); chunk++)
+                        for (int64_t i = 0; i < size; i++) cells[i / SM_ROW_BLOCK] += parts[chunk * size + i];
+                    *made = r.take();
+                    break;
+                }
+                // Partials have one row for each column of the factor that is not wide.
+                bool turned = wide(k);
+                int64_t wide_cells = turned ? first[k] : second[k], narrow = turned ? second[k] : first[k];
                 for (int64_t chunk = 0; chunk < chunks(); chunk++) {
                     const double* p = parts + chunk * size;
                     for (int64_t j = 0; j < narrow; j++)

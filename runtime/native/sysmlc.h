@@ -184,7 +184,8 @@ struct sm_ctx {
 //   map        out[k][r * out_rs[k] + c].
 //   full, col  of values as wide as the scanned row: [c] and, behind all sums, the compensations; others: for each column
 //              SM_ROW_BLOCK values, then SM_ROW_BLOCK compensations (min, max: NaN if one was seen).
-//   product    one row of the result's wide side for each column of the other factor; accumulate into it.
+//   product    one row of the result's wide side for each column of the other factor; accumulate into it. When no factor is
+//              as wide as the scanned row: SM_ROW_BLOCK cells, to be added up, for each cell of the result.
 typedef struct sm_row_args {
     const double* in[SM_MAX_IN];
     int64_t in_rs[SM_MAX_IN];

@@ -31,6 +31,10 @@ SCRIPTS = {
     "l2svm": "s = max(1 - w * (X %*% v), 0); R = t(X) %*% (w * s); T = sum(s ^ 2)",
     "glm": "p = 1 / (1 + exp(-(X %*% v))); R = t(X) %*% (p * (1 - p) * (X %*% u)); T = colSums(X * p)",
     "kmeans": "D = rowSums(C ^ 2); P = X %*% t(C); P = (P >= rowMaxs(P)); P = P / rowSums(P); R = t(P) %*% X; T = colSums(P)",
+    "kmeans step": "D = rowSums(C ^ 2); P = -2 * (X %*% t(C)) + t(D); M = rowMins(P); P = (P <= M); T = sum(M); P = P / rowSums(P); R = t(P) %*% X; U = colSums(P)",
+    "narrow products": "P = X %*% B; R = t(P) %*% Y; T = t(X) %*% P; U = t(P) %*% w; V = t(w) %*% (P * Y); W = t(rowSums(P)) %*% w",
+    "scaled rows": "Z = exp(-X ^ 2) * w; P = Z %*% B; R = t(Z) %*% (P - Y); T = rowSums(Z)",
+    "other rows": "Z = X * A; p = rowSums(Z); R = t(A) %*% p; T = t(X) %*% p",
     "row vector": "Z = X * t(v); R = t(X) %*% rowSums(Z); T = rowSums(Z ^ 2)",
     "several outputs": "p = X %*% v; q = X %*% u; R = t(X) %*% (p * q); T = p; U = q; V = sum(p); W = min(q)",
     "scalars": "R = t(X) %*% (a * (X %*% v) + 2)",
@@ -81,6 +85,7 @@ def data(script: str, X: Any, classes: int) -> dict[str, Any]:
         "w": rng.normal(size=(rows, 1)),
         "B": rng.normal(size=(cols, classes)) / cols,
         "Y": rng.random(size=(rows, classes)),
+        "A": rng.random(size=(rows, cols)),
         "C": rng.normal(size=(classes, cols)),
         "a": 1.5,
     }
