@@ -19,9 +19,11 @@ from sysmlc.ir.dialects.dml_cell import Aggregate, Binary, IfElse, Unary
 from sysmlc.ir.dialects.dml_matrix import MatMul, Transpose
 from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.types import Dim, Matrix, same_dim
+from sysmlc.passes import estimate
 from sysmlc.passes.form_cells import SIMPLE_CONSTANTS, as_cell
 from sysmlc.passes.fusion.groups import may_be_sparse
 from sysmlc.passes.outer.zeros import drivers_of, is_grid
+from sysmlc.passes.sparsity import Expectations
 
 SMALL: Final = 4096
 """Cells of a product that may as well be formed."""
@@ -293,8 +295,13 @@ def _is_own_size(dim: Dim) -> bool:
 
 def _worth_sampling(op: Op, drivers: Sequence[frozenset[Value]]) -> bool:
     rows, cols, inner = dims(op)
-    if isinstance(rows, int) and isinstance(cols, int) and isinstance(inner, int) and inner > min(rows, cols):
-        return any(_most(d) <= rows * cols // SPARSE for d in drivers)
+    if isinstance(rows, int) and isinstance(cols, int):
+        if isinstance(inner, int) and inner > min(rows, cols):
+            return any(_most(d) <= rows * cols // SPARSE for d in drivers)
+    elif _is_own_size(rows) or _is_own_size(cols):
+        # As many columns as there are classes make no large product: other operators are better if nothing is sparse.
+        expected = Expectations()
+        return any(expected.density(v) < estimate.SPARSE for d in drivers for v in d)
     return True
 
 
