@@ -65,7 +65,7 @@ class _RowLaunch:
         numbers = iter(kernel_plan(kernel))
         self.roles, self.classes = zip(*[(next(numbers), next(numbers)) for _ in inputs], strict=True)
         self.slots = [next(numbers) for _ in range(next(numbers))]
-        self.plans = [(next(numbers), next(numbers), bool(next(numbers))) for _ in kernel.outputs]
+        self.plans = [(next(numbers), next(numbers), next(numbers)) for _ in kernel.outputs]
         self.rows, self.cols = inputs[0].shape
         self.elem = element(kernel.elem)
         self.lengths = np.ones(16, np.int64)
@@ -156,14 +156,17 @@ class _RowLaunch:
         if role == ROW:
             args.set("in_rs", i, 0 if value.shape[0] == 1 and self.rows != 1 else int(value.shape[1]))
 
-    def _is_wide(self, k: int) -> bool:
-        first, _, wide = self.plans[k]
-        return wide and any(first >> i & 1 and s for i, s in enumerate(self.several))
+    def _is_wide(self, k: int, factor: int = 0) -> bool:
+        inputs, wide = self.plans[k][factor], self.plans[k][2] >> factor & 1
+        return bool(wide) and any(inputs >> i & 1 and s for i, s in enumerate(self.several))
+
+    def _in_wide_loop(self, k: int) -> bool:
+        return self._is_wide(k) or self._is_wide(k, 1)
 
     def _partial(self, k: int, kind: str) -> Any:
         first, second = self.columns[k]
         if kind == "product":
-            return np.zeros(first * second)
+            return np.zeros(first * second * (1 if self._in_wide_loop(k) else BLOCK))
         if kind.startswith("col") and self._is_wide(k):
             return np.zeros(2 * first)
         made = np.zeros(2 * BLOCK * first)
@@ -177,6 +180,8 @@ class _RowLaunch:
         first, second = self.columns[k]
         if kind == "product":
             total = np.sum(partials, axis=0)
+            if not self._in_wide_loop(k):
+                return total.reshape(first, second, BLOCK).sum(axis=2)
             return total.reshape(second, first).T if self._is_wide(k) else total.reshape(first, second)
         if kind in ("full:min", "full:max"):
             pick = np.min if kind == "full:min" else np.max
