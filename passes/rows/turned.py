@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sysmlc.ir.core import Op, Value
-from sysmlc.ir.dialects.kernel import Load
+from sysmlc.ir.dialects.kernel_memory import Load
 from sysmlc.passes.cell_body import Code
 from sysmlc.passes.rows.frame import ROWS, Block, by_steps, multiply_add
 
