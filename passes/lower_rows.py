@@ -23,8 +23,6 @@ from sysmlc.passes.rows.lengths import WIDE, Lengths, is_matmul, is_product, is_
 from sysmlc.passes.rows.plan import Plan
 from sysmlc.passes.sparse_safety import Abstract, Unknown, evaluate_at
 
-MAX_UNDECIDED = 3
-"""Inputs that may have one column or several; beyond that, the run time widens those that have one."""
 FORM_CSR = 1 << 16
 
 
@@ -120,19 +118,24 @@ def is_sparse_safe(body: Region, roles: tuple[str, ...], outputs: tuple[str, ...
 def variants(row: Row, kernel: RowKernel) -> Iterator[int]:
     """The keys of all variants a launch of this region may ask for.
 
-    An input that may have one column or several of a narrow class counts as one with several: the loops do not take longer if
-    it has one after all, and where that is repeated along others, the run time writes it out. Along a wide row that would be
-    expensive.
+    An input that may have one column or several counts as one with several where that changes nothing: the loops do not take
+    longer if it has one after all, and where it is repeated along others, the run time writes it out. Along a wide row that
+    would be expensive.
     """
     wide = row.operands[0].type
     assert isinstance(wide, Matrix)
-    long = Lengths(kernel.body, kernel.roles).classes().get(WIDE, ())
+    lengths = Lengths(kernel.body, kernel.roles)
+    long = lengths.classes().get(WIDE, ())
     options = [_options(row, i) for i in range(len(row.operands))]
-    for i, either in enumerate(options):
-        if len(either) > 1 and (i not in long or same_dim(_columns(row, i), wide.cols)):
+    known = [o == (True,) for o in options]
+    undecided = [i for i, o in enumerate(options) if len(o) > 1]
+    for i in undecided:
+        if (
+            same_dim(_columns(row, i), wide.cols)
+            if i in long
+            else _may_repeat(row, kernel, lengths, known, i)
+        ):
             options[i] = (True,)
-    if sum(len(o) > 1 for o in options) > MAX_UNDECIDED:
-        options = [(True,) if True in o else o for o in options]
     sparse = kernel.sparse_safe and may_be_sparse(row.operands[0])
     for several in product(*options):
         if _agrees(row, options, several):
@@ -140,6 +143,33 @@ def variants(row: Row, kernel: RowKernel) -> Iterator[int]:
             yield key
             if sparse:
                 yield FORM_CSR | key
+
+
+def _may_repeat(row: Row, kernel: RowKernel, lengths: Lengths, known: Sequence[bool], i: int) -> bool:
+    """Whether nothing can tell if the input has one column that is repeated along the others of its class, or several.
+
+    What is summed up or handed out tells, when the length of the class comes from elsewhere: `t(X) %*% Y` next to
+    `P * Y` has one column if Y has, however many P has.
+    """
+    home = lengths.class_of_input(i)
+    for value in _consumed(kernel):
+        sources = lengths.sources[value]
+        if i not in sources or any(known[k] for k in sources):
+            continue
+        names = {_columns(row, k) for k in sources} - {None}
+        for other in lengths.classes()[home]:
+            if other not in sources and row.roles[other] != "scalar" and _columns(row, other) not in names:
+                return False
+    return True
+
+
+def _consumed(kernel: RowKernel) -> Iterator[Value]:
+    """What leaves a region or is added up in it."""
+    for op in kernel.body:
+        if op.name == "core.yield" or is_reduction(op) or is_product(op):
+            yield from op.operands
+        elif is_matmul(op):
+            yield op.operands[0]
 
 
 def _options(row: Row, i: int) -> tuple[bool, ...]:
