@@ -25,12 +25,15 @@ _STEPS: Final = 400
 """How many other choices are tried."""
 
 
-def layers(graph: Graph, args: Iterable[tuple[int, float]]) -> list[list[tuple[int, float]]]:
-    """The operands of a sum or product by their shapes, small ones first."""
+def layers(graph: Graph, args: Iterable[tuple[int, float]], whole: Shape) -> list[list[tuple[int, float]]]:
+    """The operands of a sum or product by their shapes, small ones first.
+
+    Those of the result's shape are last, also where sizes are not known: the others are broadcast to them.
+    """
     found: dict[Shape, list[tuple[int, float]]] = {}
     for a, c in args:
         found.setdefault(graph.shape[graph.find(a)], []).append((graph.find(a), c))
-    return [found[s] for s in sorted(found, key=_cells)]
+    return [found[s] for s in sorted(found, key=lambda s: (s == whole, _cells(s)))]
 
 
 def _cells(shape: Shape) -> float:
@@ -73,21 +76,20 @@ class Extraction:
             return 0.0
         if op == "+":
             extra = bool(term.data[-1]) or all(x < 0 for x in term.data[:-1])
-            return self._nary(term, [x not in (1, -1) for x in term.data[:-1]], extra)
+            return self._nary(shape, term, [x not in (1, -1) for x in term.data[:-1]], extra)
         if op == "*":
             division = FLOPS["div"] if min(term.data) < 0 else 0
-            return self._nary(
-                term, [_power_flops(abs(e)) for e in term.data], division and max(term.data) < 0, division
-            )
+            work = [_power_flops(abs(e)) for e in term.data]
+            return self._nary(shape, term, work, division and max(term.data) < 0, division)
         if op in ("max_of", "min_of", "prod", "sum"):
             shape = g.shape[g.find(term.args[0])]
             return self.seconds(shape, 1, 1.0, 1)
         return self.seconds(shape, FLOPS.get(op, 1), g.facts[c].share, max(1, len(term.args) - 1))
 
-    def _nary(self, term: Term, work: Sequence[float], extra: float, flops: float = 0) -> float:
+    def _nary(self, shape: Shape, term: Term, work: Sequence[float], extra: float, flops: float = 0) -> float:
         """A sum or product: `work` on each operand, one step `extra`, and `flops` where all comes together."""
         g = self.graph
-        groups = layers(g, zip(term.args, work, strict=True))
+        groups = layers(g, zip(term.args, work, strict=True), shape)
         vectors = [g.shape[group[0][0]] is not None for group in groups]
         found = 0.0
         for i, group in enumerate(groups):

@@ -246,14 +246,13 @@ class _Emitter:
             if same and all(self._operand(v, b, at) is v for v in op.operands):
                 return op.results[0]
         if term.op == "+":
-            return self._sum(term, b, at)
+            return self._sum(c, term, b, at)
         if term.op == "*":
-            return self._product(term, b, at)
+            return self._product(c, term, b, at)
         args = [self._value(a, b, at) for a in term.args]
         if term.op in ("min", "max"):
-            ordered = [
-                a for group in reversed(layers(self.graph, [(x, 1.0) for x in term.args])) for a, _ in group
-            ]
+            groups = layers(self.graph, [(x, 1.0) for x in term.args], self.graph.shape[c])
+            ordered = [a for group in reversed(groups) for a, _ in group]
             made = self._value(ordered[0], b, at)
             for a in ordered[1:]:
                 made = b(Binary, term.op, made, self._value(a, b, at))
@@ -275,14 +274,14 @@ class _Emitter:
         scalar = not isinstance(value.type, Matrix) and value.type is not f64
         return b(Cast, value, types=[f64]) if scalar else value
 
-    def _sum(self, term: Term, b: Builder, at: int) -> Value:
-        groups = layers(self.graph, zip(term.args, term.data, strict=False))
+    def _sum(self, c: int, term: Term, b: Builder, at: int) -> Value:
+        groups = layers(self.graph, zip(term.args, term.data, strict=False), self.graph.shape[c])
         constant_, total, sign = term.data[-1], None, 1
         made: list[tuple[int, Value]] = []
         for group in groups:
             part: tuple[int, Value] | None = None
-            for a, c in sorted(group, key=lambda p: p[1] < 0):
-                one = (1 if c > 0 else -1, self._scaled(self._number(self._value(a, b, at), b), abs(c), b))
+            for a, k in sorted(group, key=lambda p: p[1] < 0):
+                one = (1 if k > 0 else -1, self._scaled(self._number(self._value(a, b, at), b), abs(k), b))
                 part = one if part is None else _both(part, one, b)
             assert part is not None
             if constant_:
@@ -305,10 +304,10 @@ class _Emitter:
             Binary, "mul" if by is None else "div", value, b(Constant, value=factor if by is None else by)
         )
 
-    def _product(self, term: Term, b: Builder, at: int) -> Value:
-        shape = self.graph.join(term.args)
+    def _product(self, c: int, term: Term, b: Builder, at: int) -> Value:
+        shape = self.graph.shape[c]
         sides: dict[bool, list[tuple[bool, Value]]] = {True: [], False: []}
-        for group in layers(self.graph, zip(term.args, term.data, strict=True)):
+        for group in layers(self.graph, zip(term.args, term.data, strict=True), shape):
             for side, parts in sides.items():
                 values = [self._power(self._value(a, b, at), abs(e), b) for a, e in group if (e > 0) is side]
                 if not values:
@@ -343,7 +342,12 @@ def _both(a: tuple[int, Value], c: tuple[int, Value], b: Builder) -> tuple[int, 
     """The sum of two signed values, the first of which is not smaller."""
     if a[0] == c[0]:
         return a[0], b(Binary, "add", a[1], c[1])
-    scalar = not isinstance(c[1].type, Matrix)
-    if a[0] < 0 and (scalar or a[1].type is c[1].type):
+    if a[0] < 0 and _may_lead(c[1], a[1]):
         return 1, b(Binary, "sub", c[1], a[1])
     return a[0], b(Binary, "sub", a[1], c[1])
+
+
+def _may_lead(value: Value, other: Value) -> bool:
+    """Whether a value may be the left operand of one that is not smaller: DML broadcasts matrices on the right only."""
+    type = value.type
+    return not isinstance(type, Matrix) or (type is other.type and None not in (type.rows, type.cols))
