@@ -79,7 +79,7 @@ def test_plan_knows_loops_fusion_and_hoisting() -> None:
     assert sums.hoisted == 4
     assert sums.runs == 1
     assert plan.total.seconds < plan.total_unfused.seconds
-    update = operator_of(plan, "w - ")
+    update = operator_of(plan, "w + ")
     assert update.fused >= 3
     assert "w" in update.in_place
     for op in plan.operators:
