@@ -11,6 +11,8 @@ from sysmlc.runtime.bridge import Context
 
 T = TypeVar("T")
 STACK_SIZE = 32 << 20
+AGAIN = 0.05
+"""Seconds after which a program that was interrupted is told so once more."""
 
 
 def print_to_python(context: Context) -> None:
@@ -48,13 +50,14 @@ def interruptible(start: Callable[[], T], context: Context) -> T:
         thread.start()
     finally:
         threading.stack_size(before)
-    interrupted = False
-    while not finished.is_set():
+    interrupted = ended = False
+    while not ended:
         try:
-            finished.wait()
+            if interrupted:  # again and again: a program that is only about to start forgets it
+                context.interrupt()
+            ended = finished.wait(AGAIN if interrupted else None)
         except KeyboardInterrupt:
             interrupted = True
-            context.interrupt()
     if interrupted:
         raise KeyboardInterrupt
     if outcome[1] is not None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import resource
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
 from sysmlc.runtime.library import include_dir, static_library
+from sysmlc.runtime.running import interruptible
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +134,22 @@ def test_stats(program: Path) -> None:
     assert done.stdout.count("\n") == 5
     assert "Heavy hitter operators:" in done.stderr
     assert "print" in done.stderr
+
+
+def test_an_interrupt_that_comes_before_the_program_starts_is_repeated() -> None:
+    stopped = threading.Event()
+
+    class Forgetful:
+        """Takes no notice of the first interrupt, as a run that is about to begin."""
+
+        told = 0
+
+        def interrupt(self) -> None:
+            self.told += 1
+            if self.told > 1:
+                stopped.set()
+
+    threading.Timer(0.1, signal.raise_signal, [signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        interruptible(lambda: stopped.wait(20), Forgetful())  # type: ignore[arg-type]
+    assert stopped.is_set()
