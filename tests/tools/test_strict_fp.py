@@ -12,10 +12,10 @@ from sysmlc.tools.opt import main as opt
 from sysmlc.tools.sysmlc import main as compiler
 
 SCRIPT = """\
-X = rand(rows=400, cols=300, seed=1)
-Y = rand(rows=400, cols=300, seed=2)
-U = rand(rows=400, cols=5, seed=3)
-V = rand(rows=300, cols=5, seed=4)
+X = rand(rows=400, cols=300, min=-1, seed=1)
+Y = rand(rows=400, cols=300, min=-1, seed=2)
+U = rand(rows=400, cols=5, min=-1, seed=3)
+V = rand(rows=300, cols=5, min=-1, seed=4)
 G = (U %*% t(V) + X) %*% V
 print(sum(abs(G)))
 print(trace(t(X) %*% (Y + X)))

@@ -47,6 +47,7 @@ ALGEBRA = frozenset(
         "tsmm",
     ]
 )
+OF_CELLS = frozenset(["low", "high", "no_nan", "whole", "symmetric", "ascending", "one_in_row"])
 DIMS = (1, 3, 5)
 
 
@@ -57,6 +58,11 @@ def in_algebra(e: Expr) -> bool:
     if e.fn == "^" and not (isinstance(e.args[1], Number) and e.args[1].value in (2, 3, 4)):
         return False
     return e.fn in ALGEBRA and all(in_algebra(a) for a in e.args)
+
+
+def asks_cells(e: Expr | None) -> bool:
+    """Whether a guard asks what cells are: such rules are no equalities of all matrices, so sums cannot prove them."""
+    return isinstance(e, Apply) and (e.fn in OF_CELLS or any(asks_cells(a) for a in e.args))
 
 
 def prove(rule: TableRule) -> int:
@@ -124,7 +130,7 @@ WRITTEN = [
     pytest.param(r, id=f"{name}:{r.loc.line}")
     for name in table_names()
     for r in table(name).rules
-    if in_algebra(r.left) and in_algebra(r.right)
+    if in_algebra(r.left) and in_algebra(r.right) and not asks_cells(r.guard)
 ]
 
 
