@@ -20,7 +20,16 @@ def program(expression: str, level: int) -> sysmlc.Program:
 @pytest.mark.parametrize("level", [0, 2])
 @pytest.mark.parametrize(
     "expression",
-    ["v * X", "w + X", "X * (v * X)", "exp(v) - exp(X)", "sum(v * X)", "(v + v) * X + X", "v * w"],
+    [
+        "v * X",
+        "w + X",
+        "X * (v * X)",
+        "exp(v) - exp(X)",
+        "sum(v * X)",
+        "(v + v) * X + X",
+        "v * w",
+        "w * w * X",
+    ],
 )
 def test_a_smaller_left_operand_is_an_error(expression: str, level: int) -> None:
     with pytest.raises(NativeError, match=r"<script>:1:\d+: error: the operands .*do not fit: (3x1|1x3) and"):
@@ -29,7 +38,17 @@ def test_a_smaller_left_operand_is_an_error(expression: str, level: int) -> None
 
 @pytest.mark.parametrize("level", [0, 2])
 @pytest.mark.parametrize(
-    "expression", ["X * v", "X + w", "(X * v) - w", "X * (v + v)", "ifelse(X > v, X, 0)", "X * (w * w)"]
+    "expression",
+    [
+        "X * v",
+        "X + w",
+        "(X * v) - w",
+        "X * (v + v)",
+        "ifelse(X > v, X, 0)",
+        "X * (w * w)",
+        "-X + w * w * 2",
+        "1 / X * (w * w) / v",
+    ],
 )
 def test_vectors_on_the_right_are_broadcast(expression: str, level: int) -> None:
     assert program(expression, level).run(inputs=GIVEN)["r"].shape == (3, 3)
