@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import subprocess
@@ -149,7 +150,7 @@ def test_an_interrupt_that_comes_before_the_program_starts_is_repeated() -> None
             if self.told > 1:
                 stopped.set()
 
-    threading.Timer(0.1, signal.raise_signal, [signal.SIGINT]).start()
+    threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT]).start()
     with pytest.raises(KeyboardInterrupt):
         interruptible(lambda: stopped.wait(20), Forgetful())  # type: ignore[arg-type]
     assert stopped.is_set()
