@@ -238,9 +238,10 @@ Matrix Csv::read(sm_ctx* ctx) {
         cols_ = 0;
     }
     count(ctx);
-    check_size(source_, options_, rows_, cols_);
     require(cols_ > 0 || rows_ == 0, "%s has rows, but cols=0 was stated", name);
-    if (rows_ == 0) return new_dense_zero(ctx, 0, cols_);
+    if (cols_ == 0 && options_.rows > 0) rows_ = options_.rows;  // rows without cells are no lines
+    check_size(source_, options_, rows_, cols_);
+    if (rows_ == 0 || cols_ == 0) return new_dense_zero(ctx, rows_, cols_);
     return finish(ctx, sample_is_sparse() ? read_sparse(ctx) : read_dense(ctx));
 }
 
