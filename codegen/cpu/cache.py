@@ -113,12 +113,13 @@ def object_cache() -> Cache:
 
 @cache
 def compiler_version() -> str:
-    """Changes whenever this compiler might make other code: the release, and in a checkout its files."""
+    """Changes whenever this compiler might make other code: the release, and what is installed or checked out of it."""
     from sysmlc import __version__
 
     root = Path(__file__).resolve().parent.parent.parent
     if not (root / "pyproject.toml").is_file():
-        return __version__
+        with contextlib.suppress(OSError):  # the installer's list of files, with their hashes
+            return key_of(__version__, (root.parent / f"sysmlc-{__version__}.dist-info" / "RECORD").read_text())
     stamps = []
     for folder in ("ir", "passes", "codegen", "frontends"):
         for at, _, names in os.walk(root / folder):
