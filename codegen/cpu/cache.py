@@ -119,7 +119,9 @@ def compiler_version() -> str:
     root = Path(__file__).resolve().parent.parent.parent
     if not (root / "pyproject.toml").is_file():
         with contextlib.suppress(OSError):  # the installer's list of files, with their hashes
-            return key_of(__version__, (root.parent / f"sysmlc-{__version__}.dist-info" / "RECORD").read_text())
+            return key_of(
+                __version__, (root.parent / f"sysmlc-{__version__}.dist-info" / "RECORD").read_text()
+            )
     stamps = []
     for folder in ("ir", "passes", "codegen", "frontends"):
         for at, _, names in os.walk(root / folder):
