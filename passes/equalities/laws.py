@@ -190,21 +190,22 @@ def exponential_times_logistic(g: Graph, t: Term, shape: Shape) -> Found:
     needs="sigmoid",
 )
 def rest_of_the_logistic_function(g: Graph, t: Term, shape: Shape) -> Found:
-    terms = pairs_of(t)
-    for i, (a, c) in enumerate(terms):
-        if c == -t.data[-1] and c and (x := inner(g, a, "sigmoid")) is not None:
-            other = g.call("sigmoid", g.plus([(x, -1.0)]))
-            yield g.plus([(other, -c), *terms[:i], *terms[i + 1 :]], 0.0, shape)
+    for x, c, rest in _less_sigmoid(g, t, 1):
+        yield g.plus([(g.call("sigmoid", g.plus([(x, -1.0)])), -c), *rest], 0.0, shape)
 
 
 @law("+", "2 * sigmoid(2 * x) - 1 = tanh(x)", strict=False, needs="sigmoid")
 def tangent_of_the_logistic_function(g: Graph, t: Term, shape: Shape) -> Found:
+    for x, c, rest in _less_sigmoid(g, t, 2):
+        yield g.plus([(g.call("tanh", g.plus([(x, 0.5)])), c / 2), *rest], 0.0, shape)
+
+
+def _less_sigmoid(g: Graph, t: Term, times: int) -> Iterator[tuple[int, float, list[tuple[int, float]]]]:
+    """Each `c * sigmoid(x)` of a sum whose constant is `-c / times`: x, c, and the other terms."""
     terms = pairs_of(t)
     for i, (a, c) in enumerate(terms):
-        if c == -2 * t.data[-1] and c and (x := inner(g, a, "sigmoid")) is not None:
-            yield g.plus(
-                [(g.call("tanh", g.plus([(x, 0.5)])), c / 2), *terms[:i], *terms[i + 1 :]], 0.0, shape
-            )
+        if c == -times * t.data[-1] and c and (x := inner(g, a, "sigmoid")) is not None:
+            yield x, c, [*terms[:i], *terms[i + 1 :]]
 
 
 @law("*", "(exp(x) - exp(-x)) / (exp(x) + exp(-x)) = tanh(x)", "(exp(2 * x) - 1) / (exp(2 * x) + 1) = tanh(x)",
