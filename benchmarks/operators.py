@@ -56,15 +56,15 @@ exit:
 """
 
 
-def fma_text(lanes: int) -> str:
-    """Independent fused multiply-adds, as many as hide their latency."""
-    v, chains = f"<{lanes} x double>", range(12)
+def fma_text(lanes: int, bits: int = 64, sums: int = 12) -> str:
+    """Independent fused multiply-adds of f64 or f32 in registers, as many as hide their latency."""
+    v, chains = f"<{lanes} x {'double' if bits == 64 else 'float'}>", range(sums)
     return FMA_TEXT.format(
         v=v,
-        m=f"v{lanes}f64",
+        m=f"v{lanes}f{bits}",
         phis="\n  ".join(f"%s{k} = phi {v} [ %x, %entry ], [ %t{k}, %loop ]" for k in chains),
         body="\n  ".join(
-            f"%t{k} = call {v} @llvm.fma.v{lanes}f64({v} %s{k}, {v} %x, {v} %x)" for k in chains
+            f"%t{k} = call {v} @llvm.fma.v{lanes}f{bits}({v} %s{k}, {v} %x, {v} %x)" for k in chains
         ),
         after="\n  ".join(
             f"%o{k} = getelementptr {v}, ptr %c, i64 {k}\n  store {v} %t{k}, ptr %o{k}, align 8"

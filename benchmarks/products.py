@@ -9,7 +9,9 @@ once, measured in the same run; for products with a vector the last column is th
 from __future__ import annotations
 
 import argparse
+import ctypes
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,11 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).resolve().parent)]
 
 from measure import clocked, machine, median, side_by_side, table  # noqa: E402
+from operators import fma_text  # noqa: E402
 
 import sysmlc  # noqa: E402
+from sysmlc.codegen.cpu.target import compile_object, make_target  # noqa: E402
+from sysmlc.runtime.code import Code  # noqa: E402
 
 PRODUCT, LEFT, RIGHT, SELF = "X %*% Y", "t(X) %*% Y", "X %*% t(Y)", "t(X) %*% X"
 SHAPES: dict[str, list[tuple[str, int, int, int]]] = {  # m, k, n of the product
@@ -49,56 +54,26 @@ SHAPES: dict[str, list[tuple[str, int, int, int]]] = {  # m, k, n of the product
 }
 
 ROUNDS, SUMS = 4_000_000, 24
-PEAK_TEXT = """
-define void @peak(ptr %to, i64 %rounds) {{
-entry:
-  br label %loop
-loop:
-  %i = phi i64 [ 0, %entry ], [ %next, %loop ]
-  {phis}
-  {body}
-  %next = add i64 %i, 1
-  %more = icmp slt i64 %next, %rounds
-  br i1 %more, label %loop, label %exit
-exit:
-  {after}
-  ret void
-}}
-declare {vector} @llvm.fma.{name}({vector}, {vector}, {vector})
-"""
 
 
 def peak(kind: str, threads: int) -> float:
     """Floating-point operations per second of multiply-adds on values in registers."""
-    import ctypes
-    import time
-
-    from sysmlc.codegen.cpu.target import compile_object, make_target
-    from sysmlc.runtime.code import Code
-
     target = make_target("native")
-    lanes, cell = (target.lanes, "double") if kind == "f8" else (2 * target.lanes, "float")
-    vector, name = f"<{lanes} x {cell}>", f"v{lanes}f{64 if kind == 'f8' else 32}"
-    phis, body, after = [], [], []
-    for k in range(SUMS if target.lanes == 8 else 12):
-        phis.append(f"%s{k} = phi {vector} [ zeroinitializer, %entry ], [ %t{k}, %loop ]")
-        body.append(f"%t{k} = call {vector} @llvm.fma.{name}({vector} %s{k}, {vector} %s{k}, {vector} %s{k})")
-        after.append(
-            f"%p{k} = getelementptr {vector}, ptr %to, i64 {k}\n  store {vector} %t{k}, ptr %p{k}, align 8"
-        )
-    text = PEAK_TEXT.format(
-        phis="\n  ".join(phis), body="\n  ".join(body), after="\n  ".join(after), vector=vector, name=name
-    )
-    code = Code(compile_object(text, target))
-    run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(code.address("peak"))
+    lanes, bits = (target.lanes, 64) if kind == "f8" else (2 * target.lanes, 32)
+    sums = SUMS if target.lanes == 8 else 12
+    code = Code(compile_object(fma_text(lanes, bits, sums), target))
+    prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64, ctypes.c_int64)
+    run, zeros = prototype(code.address("stream")), np.zeros(8)
     room = np.zeros((threads, 64 * 32))
     best = np.inf
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(5):
             begin = time.perf_counter()
-            list(pool.map(lambda k: run(room[k].ctypes.data, ROUNDS), range(threads)))
+            list(
+                pool.map(lambda k: run(zeros.ctypes.data, 0, room[k].ctypes.data, 0, ROUNDS), range(threads))
+            )
             best = min(best, time.perf_counter() - begin)
-    return 2.0 * ROUNDS * len(phis) * lanes * threads / best
+    return 2.0 * ROUNDS * sums * lanes * threads / best
 
 
 def operands(script: str, m: int, k: int, n: int, kind: str) -> dict[str, Any]:
