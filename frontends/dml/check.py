@@ -208,7 +208,11 @@ class _Checker:
         return functions.get(name)
 
     def arguments(self, call: ast.Call, function: Definition) -> None:
-        """All by position, or all by name; parameters without a default have to be given."""
+        """All by position, or all by name; parameters without a default have to be given.
+
+        SystemML and SystemDS want positional calls complete; here what is missing at their end has its default, so
+        that the library's functions can take more parameters than older scripts give.
+        """
         shown = signature(function)
         params = {param.name: param for param in function.params}
         given: dict[str, ast.Arg] = {}
@@ -222,13 +226,9 @@ class _Checker:
             if len(call.args) > len(params):
                 message = f"'{call.full_name}' takes {_count(len(params), 'argument')}, not {len(call.args)}"
                 self.error(message, call.args[len(params)], shown)
-            elif len(call.args) < len(params):
-                left = list(params.values())[len(call.args) :]
+            left = [param for param in function.params[len(call.args) :] if param.default is None]
+            if left:
                 message = f"'{call.full_name}' lacks {_listed(left)}"
-                if all(param.default is not None for param in left) and call.args:
-                    message += ": defaults apply when all arguments are named"
-                elif all(param.default is not None for param in left):
-                    return
                 self.errors.append(Diagnostic(message, call.name_loc, hint=shown))
             return
         for arg in named:

@@ -51,3 +51,26 @@ def test_value(value: Value, tmp_path: Path) -> None:
     for key, reference in value.outputs.items():
         actual = np.loadtxt(tmp_path / f"{key}.csv", delimiter=",", ndmin=2)
         np.testing.assert_allclose(actual, reference, rtol=1e-9, atol=1e-12, err_msg=f"{value.name}: {key}")
+
+
+# Of each layer that starts from random weights: the sizes that init takes, its results, and which of them are random.
+INIT = {
+    "affine": ("4, 3", "W, b", "W"),
+    "conv2d": ("2, 3, 2, 2", "W, b", "W"),
+    "fm": ("4, 3", "w0, W, V", "V"),
+    "low_rank_affine": ("4, 3, 3", "U, V, b", "rbind(U, V)"),
+    "lstm": ("5, 4, 3", "W, b, out0, c0", "W"),
+    "rnn": ("5, 4, 3", "W, b, out0", "W"),
+}
+
+
+@pytest.mark.parametrize("name", INIT)
+def test_a_seed_repeats_the_first_weights(name: str, tmp_path: Path) -> None:
+    sizes, results, random = INIT[name]
+    lines = [f'source("nn/layers/{name}.dml") as layer']
+    for k, seed in enumerate(["", ", 7", ", 7", ", 8", ", -1", ", -1"]):
+        lines += [f"[{results}] = layer::init({sizes}{seed})", f"draw{k} = {random}"]
+    pairs = ["draw1 == draw2", "draw1 == draw3", "draw0 == draw4", "draw4 == draw5"]
+    lines.append("print(" + ' + " " + '.join(f"sum({pair}) / length(draw0)" for pair in pairs) + ")")
+    shares = [float(share) for share in run("\n".join(lines), tmp_path)[0].split()]
+    assert shares == [1, 0, 0, 0]
