@@ -156,12 +156,6 @@ def one_entry(frame: Frame, node: ast.Node, value: Value) -> Value:
 def _indexed_assign(frame: Frame, node: ast.IndexedAssign) -> None:
     if isinstance(node.value, ast.IfDef):
         raise Diagnostic("ifdef() can only be assigned to a whole variable", node.value.loc)
-    if isinstance(node.value, ast.Call) and frame.session.finds_function(frame.unit, node.value):
-        raise Diagnostic(
-            f"the result of the function '{node.value.full_name}' cannot be assigned to a part of a variable",
-            node.value.loc,
-            hint="assign it to a variable first",
-        )
     if node.accumulate:
         _accumulate(frame, node)
         return
