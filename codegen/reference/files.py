@@ -75,6 +75,7 @@ def write_matrix(op: Op, a: Any, path: str, options: str) -> None:
         body = (head if format == "mm" else "") + ("".join(cells) or ("" if format == "mm" else "0 0 0\n"))
     else:
         raise fail(op, f"the reference evaluator does not write format '{format}'")
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(body)
     if format != "mm":
         described = {
@@ -104,4 +105,5 @@ def read_scalar(op: Op, path: str, options: str) -> Any:
 
 @evaluates("write_scalar")
 def write_scalar(op: Op, value: Any, path: str, options: str) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(str(value).lower() if isinstance(value, bool) else scalar_text(value))

@@ -101,8 +101,10 @@ public:
 
 private:
     void put(const char* data, int64_t n, int64_t offset);
+    void remove_folders() noexcept;
     sm_ctx* ctx_;
     std::string path_, target_, temporary_;
+    std::vector<std::string> folders_;  // made for this file, outer ones first
     File file_;
 };
 

@@ -39,6 +39,17 @@ std::string resolved(const std::string& path) {  // through links, so that the l
     return realpath(path.c_str(), real) ? std::string(real) : path;
 }
 
+// Makes the folders that a path names and that are not there, outer ones first; gives those it made.
+std::vector<std::string> make_folders(const std::string& path) {
+    std::vector<std::string> made;
+    for (size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+        std::string folder = path.substr(0, slash);
+        if (mkdir(folder.c_str(), 0777) == 0) made.push_back(folder);
+        else if (errno != EEXIST && errno != EISDIR) break;  // opening the file will say why
+    }
+    return made;
+}
+
 }  // namespace
 
 OutputFile::OutputFile(sm_ctx* ctx, std::string path) : ctx_(ctx), path_(std::move(path)) {
@@ -53,6 +64,7 @@ OutputFile::OutputFile(sm_ctx* ctx, std::string path) : ctx_(ctx), path_(std::mo
         return;
     }
     if (exists && access(path_.c_str(), W_OK) != 0) fail_errno("write", path_, errno);
+    if (!exists) folders_ = make_folders(path_);
     target_ = resolved(path_);
     size_t slash = target_.rfind('/') + 1;  // npos + 1 = 0
     std::string base = target_.substr(slash, 200);
@@ -66,7 +78,9 @@ OutputFile::OutputFile(sm_ctx* ctx, std::string path) : ctx_(ctx), path_(std::mo
         }
         int error = errno;
         forget_temporary(ctx, name);
-        if (error != EEXIST || attempt == 100) fail_errno("write", path_, error);
+        if (error == EEXIST && attempt < 100) continue;
+        remove_folders();
+        fail_errno("write", path_, error);
     }
     if (exists && fchmod(file_.number(), info.st_mode & 07777) != 0) {
         // Not ours: the file then gets the mode that open() gave it.
@@ -77,6 +91,12 @@ OutputFile::~OutputFile() {
     if (temporary_.empty()) return;
     unlink(temporary_.c_str());
     forget_temporary(ctx_, temporary_);
+    remove_folders();
+}
+
+// Those made for a file that did not come to be, unless somebody else uses them by now.
+void OutputFile::remove_folders() noexcept {
+    for (; !folders_.empty(); folders_.pop_back()) rmdir(folders_.back().c_str());
 }
 
 void OutputFile::put(const char* data, int64_t n, int64_t offset) {

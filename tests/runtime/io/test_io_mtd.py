@@ -110,7 +110,8 @@ def test_missing_and_unreadable(io, fails, tmp_path):
     assert (
         fails(io.read, tmp_path / "no.csv") == f'cannot read "{tmp_path}/no.csv": No such file or directory'
     )
-    assert "No such file or directory" in fails(io.write, np.ones((1, 1)), tmp_path / "no" / "x")
+    (tmp_path / "file").write_text("1\n")
+    assert "Not a directory" in fails(io.write, np.ones((1, 1)), tmp_path / "file" / "x")
     assert "Is a directory" in fails(io.write, np.ones((1, 1)), tmp_path)
     assert "is no file name" in fails(io.read, b"")
     assert "is no file name" in fails(io.read, b"a\0b")
@@ -119,6 +120,16 @@ def test_missing_and_unreadable(io, fails, tmp_path):
         (tmp_path / "x").write_text("1\n")
         (tmp_path / "x").chmod(0)
         assert "Permission denied" in fails(io.read, tmp_path / "x")
+
+
+def test_missing_folders_are_made(io, fails, tmp_path):
+    for format in ("csv", "binary"):
+        io.write(np.ones((2, 2)), tmp_path / format / "deep" / "x", format=format)
+        np.testing.assert_array_equal(io.read(tmp_path / format / "deep" / "x"), np.ones((2, 2)))
+    io.write_str("x", tmp_path / "other" / "s")
+    assert (tmp_path / "other" / "s").read_text() == "x"
+    assert "File name too long" in fails(io.write, np.ones((1, 1)), tmp_path / "new" / "deep" / ("x" * 300))
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("format", ["text", "csv", "mm", "binary"])
