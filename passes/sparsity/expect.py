@@ -30,15 +30,19 @@ class Expectations:
 
     def __init__(self) -> None:
         self._known: dict[Value, Sketch] = {}
+        self._supposed: dict[tuple[Value, float], Expectations] = {}
         self._depth = 0
 
-    def suppose(self, value: Value, share: float) -> Expectations:
-        """Take a matrix to have this share of non-zeros."""
-        type = value.type
-        assert isinstance(type, Matrix)
-        rows, cols = _size(type.rows), _size(type.cols)
-        self._known[value] = Sketch.spread(rows, cols, share * rows * cols)
-        return self
+    def supposing(self, value: Value, share: float) -> Expectations:
+        """What else is to be expected if a matrix has this share of non-zeros; every question is answered once."""
+        found = self._supposed.get((value, share))
+        if found is None:
+            type = value.type
+            assert isinstance(type, Matrix)
+            rows, cols = _size(type.rows), _size(type.cols)
+            found = self._supposed[value, share] = Expectations()
+            found._known[value] = Sketch.spread(rows, cols, share * rows * cols)
+        return found
 
     def density(self, value: Value) -> float:
         """The expected share of non-zeros; 1 where nothing is known."""
@@ -144,10 +148,13 @@ def _bounded(made: Sketch, value: Value) -> Sketch:
 
 
 def is_open(value: Value, expected: Expectations) -> bool:
-    """Whether a matrix comes from outside, and nothing is known of its non-zeros."""
+    """Whether a matrix comes from outside, and nothing is known of its non-zeros. What a loop carries is made in there."""
     type = value.type
     assert isinstance(type, Matrix)
-    outside = value.op is None or value.op.name in ("dml.read_matrix", "dml.input", "core.call")
+    if value.op is None:
+        outside = _carrier(value) is None
+    else:
+        outside = value.op.name in ("dml.read_matrix", "dml.input", "core.call")
     unknown = type.nnz is None and type.format != "dense" and 1 not in (type.rows, type.cols)
     return outside and unknown and expected.density(value) == 1.0
 

@@ -15,7 +15,7 @@ from sysmlc.ir.dialects.dml_matrix import NNZ, NCol, NRow
 from sysmlc.ir.dialects.dml_scalar import Cast
 from sysmlc.ir.dialects.scf import If
 from sysmlc.ir.types import Matrix, f64
-from sysmlc.passes.sparsity import Expectations, is_open
+from sysmlc.passes.sparsity import is_open
 from sysmlc.passes.sum_product.cost import Model
 from sysmlc.passes.sum_product.emit import Emitter
 from sysmlc.passes.sum_product.extract import Planner
@@ -77,7 +77,7 @@ def alternative(planner: Planner, chosen: dict[Node, Node], choose: Choose) -> A
 
 
 def _supposing(model: Model, value: Value, share: float) -> Model:
-    return Model(model.sizes, Expectations().suppose(value, share), model.samples)
+    return Model(model.sizes, model.expected.supposing(value, share), model.samples)
 
 
 def _separate(root: Node, chosen: dict[Node, Node]) -> bool:

@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 from tests.passes.sum_product.programs import program, results, types_of
 
+from sysmlc.api import Program
 from sysmlc.ir.core import Op
 from sysmlc.ir.dialects.core import Module
 from sysmlc.ir.passes import PassManager
+from sysmlc.ir.source import Source
 from sysmlc.ir.types import matrix
+from sysmlc.passes import parse_pipeline
+from sysmlc.passes.sparsity import Expectations
 from sysmlc.passes.sum_product import SumProduct
 
 LOSS = "sum((X - U %*% t(V)) ^ 2)"
@@ -68,3 +72,23 @@ def test_what_others_need_too_stays() -> None:
     module = program([LOSS, "sum(abs(U %*% t(V)))"], types_of(SIZES))
     PassManager([SumProduct()]).run(module)
     assert not choices(module)
+
+
+LOOP = "s = 0.0\nfor (i in 1:9) {\n  s = s + sum((X - U %*% t(V)) ^ 2)\n  <change>\n}\n"
+
+
+@pytest.mark.parametrize(("change", "kept"), [("U = U * 0.9", 1), ("X = X * 0.9 + i", 0)])
+def test_what_a_loop_carries_is_no_data_that_may_be_sparse(change: str, kept: int) -> None:
+    script = Program(Source("<script>", LOOP.replace("<change>", change)), outputs=["s"])
+    kinds = {name: f"matrix<{rows}x{cols}xf64>" for name, (rows, cols) in SIZES.items()}
+    module = script.module(kinds, {}, ["s"])
+    PassManager(parse_pipeline("inline,infer,canonicalize,cse,sum-product")).run(module)
+    assert len(choices(module)) == kept
+
+
+def test_suppositions_are_followed_once() -> None:
+    op = next(op for op in program([LOSS], types_of(SIZES)).walk() if op.name == "dml.sub")
+    expected = Expectations()
+    few = expected.supposing(op.operands[0], 0.01)
+    assert few is expected.supposing(op.operands[0], 0.01) is not expected.supposing(op.operands[0], 0.02)
+    assert (few.density(op.operands[0]), expected.density(op.operands[0])) == (0.01, 1.0)
