@@ -72,6 +72,8 @@ def _in_fragment(op: Op) -> bool:
 def _is_worth_it(op: Op) -> bool:
     type = op.results[0].type
     unknown = isinstance(type, Matrix) and None in (type.rows, type.cols)
+    if op.fn == "pow" and constant(op.operands[1]) in (2, 3, 4):
+        return unknown
     return op.fn in _FUNCTIONS or (unknown and op.fn in ("add", "sub", "mul", "div", "neg"))
 
 

@@ -7,7 +7,6 @@ dynamic programming (`contraction`), added up or factored (`factor`), and compar
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from sysmlc.ir.core import Op, Region, Value, walk_regions
 from sysmlc.ir.dialects.core import Module
@@ -18,12 +17,12 @@ from sysmlc.passes.sparsity import Expectations
 from sysmlc.passes.sum_product.alternatives import Alternative, alternative, emit_both
 from sysmlc.passes.sum_product.cost import Model
 from sysmlc.passes.sum_product.emit import Emitter
-from sysmlc.passes.sum_product.explain import Rewrite, explain_rewrites, text
+from sysmlc.passes.sum_product.explain import Rewrite, text
 from sysmlc.passes.sum_product.extract import Planner, choose
 from sysmlc.passes.sum_product.islands import Island, islands
 from sysmlc.passes.sum_product.nodes import Node
 
-__all__ = ["Rewrite", "SumProduct", "explain_rewrites"]
+__all__ = ["Rewrite", "SumProduct"]
 
 
 @register_pass
@@ -37,11 +36,6 @@ class SumProduct(Pass):
 
     sampling: bool = True
     """Count on `fuse-outer`: products that are multiplied with sparse matrices are computed at the non-zeros only."""
-
-    @cached_property
-    def rewrites(self) -> list[Rewrite]:
-        """What this pass has rewritten so far."""
-        return []
 
     def run(self, module: Module) -> None:
         expected = Expectations()
@@ -77,18 +71,14 @@ class SumProduct(Pass):
     ) -> None:
         op = value.op
         assert op is not None
-        before, after = text(root), text(plan)
         made = emitter.build(root, plan, op)
         if isinstance(value.type, Matrix) and compatible(made.type, value.type):
             made.type = meet(made.type, value.type)
         value.replace_by(made)
         self.count("expressions rewritten")
-        if before != after:
-            record = Rewrite(op.loc, before, after, cost[0], max(0.0, cost[0] - cost[1]))
-            self.rewrites.append(record)
-            recording = current_recording()
-            if recording is not None:
-                recording[1].append(record)
+        recording = current_recording()
+        if recording is not None and (before := text(root)) != (after := text(plan)):
+            recording[1].append(Rewrite(op.loc, before, after, cost[0], max(0.0, cost[0] - cost[1])))
 
     def _keep_both(self, value: Value, other: Alternative, plan: Node, emitter: Emitter) -> None:
         assert value.op is not None

@@ -80,6 +80,10 @@ class Model:
             self._bytes[node] = found
         return found
 
+    def least(self, node: Node, leaves: Iterable[Node]) -> float:
+        """Seconds that every plan for a node of these leaves takes: to read them and to write the result."""
+        return (self.bytes(node) + sum([self.bytes(leaf) for leaf in leaves])) / _BANDWIDTH
+
     def density(self, node: Node) -> float:
         found = self._density.get(node)
         if found is None:
@@ -127,12 +131,15 @@ class Model:
         """Seconds for one plan."""
         found = self._alone.get(node)
         if found is None:
-            found = self._alone[node] = self.total((node,))
+            found = self._alone[node] = self._together({node: None})
         return found
 
     def total(self, roots: Iterable[Node]) -> float:
         """Seconds for a set of plans; what they share is paid once."""
         results = dict.fromkeys(roots)
+        return self.alone(next(iter(results))) if len(results) == 1 else self._together(results)
+
+    def _together(self, results: Mapping[Node, None]) -> float:
         once: dict[Node, float] = dict.fromkeys(results, 0.0)  # a result is always materialised
         order: list[Node] = []
         products = False

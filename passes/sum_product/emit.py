@@ -34,7 +34,7 @@ class Emitter:
         """The position of the operations of the region that were there before."""
         self.reuses = True
         self.made: dict[Node, Value] = {}
-        self._leaves: dict[Node, frozenset[Node]] = {}
+        self._leaves: dict[Node, int] = {}
         self._written: list[Node] = []
 
     def build(self, root: Node, node: Node, anchor: Op) -> Value:
@@ -49,25 +49,24 @@ class Emitter:
 
     def inside(self, root: Node, node: Node, b: Builder, anchor: Op) -> Value:
         """The value of `node`, the plan for `root`, in a branch that stands before `anchor`."""
-        self._written = sorted(_parts(root), key=lambda n: (len(self.leaves(n)), n.id))
+        self._written = sorted(_parts(root), key=lambda n: (self.leaves(n).bit_count(), n.id))
         return self._value(node, b, self.place[anchor])
 
-    def leaves(self, node: Node) -> frozenset[Node]:
-        """The leaves that a plan reads."""
+    def leaves(self, node: Node) -> int:
+        """The leaves that a plan reads, each a bit."""
         found = self._leaves.get(node)
         if found is None:
-            found = frozenset().union(*map(self.leaves, node.args)) if node.args else frozenset([node])
-            found = self._leaves[node] = frozenset(n for n in found if n.kind == "leaf")
+            found = 1 << node.id if node.kind == "leaf" else 0
+            for arg in node.args:
+                found |= self.leaves(arg)
+            self._leaves[node] = found
         return found
 
     def _location(self, node: Node, otherwise: Location) -> Location:
         read = self.leaves(node)
-        covering = [n for n in self._written if read and read <= self.leaves(n)]
-        same = [
-            n
-            for n in covering
-            if n.kind == node.kind and len(self.leaves(n)) == len(self.leaves(covering[0]))
-        ]
+        covering = [n for n in self._written if read and not read & ~self.leaves(n)]
+        fewest = self.leaves(covering[0]).bit_count() if covering else 0
+        same = [n for n in covering if n.kind == node.kind and self.leaves(n).bit_count() == fewest]
         for found in (same or covering)[:1]:
             if found.value is not None and found.value.op is not None:
                 return found.value.op.loc

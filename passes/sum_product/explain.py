@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,11 +38,6 @@ class Rewrite:
     def __str__(self) -> str:
         gain = f"{_time(self.cost_before)} → {_time(self.cost_after)}"
         return f"{self.loc}: {self.before}  →  {self.after}    [sum-product: {gain}]"
-
-
-def explain_rewrites(records: Iterable[Rewrite]) -> str:
-    """The rewrites as text, one a line: place, before, after, and the estimated times."""
-    return "".join(f"{r}\n" for r in records)
 
 
 def _time(seconds: float) -> str:

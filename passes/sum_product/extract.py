@@ -177,10 +177,16 @@ class Planner:
             if _may_gain(shallow, full):
                 safe = min(self.model.alone(n) for n in found)
                 margin = self._margin(full)
-                for plan in self.sums.plans(full.terms, node.rows, node.cols, node.scalar):
+                hopeful = self.model.least(node, self._read(full)) * margin <= safe
+                for plan in self.sums.plans(full.terms, node.rows, node.cols, node.scalar) if hopeful else ():
                     if self.model.alone(plan) * margin <= safe:
                         found.append(self._clamped(node, plan) if full.squared else plan)
         return list(dict.fromkeys(found))
+
+    def _read(self, form: Polynomial) -> list[Node]:
+        """The leaves that every plan for a form reads as a whole; of some only the diagonal is."""
+        factors = {f.node for m in form.terms for f in m.factors if f.row != f.col and f.node != p.DELTA}
+        return [n for n in map(self.graph.nodes.__getitem__, sorted(factors)) if n.kind == "leaf"]
 
     def _has_sums(self, node: Node) -> bool:
         shallow = self.form(node, False)

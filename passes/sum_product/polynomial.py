@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from itertools import permutations, product
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sysmlc.ir.types import Dim
 
@@ -304,16 +304,15 @@ def _without_deltas(factors: list[Factor], dims: dict[int, Dim]) -> tuple[list[F
 
 def _orders(factors: list[Factor], dims: Mapping[int, Dim]) -> list[tuple[int, ...]]:
     """Orders of the summed indexes that may be the canonical one: ties that refinement leaves are permuted."""
-    color: dict[int, object] = {n: str(dims[n]) for n in dims}
-    rank = _ranked(color)
+    rank = _ranked({n: str(dims[n]) for n in dims})
     for _ in range(len(dims)):
-        signs: dict[int, list[object]] = {n: [] for n in dims}
+        signs: dict[int, list[tuple[int, ...]]] = {n: [] for n in dims}
         for f in factors:
             for own, other, side in ((f.row, f.col, 0), (f.col, f.row, 1)):
                 if own in signs:
                     near = rank[other] + 1000 if other in rank else other
                     signs[own].append((f.node, f.inverse, side, near, own == other))
-        refined = _ranked({n: (rank[n], tuple(sorted(signs[n], key=repr))) for n in dims})
+        refined = _ranked({n: (rank[n], tuple(sorted(signs[n]))) for n in dims})
         if max(refined.values()) == max(rank.values()):
             break
         rank = refined
@@ -331,8 +330,8 @@ def _orders(factors: list[Factor], dims: Mapping[int, Dim]) -> list[tuple[int, .
     ]
 
 
-def _ranked(color: Mapping[int, object]) -> dict[int, int]:
-    order = {c: i for i, c in enumerate(sorted(set(color.values()), key=repr))}
+def _ranked(color: Mapping[int, Any]) -> dict[int, int]:
+    order = {c: i for i, c in enumerate(sorted(set(color.values())))}
     return {n: order[c] for n, c in color.items()}
 
 

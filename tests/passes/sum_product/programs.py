@@ -15,6 +15,7 @@ from sysmlc.ir.define import definitions, registry
 from sysmlc.ir.dialects.core import Constant, Func, Module, Return
 from sysmlc.ir.dialects.dml_scalar import Input, Output
 from sysmlc.ir.dialects.notation import DML
+from sysmlc.ir.explain import recording
 from sysmlc.ir.source import Source
 from sysmlc.ir.types import Type, f64, matrix
 from sysmlc.ir.verify import verify
@@ -117,7 +118,7 @@ def optimized(
 ) -> tuple[Module, list[Rewrite]]:
     """The program after the pass, and what was rewritten."""
     module = program(texts, types)
-    one = SumProduct(strict, sampling)
-    one.run(module)
+    with recording() as rewrites:
+        SumProduct(strict, sampling).run(module)
     verify(module)
-    return module, one.rewrites
+    return module, rewrites
