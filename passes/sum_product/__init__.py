@@ -7,6 +7,7 @@ dynamic programming (`contraction`), added up or factored (`factor`), and compar
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from sysmlc.ir.core import Op, Region, Value, walk_regions
 from sysmlc.ir.dialects.core import Module
@@ -36,6 +37,11 @@ class SumProduct(Pass):
 
     sampling: bool = True
     """Count on `fuse-outer`: products that are multiplied with sparse matrices are computed at the non-zeros only."""
+
+    @cached_property
+    def rewrites(self) -> list[Rewrite]:
+        """What this pass has rewritten so far, while somebody records."""
+        return []
 
     def run(self, module: Module) -> None:
         expected = Expectations()
@@ -78,7 +84,8 @@ class SumProduct(Pass):
         self.count("expressions rewritten")
         recording = current_recording()
         if recording is not None and (before := text(root)) != (after := text(plan)):
-            recording[1].append(Rewrite(op.loc, before, after, cost[0], max(0.0, cost[0] - cost[1])))
+            self.rewrites.append(Rewrite(op.loc, before, after, cost[0], max(0.0, cost[0] - cost[1])))
+            recording[1].append(self.rewrites[-1])
 
     def _keep_both(self, value: Value, other: Alternative, plan: Node, emitter: Emitter) -> None:
         assert value.op is not None
