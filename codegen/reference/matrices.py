@@ -162,10 +162,17 @@ def reshape(op: Op, a: Any, rows: int, cols: int, byrow: bool) -> Any:
 
 @evaluates("matrix_of_text")
 def matrix_of_text(op: Op, text: str, rows: int, cols: int) -> Any:
-    cells = [float(token) for token in text.split()]
+    cells = [float(token.rstrip("dDfF")) for token in text.split()]
     if len(cells) != rows * cols:
         raise fail(op, f"the text has {len(cells)} values, a {rows}x{cols} matrix needs {rows * cols}")
     return np.array(cells, float).reshape(_size(op, rows, cols))
+
+
+@evaluates("matrix_of_box")
+def matrix_of_box(op: Op, value: Any, rows: int, cols: int) -> Any:
+    if isinstance(value, str):
+        return matrix_of_text(op, value, rows, cols)
+    return np.full(_size(op, rows, cols), float(value) + 0.0)
 
 
 @evaluates("seq")

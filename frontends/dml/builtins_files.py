@@ -88,7 +88,8 @@ def _type(options: dict[str, Value]) -> Type:
         known = constant_int(value) if value is not None else None
         sizes.append(known if known is not None and known >= 0 else None)
     rows, cols, nnz = sizes
-    return matrix(rows, cols, nnz=nnz)
+    # No cells to compute with would mean no reading, and reading is what finds out that the number is wrong.
+    return matrix(rows, cols, nnz=nnz or None)
 
 
 def write(frame: Frame, node: ast.Call, self: Builtin) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Final
 
 from sysmlc.frontends.dml import ast
@@ -12,7 +13,7 @@ from sysmlc.frontends.dml.indexing import cell, one_entry
 from sysmlc.frontends.dml.types import NUMERIC, describe, is_scalar
 from sysmlc.ir.core import Value
 from sysmlc.ir.dialects.dml_cell import Binary, IfElse
-from sysmlc.ir.dialects.dml_create import Fill, MatrixOfText, Rand, Sample, Seq
+from sysmlc.ir.dialects.dml_create import Fill, MatrixOfBox, MatrixOfText, Rand, Sample, Seq
 from sysmlc.ir.dialects.dml_matrix import (
     AsScalar,
     CBind,
@@ -37,7 +38,10 @@ from sysmlc.ir.dialects.dml_scalar import (
 from sysmlc.ir.dialects.dml_stat import Distribution, GroupedAggregate
 from sysmlc.ir.dialects.shapes import constant, constant_int
 from sysmlc.ir.source import Diagnostic
-from sysmlc.ir.types import Matrix, Type, f64, i1, i64, list_, string
+from sysmlc.ir.types import Matrix, Type, box, f64, i1, i64, list_, string
+
+_NUMBER: Final = re.compile(r"[+-]?(NaN|Infinity|([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[dDfF]?)")
+"""Java's text of a double, which is what the run time reads."""
 
 # ---- casts
 
@@ -149,6 +153,8 @@ def matrix(
     if data.type is string:
         _check_text(node, data, rows, cols)
         return frame.emit(node, MatrixOfText, data, rows, cols)
+    if data.type is box:
+        return frame.emit(node, MatrixOfBox, data, rows, cols)
     if data.type in NUMERIC:
         value = frame.cast(node.args[0].value, data, f64)
         filling = constant(value)
@@ -164,12 +170,10 @@ def _check_text(node: ast.Call, data: Value, rows: Value, cols: Value) -> None:
     text, height, width = constant(data), constant_int(rows), constant_int(cols)
     if not isinstance(text, str):
         return
-    cells = text.split()
+    cells = [one for one in re.split("[ \t\n\r\f]+", text) if one]
     for one in cells:
-        try:
-            float(one)
-        except ValueError:
-            raise Diagnostic(f"'{one}' is not a number", node.args[0].loc) from None
+        if not _NUMBER.fullmatch(one):
+            raise Diagnostic(f"'{one}' is not a number", node.args[0].loc)
     if height is not None and width is not None and len(cells) != height * width:
         raise Diagnostic(
             f"a {height}x{width} matrix has {height * width} cells, but the string holds {len(cells)} values",

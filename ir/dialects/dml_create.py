@@ -11,7 +11,7 @@ from sysmlc.ir.dialects.shapes import (
     element,
     size_dim,
 )
-from sysmlc.ir.types import Scalar, Type, matrix
+from sysmlc.ir.types import Handle, Scalar, Type, matrix
 
 
 @define("dml.fill", traits=NATIVE)
@@ -33,6 +33,18 @@ class MatrixOfText(Op):
     """`matrix("1 2 3", rows, cols)`: whitespace-separated cells, row by row."""
 
     text: Operand[Scalar]
+    rows: Operand[Scalar]
+    cols: Operand[Scalar]
+
+    def infer(self) -> Sequence[Type]:
+        return (matrix(size_dim(self.rows), size_dim(self.cols)),)
+
+
+@define("dml.matrix_of_box", traits=PURE)
+class MatrixOfBox(Op):
+    """`matrix(v, rows, cols)` of a scalar whose type is known at run time: a number fills, a string is taken apart."""
+
+    value: Operand[Handle]
     rows: Operand[Scalar]
     cols: Operand[Scalar]
 

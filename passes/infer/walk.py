@@ -15,7 +15,8 @@ from sysmlc.passes.estimate import nnz_bound
 from sysmlc.passes.infer.known import Fact, Known, same
 
 _SIZED: Final = {
-    "dml.fill": (1, 2), "dml.reshape": (1, 2), "dml.matrix_of_text": (1, 2), "dml.rand": (0, 1), "dml.sample": (1,),
+    "dml.fill": (1, 2), "dml.reshape": (1, 2), "dml.matrix_of_text": (1, 2), "dml.matrix_of_box": (1, 2),
+    "dml.rand": (0, 1), "dml.sample": (1,),
     "dml.table": (3, 4), "dml.grouped_aggregate": (5,),
 }  # fmt: skip
 """Operands that are sizes of the result."""

@@ -64,12 +64,20 @@ Matrix parse_matrix(sm_ctx* ctx, std::string_view text, int64_t rows, int64_t co
         while (i < text.size() && !blank(text[i])) i++;
         std::string_view token = text.substr(begin, i - begin);
         double v;
-        if (!parse_double(token, v)) fail("matrix: cannot read '%.*s' as a number", int(std::min<size_t>(token.size(), 60)), token.data());
+        if (!parse_double(token, v)) fail("'%.*s' is not a number", int(std::min<size_t>(token.size(), 60)), token.data());
         if (n < wanted) values(r.get())[n] = v;
         n++;
     }
-    require(n == wanted, "matrix: a %lldx%lld matrix needs %lld values, the text has %lld", (long long)rows, (long long)cols, (long long)wanted, (long long)n);
+    require(n == wanted, "a %lldx%lld matrix has %lld cells, but the string holds %lld values", (long long)rows, (long long)cols, (long long)wanted,
+            (long long)n);
     return finish(ctx, std::move(r));
+}
+
+Matrix filled(sm_ctx* ctx, double value, int64_t rows, int64_t cols, uint8_t elem) {
+    double bytes = double(rows) * double(cols) * double(cell_size(elem));
+    // Zeros that would fill the memory are likely to stay zeros mostly.
+    if (value == 0 && rows > 1 && cols > 1 && cols <= INT32_MAX && bytes > double(physical_memory()) / 2) return new_csr_empty(ctx, rows, cols, elem);
+    return value != 0 ? new_dense_fill(ctx, rows, cols, value, elem) : new_dense_zero(ctx, rows, cols, elem);
 }
 
 }  // namespace
@@ -81,18 +89,19 @@ Matrix transpose(sm_ctx* ctx, sm_matrix* m);
 using sm::Matrix;
 
 SM_API sm_matrix* sm_fill(sm_ctx* ctx, double value, int64_t rows, int64_t cols, const char* elem) {
-    return SM_ENTRY(ctx, {
-        uint8_t e = sm::element_named(elem);
-        double bytes = double(rows) * double(cols) * double(sm::cell_size(e));
-        // Zeros that would fill the memory are likely to stay zeros mostly.
-        if (value == 0 && rows > 1 && cols > 1 && cols <= INT32_MAX && bytes > double(sm::physical_memory()) / 2)
-            return sm::new_csr_empty(ctx, rows, cols, e).take();
-        return (value != 0 ? sm::new_dense_fill(ctx, rows, cols, value, e) : sm::new_dense_zero(ctx, rows, cols, e)).take();
-    });
+    return SM_ENTRY(ctx, { return sm::filled(ctx, value, rows, cols, sm::element_named(elem)).take(); });
 }
 
 SM_API sm_matrix* sm_matrix_of_text(sm_ctx* ctx, sm_string* text, int64_t rows, int64_t cols) {
     return SM_ENTRY(ctx, { return sm::parse_matrix(ctx, sm::view(text), rows, cols).take(); });
+}
+
+SM_API sm_matrix* sm_matrix_of_box(sm_ctx* ctx, sm_box* value, int64_t rows, int64_t cols) {
+    return SM_ENTRY(ctx, {
+        if (value->tag == SM_TAG_STRING) return sm::parse_matrix(ctx, sm::view(value->v.str), rows, cols).take();
+        double number = value->tag == SM_TAG_F64 ? value->v.f64 : double(value->v.i64);
+        return sm::filled(ctx, number, rows, cols, SM_F64).take();
+    });
 }
 
 SM_API sm_matrix* sm_seq(sm_ctx* ctx, double from, double to, double incr) {

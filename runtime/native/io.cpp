@@ -22,12 +22,20 @@ Matrix read_matrix(sm_ctx* ctx, const std::string& path, const char* text) {
     require(options.data_type == SM_DATA_MATRIX, "%s: this is a scalar, not a matrix", call.c_str());
     require(options.value_type != SM_VALUE_STRING, "%s: a matrix cannot have value_type \"string\"", call.c_str());
     Source source(path);
-    switch (options.format >= 0 ? options.format : guess_format(source)) {
-        case SM_FILE_CSV: return read_csv(ctx, source, options);
-        case SM_FILE_MM: return read_mm(ctx, source, options);
-        case SM_FILE_BINARY: return read_binary(ctx, source, options);
-        default: return read_text(ctx, source, options);
-    }
+    auto cells = [&] {
+        switch (options.format >= 0 ? options.format : guess_format(source)) {
+            case SM_FILE_CSV: return read_csv(ctx, source, options);
+            case SM_FILE_MM: return read_mm(ctx, source, options);
+            case SM_FILE_BINARY: return read_binary(ctx, source, options);
+            default: return read_text(ctx, source, options);
+        }
+    };
+    Matrix m = cells();
+    // Plans are made for the number that is stated: a wrong one would give wrong results.
+    int64_t nnz = options.nnz < 0 ? -1 : count_nnz(ctx, m.get());
+    require(nnz < 0 || nnz == options.nnz, "%s: %lld cells are not 0, but %s says %lld", path.c_str(), static_cast<long long>(nnz),
+            options.sizes_by.c_str(), static_cast<long long>(options.nnz));
+    return m;
 }
 
 // The text of a scalar, which must have the wanted type when the type is stated.

@@ -80,6 +80,8 @@ Settings parse_mtd(const std::string& file) {
     Settings all;
     for (auto& [key, value] : root.members) {
         std::string text = value.text;
+        require((value.kind != Json::Array && value.kind != Json::Object) || !(numeric(key) || logical(key)), "%s: %s must be a single value",
+                file.c_str(), key.c_str());
         if (value.kind == Json::Array)
             for (const Json& item : value.items) text += (text.empty() ? "" : "\u00B7") + item.text;
         if (value.kind != Json::Null && value.kind != Json::Object) all[key] = normal(key, text, file);
@@ -157,7 +159,7 @@ ReadOptions read_options(const std::string& path, const char* options) {
     result.sizes_by = "the call";
     if (file_exists(file)) {
         Settings stated = parse_mtd(file);
-        if (stated.count("rows") || stated.count("cols")) result.sizes_by = file;
+        if (stated.count("rows") || stated.count("cols") || stated.count("nnz")) result.sizes_by = file;
         for (auto& [key, value] : stated) {
             auto [mine, added] = all.emplace(key, value);
             bool unknown_size = numeric(key) && key != "default" && (mine->second == "-1.0" || value == "-1.0");

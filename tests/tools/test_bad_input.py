@@ -110,7 +110,7 @@ def executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_run_time_errors(
     mode: str, executable: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    file = {"write": "no/out.csv", "missing": "nowhere.csv"}.get(mode, "")
+    file = {"write": "/proc/no/out.csv", "missing": "nowhere.csv"}.get(mode, "")
     arguments = ["-nvargs", f"mode={mode}", f"file={tmp_path / file}"]
     done = subprocess.run([executable, *arguments], capture_output=True, text=True, env={}, timeout=60)
     assert (done.returncode, done.stdout) == (1, "")
@@ -216,6 +216,10 @@ def test_long_and_empty_scripts(tmp_path: Path, capfd: pytest.CaptureFixture[str
         ("1,2\n3,abc\n", None, "abc"),
         ("1,2\n3,4\n", '{"rows": 3, "cols": 2, "format": "csv"}', "3"),
         ("1,2\n3,4\n", '{"rows": 2, "cols": 5, "format": "csv"}', "5"),
+        ("1,2\n3,4\n", '{"rows": -3, "cols": 2, "format": "csv"}', "rows=-3 is not a possible size"),
+        ("1,2\n3,4\n", '{"rows": 1e999, "cols": 2, "format": "csv"}', "rows=1e999 is not a possible size"),
+        ("1,2\n3,4\n", '{"rows": 2, "cols": 2, "nnz": 0, "format": "csv"}', "x.csv.mtd says 0"),
+        ("1,2\n3,4\n", '{"rows": 2, "cols": 2, "nnz": 7, "format": "csv"}', "x.csv.mtd says 7"),
         ("1,2\n3,4\n", '{"rows": 2, "cols": ', "mtd"),
         ("1,2\n3,4\n", '{"format": "parquet"}', "parquet"),
         ("1,2\n3,4\n", '{"data_type": "frame", "format": "csv"}', "frame"),
@@ -245,7 +249,7 @@ def test_unusable_files(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> No
     assert str(tmp_path / "no.dml") in shown
     script = tmp_path / "a.dml"
     script.write_text('X = matrix(1, 2, 2)\nwrite(X, $out, format="csv")\n')
-    assert main(["run", str(script), "-nvargs", f"out={tmp_path / 'no' / 'x.csv'}"]) == 1
+    assert main(["run", str(script), "-nvargs", f"out={script / 'no' / 'x.csv'}"]) == 1
     assert main(["run", str(script), "-nvargs", "out=/proc/x.csv"]) == 1
     assert main(["run", str(script), "-nvargs", "out=/dev/full"]) == 1
     assert capfd.readouterr().err.count("error: ") == 3

@@ -29,7 +29,7 @@ NAMES: Final = {
     "read_scalar": "read", "write_matrix": "write", "write_scalar": "write", "matrix_to_string": "toString",
     "list_to_string": "toString", "list_new": "list", "list_append": "append", "list_length": "length", "list_matrix": "as.matrix", "list_scalar": "as.scalar", "list_list": "as.list",
     "list_remove": "remove",
-    "grouped_aggregate": "aggregate", "matrix_of_text": "matrix", "inter_quantile": "interQuantile",
+    "grouped_aggregate": "aggregate", "matrix_of_text": "matrix", "matrix_of_box": "matrix", "inter_quantile": "interQuantile",
     "inter_quartile_mean": "interQuartileMean", "count_distinct": "countDistinct", "rowcumsum": "rowCumsum",
 }  # fmt: skip
 KEPT: Final = {

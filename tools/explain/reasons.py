@@ -28,7 +28,7 @@ _KINDS: Final = {
     **dict.fromkeys(
         ("index", "left_index", "get_cell", "set_cell", "cbind", "rbind", "as_matrix", "as_scalar"), "index"
     ),
-    **dict.fromkeys(("rand", "fill", "seq", "sample", "matrix_of_text"), "create"),
+    **dict.fromkeys(("rand", "fill", "seq", "sample", "matrix_of_text", "matrix_of_box"), "create"),
     **dict.fromkeys(("read_matrix", "write_matrix"), "file"),
 }
 CONVERTED: Final = {"dense": "dense", "csr": "CSR", "smaller": "the smaller format"}

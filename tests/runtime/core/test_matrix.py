@@ -183,7 +183,7 @@ def test_construction(rt: Runtime) -> None:
     np.testing.assert_array_equal(
         rt.numpy(rt.call("matrix_of_text:ppii", text, 2, 2)), [[1.5, -2.25], [0, 1e10]]
     )
-    with pytest.raises(RuntimeFailure, match="needs 6 values, the text has 4"):
+    with pytest.raises(RuntimeFailure, match="a 2x3 matrix has 6 cells, but the string holds 4 values"):
         rt.call("matrix_of_text:ppii", text, 2, 3)
     with pytest.raises(RuntimeFailure, match="wrong sign"):
         rt.call("seq:pddd", 1.0, 5.0, -1.0)

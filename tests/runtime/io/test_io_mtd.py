@@ -51,6 +51,13 @@ def test_conflicts_name_both_sides(io, fails, tmp_path):
         ("[1]", "expected a JSON object"),
         ('{"rows": "ten"}', 'rows must be a number, not "ten"'),
         ('{"rows": 1.5}', "rows=1.5 is not a possible size"),
+        ('{"rows": -2}', "rows=-2 is not a possible size"),
+        ('{"nnz": -2}', "nnz=-2 is not a possible size"),
+        ('{"rows": 1e30}', "rows=1e30 is not a possible size"),
+        ('{"rows": [1]}', "rows must be a single value"),
+        ('{"header": {}}', "header must be a single value"),
+        ('{"rows": 9000000000000000000}', "out of memory"),
+        ('{"rows": 2, "nnz": 3}', "x: 1 cells are not 0, but "),
         ('{"format": "parquet"}', 'format="parquet" is not supported'),
         ('{"data_type": "tensor"}', 'data_type="tensor" is not supported'),
     ],
@@ -59,6 +66,20 @@ def test_damaged_mtd(io, fails, tmp_path, text, message):
     (tmp_path / "x").write_text("1 1 1\n")
     (tmp_path / "x.mtd").write_text(text)
     assert message in fails(io.read, tmp_path / "x", cols=1)
+
+
+@pytest.mark.parametrize("format", ["text", "csv", "binary"])
+def test_a_wrong_number_of_non_zeros(io, fails, tmp_path, mtd, format):
+    path = tmp_path / "x"
+    io.write(np.array([[1, 0, 2], [0, 0, np.nan]]), path, format=format)
+    described = mtd(path)
+    assert described["nnz"] == 3
+    for wrong in (0, 2, 7, 10**18):
+        (tmp_path / "x.mtd").write_text(json.dumps({**described, "nnz": wrong}))
+        assert fails(io.read, path).startswith(f"{path}: 3 cells are not 0, but {path}.mtd says {wrong}")
+    for right in (-1, 3):
+        (tmp_path / "x.mtd").write_text(json.dumps({**described, "nnz": right}))
+        assert io.read(path).shape == (2, 3)
 
 
 def test_mtd_that_is_no_text(io, fails, tmp_path):
