@@ -18,7 +18,7 @@ from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.passes.fuse_cells import reorder
 from sysmlc.passes.lower_cells import MAX_INPUTS, MAX_OUTPUTS
 from sysmlc.passes.rows.build import build
-from sysmlc.passes.rows.grow import RowGroup, candidates, grow
+from sysmlc.passes.rows.grow import Order, RowGroup, candidates, grow
 
 MAX_MEMBERS = 40
 """Beyond that registers run out and compile time grows."""
@@ -42,11 +42,12 @@ class FuseRows(Pass):
     def _fuse(self, region: Region, rejected: frozenset[tuple[Value, bool]] = frozenset()) -> bool:
         """Fuse the largest group of a region; whether there was one. What was `rejected` before is not tried again."""
         tries = [(v, single) for v in candidates(region) for single in (False, True)]
-        groups = [g for t in tries if t not in rejected and is_worth_it(g := grow(region, *t))]
+        order = Order(region)
+        groups = [g for t in tries if t not in rejected and is_worth_it(g := grow(order, *t))]
         if not groups:
             return False
         best = max(groups, key=lambda g: (len(g.members), g.scans))
-        places = {op: 2 * i for i, op in enumerate(region)}
+        places = {op: 2 * i for op, i in order.places.items()}
         inputs = {v.op for op in best.members for v in op.operands if v.op not in best.members}
         inputs.add(best.main.op)
         place = max((places[op] for op in inputs if op is not None and op in places), default=-2) + 1

@@ -8,8 +8,9 @@ types do not tell becomes a condition to be checked at run time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.dml_cell import Aggregate, Binary, IfElse, Unary
@@ -98,23 +99,95 @@ def product_factors(op: Op) -> tuple[Value, Value] | None:
     return (made.operands[0], op.rhs) if made is not None and made.name == "dml.t" else None
 
 
-def grow(region: Region, main: Value, single: bool = False) -> RowGroup:
-    """The largest group that scans `main` in this region, without what gains nothing from it."""
+class Order:
+    """Where the operations of a region stand, and which of them keep their places among each other."""
+
+    def __init__(self, region: Region) -> None:
+        self.region = region
+        self.ops = list(region)
+        self.places = {op: i for i, op in enumerate(self.ops)}
+        self.before: dict[Op, Op] = {}  # of each operation that keeps its place, the one before
+        fixed = [op for op in self.ops if keeps_place(op)]
+        self.before.update(zip(fixed[1:], fixed, strict=False))
+
+    def holder(self, op: Op | None) -> Op | None:
+        """The operation of the region that is or holds this one, None when it stands outside."""
+        while op is not None and op.parent is not self.region:
+            op = op.parent_op
+        return op
+
+    def users(self, value: Value) -> Iterator[int]:
+        """Places of the operations that read a value, or hold one that does."""
+        for user in value.users():
+            op = self.holder(user)
+            if op is not None:
+                yield self.places[op]
+
+
+class Tainted:
+    """The values that need what a group makes to be finished: nothing that reads them can join it.
+
+    They are looked for backwards, from the operands of what could join, so that the cost is that of the group's
+    neighbourhood and not of all that depends on it. Operations are asked about in order: what comes before is decided.
+    """
+
+    def __init__(self, group: RowGroup, order: Order) -> None:
+        self.group, self.order = group, order
+        made = order.holder(group.main.op)
+        self.start = -1 if made is None else order.places[made]
+        self.known: dict[Op, bool] = {}
+
+    def __contains__(self, value: Value) -> bool:
+        op = self.order.holder(value.op)
+        return op is not None and value not in self.group.kind and self._of(op)
+
+    def _of(self, op: Op) -> bool:
+        waiting = [op]
+        while waiting:
+            last = waiting[-1]
+            if last not in self.known:
+                found = self._decided(last)
+                if isinstance(found, bool):
+                    self.known[last] = found
+                else:
+                    waiting += found
+                    continue
+            waiting.pop()
+        return self.known[op]
+
+    def _decided(self, op: Op) -> bool | list[Op]:
+        """Whether the results of an operation are tainted, or the operations to ask about before."""
+        if self.order.places[op] <= self.start:
+            return False
+        if op in self.group.members:
+            return True
+        sources = [source for v in _reads(op) if (source := self.order.holder(v.op)) not in (None, op)]
+        if op in self.order.before:
+            sources.append(self.order.before[op])
+        if any(source in self.group.members or self.known.get(source) for source in sources):
+            return True
+        return [source for source in sources if source not in self.known] or False
+
+
+def grow(order: Order, main: Value, single: bool = False) -> RowGroup:
+    """The largest group of a region that scans `main`, without what gains nothing from it."""
     group = RowGroup(main, single)
     group.kind[main] = "wide"
     group.level[main] = 0
-    tainted: set[Value] = set()
-    effect = False
-    for op in region:
-        if _join(group, op, tainted):
-            if group.closes(op):
-                tainted.update(op.results)
-            continue
-        reads = [v for v in _reads(op) if v is not main]
-        in_order = keeps_place(op)
-        if any(v in tainted or v in group.kind for v in reads) or (effect and in_order):
-            tainted.update(op.results)
-            effect = effect or in_order
+    tainted = Tainted(group, order)
+    waiting = sorted(set(order.users(main)))
+    seen = set(waiting)
+    while waiting:
+        place = heappop(waiting)
+        op = order.ops[place]
+        joined = _join(group, op, tainted)
+        read: list[Value] = group.per_op[op][1] if joined else []
+        if (joined and not group.closes(op)) or (op.name == "dml.t" and op.operands[0] is main):
+            read = [*read, op.results[0]]
+        for user in (user for value in read for user in order.users(value)):
+            if user > place and user not in seen:
+                seen.add(user)
+                heappush(waiting, user)
     _prune(group)
     return group
 
@@ -126,7 +199,7 @@ def _reads(op: Op) -> Iterable[Value]:
             yield from inner.operands
 
 
-def _join(group: RowGroup, op: Op, tainted: set[Value]) -> bool:
+def _join(group: RowGroup, op: Op, tainted: Tainted) -> bool:
     if op.dialect != "dml" or not (any(v in group.kind for v in op.operands) or product_factors(op)):
         return False
     attempt = _Attempt(group, tainted)
@@ -149,7 +222,7 @@ def _join(group: RowGroup, op: Op, tainted: set[Value]) -> bool:
 class _Attempt:
     """Whether one operation can join, and what it takes."""
 
-    def __init__(self, group: RowGroup, tainted: set[Value]) -> None:
+    def __init__(self, group: RowGroup, tainted: Tainted) -> None:
         self.group, self.tainted = group, tainted
         self.guards: list[Guard] = []
         self.rows: list[Value] = []
