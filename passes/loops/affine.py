@@ -74,6 +74,8 @@ class Integers:
         self.forms: dict[Value, Affine] = {}
         self.sources: dict[str, list[tuple[Value, bool]]] = {}
         """For names of sizes, matrices that have them: as their rows (else columns)."""
+        self.counted: dict[Value, Affine] = {}
+        """The rows of sequences that stand for a counter."""
 
     def of(self, value: Value) -> Affine:
         found = self.forms.get(value)
@@ -109,10 +111,14 @@ class Integers:
         if op is not None and op.name == "dml.index":
             low, high = (self.of(v) for v in (op.operands[1:3] if rows else op.operands[3:5]))
             return high - low + 1
+        if op is not None and op.name == "dml.t":
+            return self.size(op.operands[0], not rows)
+        if op is not None and op.name == "dml.outer":
+            return self.size(op.operands[0 if rows else 1], rows)
         if op is not None and "cellwise" in op.traits:
-            shaped = next(v for v in op.operands if isinstance(v.type, Matrix))
-            if op.name != "dml.outer":
-                return self.size(shaped, rows)
+            return self.size(next(v for v in op.operands if isinstance(v.type, Matrix)), rows)
+        if rows and value in self.counted:
+            return self.counted[value]
         if op is not None and op.name in _SIZED:
             return self.of(op.operands[_SIZED[op.name][0 if rows else 1]])
         return self.named(dim, value, rows)

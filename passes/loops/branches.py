@@ -3,6 +3,7 @@
     if (c) s = s + x                     s = s + ifelse(c, x, 0)
     if (c) R[i, ] = x else R[i, ] = y    R[i, ] = ifelse(c, x, y)
     if (c) R[i, ] = x                    R[i, ] = ifelse(c, x, R[i, ])
+    if (x > m) m = x                     m = max(m, x)
 
 Both sides are computed in every round, so neither may have an effect or fail but by an index, which is asked for.
 """
@@ -13,8 +14,8 @@ from typing import Final
 
 from sysmlc.ir.core import Builder, Op, Value
 from sysmlc.ir.dialects.core import Constant
-from sysmlc.ir.dialects.dml_cell import Binary, IfElse
-from sysmlc.ir.dialects.dml_matrix import GetCell, Index, LeftIndex, SetCell
+from sysmlc.ir.dialects.dml_cell import Binary, IfElse, Unary
+from sysmlc.ir.dialects.dml_matrix import AsScalar, GetCell, Index, LeftIndex, SetCell
 from sysmlc.ir.types import Matrix, f64, i64
 from sysmlc.passes.effects import cannot_fail
 from sysmlc.passes.loops.accesses import Stuck
@@ -57,7 +58,12 @@ def choose(b: Builder, condition: Value, x: Value, y: Value) -> Value:
         made = _changed(b, condition, one, other, first)
         if made is not None:
             return made
+    extreme = _extreme(b, condition, x, y)
+    if extreme is not None:
+        return extreme
     left, right = x.op, y.op
+    if type(left) is not type(right):
+        left, right = _as_cell(b, left), _as_cell(b, right)
     if isinstance(left, (LeftIndex, SetCell)) and type(left) is type(right):
         assert right is not None
         same = all(
@@ -78,6 +84,35 @@ def choose(b: Builder, condition: Value, x: Value, y: Value) -> Value:
     if x.type is not y.type and not (isinstance(x.type, Matrix) and isinstance(y.type, Matrix)):
         raise Stuck("a choice between different kinds of values")
     return b(IfElse, condition, x, y)
+
+
+def _extreme(b: Builder, condition: Value, x: Value, y: Value) -> Value | None:
+    """`if (x > y) x else y` as a maximum; an x that is NaN is never taken."""
+    test = condition.op
+    if not isinstance(test, Binary) or not x.type is y.type is f64:
+        return None
+    if test.operands == [x, y]:
+        larger, smaller = ("gt", "ge"), ("lt", "le")
+    elif test.operands == [y, x]:
+        larger, smaller = ("lt", "le"), ("gt", "ge")
+    else:
+        return None
+    if test.fn not in (*larger, *smaller):
+        return None
+    fn = "max" if test.fn in larger else "min"
+    never = b(Constant, value=_NEUTRAL[fn])
+    return b(Binary, fn, y, b(IfElse, b(Unary, "isnan", x), never, x))
+
+
+def _as_cell(b: Builder, op: Op | None) -> Op | None:
+    """What writes a 1x1 matrix to a cell, as what writes a number there."""
+    if not isinstance(op, LeftIndex):
+        return op
+    base, value, *bounds = op.operands
+    type = value.type
+    assert isinstance(type, Matrix)
+    single = bounds[0] is bounds[1] and bounds[2] is bounds[3] and type.rows == type.cols == 1
+    return b(SetCell, base, b(AsScalar, value), *bounds[::2]).op if single else op
 
 
 def _changed(b: Builder, condition: Value, one: Value, other: Value, first: bool) -> Value | None:
@@ -109,11 +144,11 @@ def _neutral(b: Builder, op: Binary, added: Value) -> Value:
     """What changes nothing as an operand of an operation, where `added` is one."""
     type = op.results[0].type
     known = _NEUTRAL[op.fn]
-    if type is f64 and added.type is f64:
+    if (type is f64 or isinstance(type, Matrix)) and (added.type is f64 or isinstance(added.type, Matrix)):
         return b(Constant, value=known)
     if type is i64 and added.type is i64 and op.fn not in ("min", "max"):
         return b(Constant, value=int(known))
-    raise Stuck("a choice between matrices that are added up")
+    raise Stuck("a choice between numbers of different kinds")
 
 
 def _write(b: Builder, op: LeftIndex | SetCell, value: Value) -> Value:

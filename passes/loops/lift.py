@@ -137,6 +137,7 @@ class Lift:
             ]
             step = kind.form.factor(self.rounds.counter) * self.rounds.step
             kind = Many(self.b(Seq, *ends, self.b(Constant, value=float(step))), True)
+            self.integers.counted[kind.value] = self.rounds.count
         if isinstance(kind, Fixed) and unit:
             filler = kind.value
             if isinstance(filler.type, Matrix):

@@ -129,6 +129,9 @@ class LoopWriter:
     def branch(self) -> list[str]:
         """Statements that run in some rounds only; often both sides change the same."""
         rng = self.rng
+        if rng.random() < 0.2:
+            found = self.scalar(1)
+            return [f"  if ({rng.choice((f'{found} > p', f'p >= {found}', f'{found} < p'))}) p = {found}"]
         test = f"{self.scalar(1)} {rng.choice(('>', '<=', '=='))} {rng.choice(('0', 'i', self.scalar(0)))}"
         first = self.statement()
         other = [line.replace("X", "Y") for line in first] if rng.random() < 0.5 else self.statement()
@@ -155,4 +158,10 @@ class LoopWriter:
                 (f"{target}{place}", f"X{place} + j", f"Y{place} * i", f"abs(X{place}) - Y{place}")
             )
             body = f"{target}{place} = {cell} * {rng.choice(('2', 'k', 'i', 'j', f'X{place}'))}"
+        if rng.random() < 0.4:
+            test = rng.choice(("i <= j", "i == j", "j != k", f"as.scalar(X{place}) > 0"))
+            body = f"if ({test}) {{ {body} }}"
+            body += rng.choice(
+                ("", f" else {{ {target}{place} = 0 }}", f" else {{ s = s - as.scalar(Y{place}) }}")
+            )
         return [f"  for (j in {self.span(extent)}) {{", f"    {body}", "  }"]

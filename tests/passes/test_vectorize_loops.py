@@ -132,6 +132,38 @@ def test_loops_that_stay(body: str, why: str) -> None:
     assert counts["vectorize-loops", f"loops kept: {why}"] == 1, counts
 
 
+BRANCHES = {
+    "two sums": "if (as.scalar(X[i, 1]) > 0) { s = s + as.scalar(X[i, 2]); c = c + 1 }",
+    "a number or a cell": "if (as.scalar(X[i, 1]) > 0) { R[i, 1] = 3 } else { R[i, 1] = X[i, 2] }",
+    "a cell or a number": "if (as.scalar(X[i, 1]) > 0) { R[i, 1] = X[i, 2] } else { R[i, 1] = s }",
+    "rows added up": "if (as.scalar(X[i, 1]) > 0) { q = q + X[i, ] } else { q = q + 1 }",
+    "the largest": "if (as.scalar(X[i, 3]) > p) p = as.scalar(X[i, 3])",
+    "the smallest": "if (s > as.scalar(X[i, 3])) s = as.scalar(X[i, 3])",
+    "counters compared": "for (j in 1:3) { if (j <= i) R[i, j] = 7 }",
+    "the diagonal": "for (j in 1:3) { if (i == j) { R[i, j] = 1 } else { R[i, j] = X[i, j] } }",
+}
+
+
+@pytest.mark.parametrize("first", ["1", "-1 / 0", "0 / 0"])
+@pytest.mark.parametrize("name", BRANCHES)
+def test_branches_become_choices(name: str, first: str) -> None:
+    """Also of cells that are NaN, which are neither greater nor smaller than others."""
+    text = (
+        "X = matrix(seq(-8, 6), rows=5, cols=3)\nX[2, 1] = 0 / 0\nX[3, 3] = 0 / 0\nR = X\nq = X[1, ]\n"
+        f"c = 0\ns = {first}\np = {first}\nfor (i in 1:5) {{\n  {BRANCHES[name]}\n}}\n"
+    )
+    module = compile_source(Source("loops.dml", text), {}, outputs=("R", "q", "c", "s", "p"))
+    PassManager(parse_pipeline(BEFORE)).run(module)
+    with np.errstate(all="ignore"):
+        expected = evaluate(module)
+        manager = PassManager(parse_pipeline("vectorize-loops"))
+        manager.run(module)
+        found = evaluate(module)
+    assert not any(op.name == "scf.for" for op in module.walk()), manager.statistics
+    for key, value in expected.items():
+        assert np.allclose(found[key], value, equal_nan=True), key
+
+
 if __name__ == "__main__":
     total = sum(check(number) for number in range(int(sys.argv[1])))
     print(f"{total} loops vectorised")
