@@ -61,6 +61,18 @@ class Facts:
             self.one_in_row and other.one_in_row,
         )
 
+    def meet(self, other: Facts) -> Facts:
+        """What holds where both do."""
+        return Facts(
+            max(self.low, other.low),
+            min(self.high, other.high),
+            self.nan and other.nan,
+            self.whole or other.whole,
+            self.symmetric or other.symmetric,
+            self.ascending or other.ascending,
+            self.one_in_row or other.one_in_row,
+        )
+
     def widen(self, new: Facts) -> Facts:
         """As `join`, but a bound that moves goes to 0 or away."""
         joined = self.join(new)

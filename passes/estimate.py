@@ -12,7 +12,7 @@ from sysmlc.ir.types import Matrix, Type, matrix, same_dim
 
 NUMBERS: Final = matrix()
 """What algebra computes with: it comes before elements are chosen, and f32 halves bytes and arithmetic alike."""
-_KEEPS_ZERO: Final = frozenset(
+KEEPS_ZERO: Final = frozenset(
     f"dml.{fn}"
     for fn in (
         "abs", "neg", "sqrt", "sin", "tan", "asin", "atan", "sinh", "tanh", "round", "floor", "ceil", "sign",
@@ -35,7 +35,7 @@ def nnz_bound(op: Op, type: Matrix) -> int | None:
         return None if None in counts else sum(c for c in counts if c is not None)
     if first is None:
         return None
-    if name in _KEEPS_ZERO:
+    if name in KEEPS_ZERO:
         return first
     if name == "dml.set_cell":
         return first + 1

@@ -72,6 +72,14 @@ def binary(fn: str, a: Facts, b: Facts, same: bool = False) -> Facts:
     return ANY
 
 
+def extreme_of(fn: str, a: Facts, some: bool) -> Facts:
+    """`min_of` or `max_of` of cells; `some`: there is one, for what is infinite without."""
+    made = a.cells
+    if some:
+        return made
+    return replace(made, high=inf) if fn == "min_of" else replace(made, low=-inf)
+
+
 def _add(a: Facts, b: Facts, same: bool) -> Facts:
     clash = (a.high == inf and b.low == -inf) or (a.low == -inf and b.high == inf)
     return between(

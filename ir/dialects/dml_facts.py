@@ -12,7 +12,7 @@ from math import inf
 from typing import Final
 
 from sysmlc.ir.core import Op, Value
-from sysmlc.ir.dialects.cell_facts import binary, joined, unary
+from sysmlc.ir.dialects.cell_facts import binary, extreme_of, joined, unary
 from sysmlc.ir.dialects.dml_cell import BINARY, UNARY
 from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.facts import ANY, NOTHING, TRUTH, ZERO, Facts, between, by_type, number, transfers_for
@@ -107,10 +107,7 @@ def _aggregate(op: Op, x: Sequence[Facts]) -> Facts:
     if fn == "sumsq":
         return _sum(binary("mul", a, a, True))
     if fn in ("min_of", "max_of"):
-        made = a.cells
-        if not filled:
-            made = replace(made, high=inf) if fn == "min_of" else replace(made, low=-inf)
-        return made
+        return extreme_of(fn, a, filled)
     return Facts(0.0 if a.low >= 0 or fn != "prod" else -inf, inf, True, fn == "prod" and a.whole)
 
 

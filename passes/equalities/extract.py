@@ -84,7 +84,7 @@ class Extraction:
         if op in ("max_of", "min_of", "prod", "sum"):
             shape = g.shape[g.find(term.args[0])]
             return self.seconds(shape, 1, 1.0, 1)
-        return self.seconds(shape, FLOPS.get(op, 1), g.facts[c].share, max(1, len(term.args) - 1))
+        return self.seconds(shape, FLOPS.get(op, 1), g.share[c], max(1, len(term.args) - 1))
 
     def _nary(self, shape: Shape, term: Term, work: Sequence[float], extra: float, flops: float = 0) -> float:
         """A sum or product: `work` on each operand, one step `extra`, and `flops` where all comes together."""
@@ -97,7 +97,7 @@ class Extraction:
             steps = sum(w > 0 for _, w in group) + len(group) - 1 + (i == 0 and extra > 0)
             steps += sum(vectors[:-1]) if last and sum(vectors) > 1 else 0
             steps += vectors[i] and sum(vectors[:i]) == 0 and not vectors[0]
-            share = min(1.0, sum(g.facts[a].share for a, _ in group))
+            share = min(1.0, sum(g.share[a] for a, _ in group))
             each = steps + sum(max(0.0, w - 1) for _, w in group) + (flops if last else 0)
             found += self.seconds(g.shape[group[0][0]], each, share, steps)
         return found

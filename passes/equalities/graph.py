@@ -2,22 +2,24 @@
 
 Sums and products are terms of any number of operands: `+` adds multiples of classes and a constant, `*` multiplies powers of
 classes. Their operands are sorted, and equal ones are merged, so that no law speaks of order or grouping. What would cancel
-(`x - x`, `x / x`) stays, since it is NaN where x is not finite. Each class has a shape and facts: an interval, and whether NaN
-may occur.
+(`x - x`, `x / x`) stays, since it is NaN where x is not finite. Each class has a shape, facts (see `ir/facts.py`), and about which
+share of its cells is not 0.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from functools import partial, reduce
+from typing import Any, NamedTuple
 
 from sysmlc.ir import scalar_semantics
-from sysmlc.ir.dialects.dml_cell import PREDICATES
+from sysmlc.ir.dialects.cell_facts import binary, extreme_of, joined, unary
+from sysmlc.ir.facts import ANY, Facts, number
+from sysmlc.passes.estimate import KEEPS_ZERO
 
 Shape = tuple[object, object] | None
 """What rows and columns are: equal things are equal sizes. None: a scalar."""
-INF: Final = math.inf
 Pairs = Iterable[tuple[int, float]]
 
 
@@ -27,23 +29,6 @@ class Term(NamedTuple):
     op: str
     args: tuple[int, ...]
     data: tuple[Any, ...] = ()
-
-
-class Facts(NamedTuple):
-    """Cells are between `low` and `high`, or NaN where `nan`; about `share` of them are not 0."""
-
-    low: float = -INF
-    high: float = INF
-    nan: bool = True
-    share: float = 1.0
-
-    def meet(self, other: Facts) -> Facts:
-        return Facts(
-            max(self.low, other.low),
-            min(self.high, other.high),
-            self.nan and other.nan,
-            min(self.share, other.share),
-        )
 
 
 class UnknownShape(Exception):
@@ -58,6 +43,7 @@ class Graph:
         self.terms: list[dict[Term, None]] = []
         self.users: list[dict[tuple[Term, int], None]] = []
         self.facts: list[Facts] = []
+        self.share: list[float] = []
         self.shape: list[Shape] = []
         self.number: dict[int, float] = {}
         self.known: dict[tuple[Term, Shape], int] = {}
@@ -77,10 +63,10 @@ class Graph:
 
     # -- building -------------------------------------------------------------------------------------------------
 
-    def leaf(self, key: object, shape: Shape, facts: Facts = Facts()) -> int:  # noqa: B008 (facts are immutable)
+    def leaf(self, key: object, shape: Shape, facts: Facts = ANY, share: float = 1.0) -> int:
         """Something that is not looked into."""
         made = self.add(Term("leaf", (), (key,)), shape)
-        self.facts[made] = self.facts[made].meet(facts)
+        self.facts[made], self.share[made] = facts, share
         return made
 
     def const(self, value: float) -> int:
@@ -130,7 +116,7 @@ class Graph:
 
     def add(self, term: Term, shape: Shape) -> int:
         """The class of a term."""
-        made = self._canonical(term, shape)
+        made = self.canonical(term, shape)
         if isinstance(made, int):
             return made
         found = self.known.get((made, shape))
@@ -141,7 +127,9 @@ class Graph:
         self.terms.append({made: None})
         self.users.append({})
         self.shape.append(shape)
-        self.facts.append(self._facts(made))
+        args = [self.find(a) for a in made.args]
+        self.facts.append(_facts(made, [self.facts[a] for a in args]))
+        self.share.append(_share(made, [self.share[a] for a in args]))
         self.known[made, shape] = found
         for arg in made.args:
             self.users[arg][made, found] = None
@@ -161,6 +149,7 @@ class Graph:
         self.terms[a].update(self.terms[b])
         self.users[a].update(self.users[b])
         self.facts[a] = self.facts[a].meet(self.facts[b])
+        self.share[a] = min(self.share[a], self.share[b])
         if b in self.number:
             self.number[a] = self.number[b]
         self.merged.append(a)
@@ -181,7 +170,7 @@ class Graph:
             shape = self.shape[user]
             self.known.pop((term, shape), None)
             self.terms[user].pop(term, None)
-            made = self._canonical(term, shape)
+            made = self.canonical(term, shape)
             if isinstance(made, int):
                 self.union(made, user)
                 continue
@@ -191,7 +180,7 @@ class Graph:
             self.terms[user][made] = None
             for arg in made.args:
                 self.users[self.find(arg)][made, user] = None
-            better = self.facts[user].meet(self._facts(made))
+            better = self.facts[user].meet(_facts(made, [self.facts[self.find(a)] for a in made.args]))
             if better != self.facts[user]:
                 self.facts[user] = better
                 self.merged.append(user)
@@ -199,7 +188,8 @@ class Graph:
 
     # -- canonical terms --------------------------------------------------------------------------------------------
 
-    def _canonical(self, term: Term, shape: Shape) -> Term | int:
+    def canonical(self, term: Term, shape: Shape) -> Term | int:
+        """The term with sorted and merged operands, or the class that it is."""
         args = tuple([self.find(a) for a in term.args])
         if term.op == "+":
             return self._sum(list(zip(args, term.data[:-1], strict=True)), term.data[-1], shape)
@@ -245,20 +235,6 @@ class Graph:
             return found[0][0] if single else term
         return self._sum([(found[0][0] if single else self.add(term, shape), factor)], 0.0, shape)
 
-    # -- facts ------------------------------------------------------------------------------------------------------
-
-    def _facts(self, t: Term) -> Facts:
-        args = [self.facts[self.find(a)] for a in t.args]
-        if t.op == "const":
-            (value,) = t.data
-            return Facts(value, value, False) if value == value else Facts()
-        rule = _FACTS.get(t.op)
-        if rule is not None:
-            return rule(t, args)
-        if t.op in PREDICATES:
-            return Facts(0.0, 1.0, False)
-        return Facts()
-
 
 def _covers(big: Shape, small: Shape) -> bool:
     """Whether `small` is broadcast to `big`."""
@@ -296,77 +272,33 @@ def _ordinary(x: float) -> bool:
 # -- what is known of results ---------------------------------------------------------------------------------------------
 
 
-def _sum_facts(t: Term, args: list[Facts]) -> Facts:
-    low = high = constant = t.data[-1]
-    for c, f in zip(t.data, args, strict=False):
-        ends = sorted((_scaled(c, f.low), _scaled(c, f.high)))
-        low, high = low + ends[0], high + ends[1]
-    infinite = any(INF in (f.high, -f.low) for f in args)
-    share = 1.0 if constant else min(1.0, sum(f.share for f in args))
-    safe = len(args) == 1 and t.data[0] != 0
-    unknown = low != low or high != high
-    if not (low.is_integer() or math.isinf(low)):  # the cells are rounded, in another order
-        low, high = low - 1e-12 * abs(low) - 1e-300, high + 1e-12 * abs(high)
-    return Facts(-INF if unknown else low, INF if unknown else high,
-                 any(f.nan for f in args) or (infinite and not safe), share)  # fmt: skip
+def _facts(t: Term, args: list[Facts]) -> Facts:
+    """What is known of a term, from what is known of its operands."""
+    if t.op == "const":
+        return number(t.data[0])
+    if t.op == "+":
+        parts = [f if c == 1 else binary("mul", f, number(c)) for c, f in zip(t.data, args, strict=False)]
+        return reduce(partial(binary, "add"), [*parts, number(t.data[-1])] if t.data[-1] else parts)
+    if t.op == "*":
+        return reduce(partial(binary, "mul"), map(_power_facts, args, t.data))
+    if t.op in ("min", "max"):
+        return reduce(partial(binary, t.op), args)
+    if t.op in ("min_of", "max_of"):
+        return extreme_of(t.op, args[0], t.data[1])
+    if t.op == "ifelse":
+        return joined(*args[1:])
+    if len(args) == 1 and not t.data:
+        return unary(t.op, args[0])
+    return binary(t.op, *args) if len(args) == 2 else ANY
 
 
-def _scaled(c: float, x: float) -> float:
-    return c * x if c else 0.0
+def _power_facts(x: Facts, e: float) -> Facts:
+    return x if e == 1 else binary("pow", x, number(e))
 
 
-def _product_facts(t: Term, args: list[Facts]) -> Facts:
-    low, high, nan = 1.0, 1.0, False
-    for e, f in zip(t.data, args, strict=True):
-        positive = f.low >= 0 or e % 2 == 0
-        ends = [0.0, INF] if positive else [-INF, INF]
-        if e == 1:
-            ends = [f.low, f.high]
-        elif e > 0 and f.low >= 0 and max(f.high, e) < 1e9:
-            ends = [f.low**e, f.high**e if f.high < 1e9 else INF]
-        corners = [_scaled(x, y) if y else 0.0 for x in (low, high) for y in ends]
-        low, high = min(corners), max(corners)
-        nan |= f.nan or (len(args) > 1 and (INF in (f.high, -f.low) or e < 0))
-    share = min([f.share for e, f in zip(t.data, args, strict=True) if e > 0], default=1.0)
-    return Facts(low, high, nan, share)
-
-
-def _increasing(f: Callable[[float], float], low: float, high: float, keeps_zero: bool = False) -> Any:
-    """The facts of an increasing function with these bounds."""
-
-    def facts(t: Term, args: list[Facts]) -> Facts:
-        a, b = (f(min(max(x, -700.0), 700.0)) for x in (args[0].low, args[0].high))
-        return Facts(
-            a if args[0].low > -700 else low,
-            b if args[0].high < 700 else high,
-            args[0].nan,
-            args[0].share if keeps_zero else 1.0,
-        )
-
-    return facts
-
-
-def _extreme_facts(t: Term, args: list[Facts]) -> Facts:
-    pick = max if t.op == "max" else min
-    nan = any(f.nan for f in args)
-    return Facts(
-        pick(f.low for f in args), pick(f.high for f in args), nan, min(1.0, sum(f.share for f in args))
-    )
-
-
-_FACTS: Final[dict[str, Callable[[Term, list[Facts]], Facts]]] = {
-    "+": _sum_facts,
-    "*": _product_facts,
-    "exp": _increasing(math.exp, 0.0, INF),
-    "sigmoid": _increasing(lambda x: 1 / (1 + math.exp(-x)), 0.0, 1.0),
-    "tanh": _increasing(math.tanh, -1.0, 1.0, True),
-    "sqrt": lambda t, a: Facts(0.0, INF, a[0].nan or a[0].low < 0, a[0].share),
-    "abs": lambda t, a: Facts(max(0.0, a[0].low, -a[0].high), max(a[0].high, -a[0].low), a[0].nan, a[0].share),
-    "sign": lambda t, a: Facts(float(a[0].low > 0) - float(a[0].low < 0), float(a[0].high > 0) - float(a[0].high < 0),
-                               a[0].nan, a[0].share),
-    "min": _extreme_facts,
-    "max": _extreme_facts,
-    "ifelse": lambda t, a: Facts(min(a[1].low, a[2].low), max(a[1].high, a[2].high), a[1].nan or a[2].nan),
-    "max_of": lambda t, a: a[0]._replace(low=-INF, share=1.0),
-    "min_of": lambda t, a: a[0]._replace(high=INF, share=1.0),
-}  # fmt: skip
+def _share(t: Term, args: list[float]) -> float:
+    if t.op in ("min", "max") or (t.op == "+" and not t.data[-1]):
+        return min(1.0, sum(args))
+    if t.op == "*":
+        return min([s for e, s in zip(t.data, args, strict=True) if e > 0], default=1.0)
+    return args[0] if f"dml.{t.op}" in KEEPS_ZERO else 1.0

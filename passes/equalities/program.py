@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,15 +12,17 @@ from sysmlc.ir.dialects.dml_cell import BITWISE, Aggregate, Binary, IfElse, Unar
 from sysmlc.ir.dialects.dml_scalar import Cast
 from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.explain import current_recording
+from sysmlc.ir.facts import assumed, facts_of
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import Matrix, compatible, f64, i1, i64, meet
 from sysmlc.passes.equalities.extract import Choice, Extraction, layers
-from sysmlc.passes.equalities.graph import Facts, Graph, Shape, Term
+from sysmlc.passes.equalities.graph import Graph, Shape, Term
 from sysmlc.passes.equalities.law import LAWS, saturate
 from sysmlc.passes.equalities.laws import INCREASING, ROOTS
 from sysmlc.passes.fusion.cost import FLOPS
 from sysmlc.passes.sparsity import Expectations
 from sysmlc.passes.sum_product.nodes import divisor
+from sysmlc.passes.use_facts import CellFacts
 
 _FUNCTIONS: Final = {op for one in LAWS for op in (*one.ops, *one.needs)} | {*INCREASING, *ROOTS}
 """What laws are about, besides sums and products."""
@@ -43,19 +46,28 @@ class Equalities(Pass):
 
     def run(self, module: Module) -> None:
         laws = [one for one in LAWS if one.strict or not self.strict_fp]
+        found = list(self._islands(module))
+        if not found:
+            return
         expected = Expectations()
-        for region in list(walk_regions([module])):
+        with assumed(CellFacts(module).solve()):
+            for region, ops in found:
+                island = _Island(region, ops, expected)
+                for name, times in saturate(island.graph, laws, 200 + 8 * len(ops)).items():
+                    self.count(f"found: {name}", times)
+                if island.rewrite():
+                    self.count("islands rewritten")
+
+    def _islands(self, module: Module) -> Iterator[tuple[Region, list[Op]]]:
+        """Operations of a region that are worth a look, so many at a time."""
+        for region in walk_regions([module]):
             if isinstance(region.parent, Module):
                 continue
             ops = [op for op in region if _in_fragment(op)]
             for start in range(0, len(ops), MAX_OPERATIONS):
                 part = ops[start : start + MAX_OPERATIONS]
                 if len(part) > 1 and (self.linear or any(_is_worth_it(op) for op in part)):
-                    island = _Island(region, part, expected)
-                    for name, times in saturate(island.graph, laws, 200 + 8 * len(part)).items():
-                        self.count(f"found: {name}", times)
-                    if island.rewrite():
-                        self.count("islands rewritten")
+                    yield region, part
 
 
 def _in_fragment(op: Op) -> bool:
@@ -90,7 +102,7 @@ class _Island:
         self.place = {op: i for i, op in enumerate(region)}
         self.expected = expected
         self.classes: dict[Value, int] = {}
-        self.written: dict[int, list[tuple[Term, Op]]] = {}
+        self.written: dict[int, list[tuple[Term | int, Op]]] = {}
         self.before = 0.0
         terms: list[tuple[int, Term, Op]] = []
         for op in ops:
@@ -108,20 +120,10 @@ class _Island:
             if isinstance(number, (int, float)) and value.type in (f64, i64):
                 found = self.graph.const(float(number))
             else:
-                found = self.graph.leaf(value, _shape(value), self._facts(value))
+                share = self.expected.density(value) if isinstance(value.type, Matrix) else 1.0
+                found = self.graph.leaf(value, _shape(value), facts_of(value).cells, share)
             self.classes[value] = found
         return found
-
-    def _facts(self, value: Value) -> Facts:
-        share = self.expected.density(value) if isinstance(value.type, Matrix) else 1.0
-        op = value.op
-        if op is not None and op.name == "dml.rand" and constant(op.operands[5]) == "uniform":
-            low, high = constant(op.operands[2]), constant(op.operands[3])
-            if isinstance(low, (int, float)) and isinstance(high, (int, float)):
-                return Facts(min(low, 0.0), max(high, 0.0), False, share)
-        if value.type is i1:
-            return Facts(0.0, 1.0, False)
-        return Facts(share=share, nan=value.type is not i64)
 
     def _term(self, op: Op) -> tuple[int, Term]:
         g, fn = self.graph, op.fn
@@ -160,8 +162,8 @@ class _Island:
         if not after < before * _GAIN:
             return False
         for c, term, op in self._terms:
-            canonical = Term(term.op, tuple(map(g.find, term.args)), term.data)
-            self.written.setdefault(g.find(c), []).append((canonical, op))
+            c = g.find(c)
+            self.written.setdefault(c, []).append((g.canonical(term, g.shape[c]), op))
         emitter = _Emitter(self, chosen)
         changed = False
         for c, op in roots:
@@ -176,7 +178,7 @@ class _Island:
         c = self.graph.find(self.classes[source] if source in self.classes else self._class(source))
         exponent = constant(op.operands[1]) if op.fn == "pow" else None
         flops = 2 if exponent in (2, 3, 4) else FLOPS.get(op.fn, 1)
-        share = 1.0 if isinstance(op, Aggregate) else self.graph.facts[c].share
+        share = 1.0 if isinstance(op, Aggregate) else self.graph.share[c]
         return extraction.seconds(self.graph.shape[c], flops, share, max(1, len(op.operands) - 1))
 
 

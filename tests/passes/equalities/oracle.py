@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from sysmlc.ir.algebra import Apply, Expr, ExpressionParser, Number, Variable
+from sysmlc.ir.facts import ANY, Facts
 from sysmlc.ir.source import Source
-from sysmlc.passes.equalities.graph import Facts, Graph, Term
+from sysmlc.passes.equalities.graph import Graph, Term
 from sysmlc.passes.equalities.law import Law, saturate
 
 SHAPE = (7, 9)
@@ -54,7 +55,7 @@ def build(g: Graph, e: Expr, facts: Mapping[str, Facts], cells: bool) -> int:
         return g.const(float(e.value))
     if isinstance(e, Variable):
         matrix = cells or e.name[0].isupper()
-        return g.leaf(e.name, SHAPE if matrix else None, facts.get(e.name, Facts()))
+        return g.leaf(e.name, SHAPE if matrix else None, facts.get(e.name, ANY))
     args = [build(g, a, facts, cells) for a in e.args]
     return apply(g, e.fn, args, e)
 
@@ -118,7 +119,7 @@ def check(g: Graph, rng: random.Random, known: Mapping[object, tuple[Facts, Any]
 
 
 def _check_facts(g: Graph, c: int, found: Any) -> None:
-    low, high, nan, _ = g.facts[c]
+    low, high, nan = g.facts[c].low, g.facts[c].high, g.facts[c].nan
     some = found[np.isfinite(found)]
     if (np.isnan(found).any() and not nan) or (some < low - 1e-9).any() or (some > high + 1e-9).any():
         raise WrongLaw(f"{text(g, c)}: {g.facts[c]}, but {found}")
