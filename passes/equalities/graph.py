@@ -289,7 +289,7 @@ def _facts(t: Term, args: list[Facts]) -> Facts:
         return joined(*args[1:])
     if len(args) == 1 and not t.data:
         return unary(t.op, args[0])
-    return binary(t.op, *args) if len(args) == 2 else ANY
+    return binary(t.op, args[0], args[1]) if len(args) == 2 else ANY
 
 
 def _power_facts(x: Facts, e: float) -> Facts:
