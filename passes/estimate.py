@@ -12,6 +12,8 @@ from sysmlc.ir.types import Matrix, Type, matrix, same_dim
 
 NUMBERS: Final = matrix()
 """What algebra computes with: it comes before elements are chosen, and f32 halves bytes and arithmetic alike."""
+PRODUCT_FLOPS_PER_SECOND: Final = 50e9
+"""Arithmetic of a dense product that is not thin."""
 KEEPS_ZERO: Final = frozenset(
     f"dml.{fn}"
     for fn in (
@@ -79,14 +81,14 @@ class Cost:
     @property
     def seconds(self) -> float:
         """A time to compare plans by: 10 GB/s of memory, 50 GFLOP/s."""
-        return self.bytes / 10e9 + self.flops / 50e9
+        return self.bytes / 10e9 + self.flops / PRODUCT_FLOPS_PER_SECOND
 
 
 FREE: Final = Cost(0.0, 0.0)
 SPARSE: Final = 0.4
 """Matrices with a smaller share of non-zeros are stored as CSR, where that is smaller."""
 SPARSE_BY_DENSE: Final = 4.0
-"""How much longer a multiplication takes than in BLAS when one operand is CSR …"""
+"""How much longer a multiplication takes than in a dense product when one operand is CSR …"""
 SPARSE_BY_SPARSE: Final = 25.0
 """… and when both are."""
 
@@ -124,7 +126,7 @@ def product_cost(
 ) -> Cost:
     """An m×k by k×n product of operands with these densities, whose non-zeros meet in `products` multiplications.
 
-    Sparse arithmetic is slower than that of BLAS: it counts as so much more, up to where dense operands are better.
+    Sparse arithmetic is slower than that of dense products: it counts as so much more, up to where dense operands are better.
     """
     read = NUMBERS.cell_bytes * (m * k * min(1.0, 1.5 * left) + k * n * min(1.0, 1.5 * right))
     met = m * k * n * left * right if products is None else products

@@ -9,7 +9,13 @@ from sysmlc.ir.core import Op, Value
 from sysmlc.ir.dialects.fused import Cell
 from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.types import Matrix
-from sysmlc.passes.estimate import SPARSE, SPARSE_BY_DENSE, SPARSE_BY_SPARSE
+from sysmlc.passes.estimate import (
+    NUMBERS,
+    PRODUCT_FLOPS_PER_SECOND,
+    SPARSE,
+    SPARSE_BY_DENSE,
+    SPARSE_BY_SPARSE,
+)
 from sysmlc.passes.fusion.cost import BYTES_PER_SECOND, FLOPS_PER_SECOND, flops_of
 from sysmlc.passes.fusion.groups import may_be_sparse
 from sysmlc.passes.lower_cells import zero_masks
@@ -18,13 +24,14 @@ from sysmlc.passes.sparse_safety import Abstract, Unknown, outputs_at
 from sysmlc.passes.sparsity.expect import Expectations
 from sysmlc.passes.sparsity.sketch import Sketch
 
-PRODUCT_FLOPS_PER_SECOND: Final = 50e9
-_THIN: Final = 64
-"""Rows or columns of a factor below which BLAS gets slower."""
+_THIN: Final = 16
+"""Rows or columns of a factor below which a dense product waits for memory."""
 _ENTRY_SECONDS: Final = 0.9e-9
 """To fetch one stored entry and the cell of a vector it meets …"""
 _SCATTER_SECONDS: Final = 1.4e-9
 """… or to add to that cell, …"""
+_LINE_SECONDS: Final = 2e-9
+"""… or to do either with a row of few cells, …"""
 _ROW_SECONDS: Final = 0.85e-9
 """… or to do either in a kernel over rows."""
 _FULL_ONLY: Final = frozenset(
@@ -50,7 +57,8 @@ ANY: Final = Cost(0.0, 0.0)
 
 def conversion(sketch: Sketch) -> float:
     """Seconds to convert a matrix, to either format."""
-    return (16.0 * sketch.rows * sketch.cols + 12.0 * sketch.nnz) / BYTES_PER_SECOND
+    cells = float(sketch.rows * sketch.cols)
+    return (2 * NUMBERS.cell_bytes * cells + NUMBERS.entry_bytes * sketch.nnz) / BYTES_PER_SECOND
 
 
 def is_stored_csr(value: Value, expected: Expectations) -> bool:
@@ -94,8 +102,11 @@ def _cell(cell: Cell, index: int, expected: Expectations) -> Cost:
         return ANY  # the result has its structure
     cells, others = float(sketch.rows * sketch.cols), len(matrices) - 1
     flops = flops_of(cell.body)
-    dense = max(8 * cells * (1 + others) / BYTES_PER_SECOND, flops * cells / FLOPS_PER_SECOND)
-    stored = max((12 + 8 * others) * sketch.nnz / BYTES_PER_SECOND, 2 * flops * sketch.nnz / FLOPS_PER_SECOND)
+    each, entry = NUMBERS.cell_bytes, NUMBERS.entry_bytes
+    dense = max(each * cells * (1 + others) / BYTES_PER_SECOND, flops * cells / FLOPS_PER_SECOND)
+    stored = max(
+        (entry + each * others) * sketch.nnz / BYTES_PER_SECOND, 2 * flops * sketch.nnz / FLOPS_PER_SECOND
+    )
     return Cost(dense, stored)
 
 
@@ -146,7 +157,7 @@ def _product(op: Op, index: int, expected: Expectations) -> Cost:
         return ANY
     here, far = (b, a) if index == 1 else (a, b)
     wide = a.rows if index == 1 else b.cols
-    fetch = here.nnz * (_SCATTER_SECONDS if "l" in turned else _ENTRY_SECONDS)
+    fetch = here.nnz * (_LINE_SECONDS if wide > 1 else _SCATTER_SECONDS if "l" in turned else _ENTRY_SECONDS)
     met = a.products(b) * 2 / PRODUCT_FLOPS_PER_SECOND
     if op.name == "dml.tsmm":
         return Cost(_dense_product(a, b) / 2, max(SPARSE_BY_DENSE * met / 2, fetch))
@@ -159,7 +170,7 @@ def _product(op: Op, index: int, expected: Expectations) -> Cost:
 
 
 def _dense_product(a: Sketch, b: Sketch) -> float:
-    """Seconds of a dense product: vectors at the speed of memory, and BLAS, which is not at its best with thin matrices."""
+    """Seconds of a dense product: at the speed of memory with a vector, in between with thin matrices."""
     read = 8.0 * (a.rows * a.cols + b.rows * b.cols) / BYTES_PER_SECOND
     thin = max(1, min(a.rows, a.cols, b.cols))
     rate = PRODUCT_FLOPS_PER_SECOND * (1.0 if thin == 1 else min(1.0, thin / _THIN))

@@ -13,7 +13,7 @@ from typing import Final
 from sysmlc.ir.core import Value
 from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.types import Dim
-from sysmlc.passes.estimate import NUMBERS, product_cost, product_density
+from sysmlc.passes.estimate import NUMBERS, PRODUCT_FLOPS_PER_SECOND, product_cost, product_density
 from sysmlc.passes.outer.cone import SKINNY
 from sysmlc.passes.outer.cone import SPARSE as FEW
 from sysmlc.passes.sparsity import Expectations
@@ -31,7 +31,6 @@ _OPERATION: Final = 1e-6
 """Seconds to start an operation on matrices."""
 _SCALAR: Final = 2e-9
 _BANDWIDTH: Final = 10e9
-_FLOPS: Final = 50e9
 
 
 class Model:
@@ -268,7 +267,7 @@ class Model:
             return self.sample(node, share)
         read = sum(self.bytes(a) for a in node.parts if a not in sampled)
         written = FUSED * self.bytes(node) if node.kind in CELL and self.density(node) < SAMPLED else 0.0
-        return (read + written) / _BANDWIDTH + self.cells(node.args[0]) * share / _FLOPS
+        return (read + written) / _BANDWIDTH + self.cells(node.args[0]) * share / PRODUCT_FLOPS_PER_SECOND
 
     def _handed(self, node: Node, sampled: Mapping[Node, float]) -> float:
         """What a product saves that takes its operand from the pass which computes it."""
@@ -281,7 +280,11 @@ class Model:
         a, b = product.args
         inner = self.size(a.rows if "l" in str(product.attr) else a.cols)
         read = NUMBERS.cell_bytes * (self.cells(a) + self.cells(b))
-        return read / _BANDWIDTH + 2 * inner * self.cells(product) * share / _FLOPS + _OPERATION
+        return (
+            read / _BANDWIDTH
+            + 2 * inner * self.cells(product) * share / PRODUCT_FLOPS_PER_SECOND
+            + _OPERATION
+        )
 
     def base(self, node: Node) -> float:
         """Seconds for one operation that reads and writes memory."""
@@ -326,7 +329,9 @@ class Model:
         if self._merges(node):
             met = sum([self.cells(a) * self.density(a) for a in args])
             return moved / _BANDWIDTH + _MERGE * met + _OPERATION
-        return moved / _BANDWIDTH + work * (2 if kind == "sumsq" else 1) / _FLOPS + _OPERATION
+        return (
+            moved / _BANDWIDTH + work * (2 if kind == "sumsq" else 1) / PRODUCT_FLOPS_PER_SECOND + _OPERATION
+        )
 
     def _merges(self, node: Node) -> bool:
         """Whether the non-zeros of two matrices are merged."""
@@ -341,10 +346,10 @@ class Model:
         cost = product_cost(
             self.size(rows), self.size(inner), self.size(node.cols), self.density(a), self.density(b)
         )
-        seconds = cost.bytes / _BANDWIDTH + cost.flops / _FLOPS
+        seconds = cost.bytes / _BANDWIDTH + cost.flops / PRODUCT_FLOPS_PER_SECOND
         if node.kind == "tsmm":
             half = NUMBERS.cell_bytes * self.cells(a) * min(1.0, 1.5 * self.density(a)) / _BANDWIDTH
-            seconds -= half + 0.45 * cost.flops / _FLOPS
+            seconds -= half + 0.45 * cost.flops / PRODUCT_FLOPS_PER_SECOND
         return seconds + _OPERATION
 
 

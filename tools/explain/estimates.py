@@ -14,7 +14,7 @@ from typing import Final
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.fused import Cell, OuterRegion
 from sysmlc.ir.types import Matrix
-from sysmlc.passes.estimate import product_cost
+from sysmlc.passes.estimate import NUMBERS, PRODUCT_FLOPS_PER_SECOND, product_cost
 from sysmlc.passes.fusion.cost import (
     BYTES_PER_SECOND,
     CACHE,
@@ -28,7 +28,6 @@ from sysmlc.passes.lower_outer import region_drivers
 from sysmlc.passes.sparsity import Expectations, Sketch
 from sysmlc.passes.sparsity.cells import Fact, inside
 
-PRODUCT_FLOPS_PER_SECOND: Final = 50e9
 _CUBIC: Final = {
     "solve": 0.7, "inv": 2.0, "cholesky": 0.34, "lu": 0.7, "qr": 1.4, "det": 0.7, "svd": 12.0, "eigen": 9.0,
 }  # fmt: skip
@@ -74,7 +73,9 @@ def known(value: Value) -> bool:
 
 def stored(fact: Fact) -> float:
     """Bytes of a value in the smaller format."""
-    return min(8.0 * fact.rows * fact.cols, 12.0 * fact.nnz) if isinstance(fact, Sketch) else 8.0
+    if not isinstance(fact, Sketch):
+        return float(NUMBERS.cell_bytes)
+    return min(float(NUMBERS.cell_bytes * fact.rows * fact.cols), NUMBERS.entry_bytes * fact.nnz)
 
 
 def flops_of(op: Op) -> float:
