@@ -51,25 +51,33 @@ def _weights(op: Op, a: Any, w: Any) -> Any:
     return w[:, 0] if w.size else np.ones(a.shape[0])
 
 
+def _mean(x: Any, weights: Any) -> Any:
+    """A weight of 0 leaves the value out, whatever it is."""
+    kept = weights != 0
+    total = weights.sum()
+    return (x[kept] * weights[kept]).sum() / total if total else math.nan
+
+
 @evaluates("weighted_mean")
 def weighted_mean(op: Op, a: Any, w: Any) -> float:
-    return float((a * w).sum() / w.sum())
+    kept = w != 0
+    return float((a[kept] * w[kept]).sum() / w.sum())
 
 
 @evaluates("moment")
 def moment(op: Op, a: Any, w: Any, k: int) -> float:
     weights = _weights(op, a, w)
     total = weights.sum()
-    mean = (a[:, 0] * weights).sum() / total
-    return float(total if k == 0 else mean if k == 1 else (weights * (a[:, 0] - mean) ** k).sum() / total)
+    mean = _mean(a[:, 0], weights)
+    return float(total if k == 0 else mean if k == 1 else _mean((a[:, 0] - mean) ** k, weights))
 
 
 @evaluates("cov")
 def cov(op: Op, x: Any, y: Any, w: Any) -> float:
     weights = _weights(op, x, w)
     total = weights.sum()
-    dx, dy = (v[:, 0] - (v[:, 0] * weights).sum() / total for v in (x, y))
-    return float((weights * dx * dy).sum() / (total - 1)) if total > 1 else 0.0 if total else math.nan
+    dx, dy = (v[:, 0] - _mean(v[:, 0], weights) for v in (x, y))
+    return float(_mean(dx * dy, weights) * total / max(total - 1, 1)) if total >= 1 else math.nan
 
 
 def _expanded(op: Op, a: Any, w: Any) -> Any:
@@ -135,15 +143,15 @@ def grouped_aggregate(
         for c in range(columns.shape[1]):
             x, v = columns[ids == g + 1, c], weights[ids == g + 1]
             n = v.sum()
-            mean = (x * v).sum() / n if n else math.nan
+            mean = _mean(x, v)
             power = {"variance": 2, "centralmoment": order}.get(function, 0)
-            spread = (v * (x - mean) ** power).sum() if n else math.nan
+            spread = _mean((x - mean) ** power, v)
             out[g, c] = {
-                "sum": (x * v).sum(),
+                "sum": (x[v != 0] * v[v != 0]).sum(),
                 "count": n,
                 "mean": mean,
-                "variance": spread / (n - 1) if n > 1 else (0.0 if n == 1 else math.nan),
-                "centralmoment": spread / n if n else math.nan,
+                "variance": spread * n / max(n - 1, 1) if n >= 1 else math.nan,
+                "centralmoment": spread,
                 "min": x.min(initial=math.inf),
                 "max": x.max(initial=-math.inf),
             }[function]

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "sort.h"
+#include "sum.h"
 
 namespace sm {
 namespace {
@@ -61,19 +62,22 @@ Matrix build(sm_ctx* ctx, std::vector<Cell>& found, int64_t rows, int64_t cols) 
     return finish(ctx, std::move(r));
 }
 
-struct Moments {  // running mean and central moments (Pébay 2008), weighted
-    double n = 0, mean = 0, m2 = 0, m3 = 0, m4 = 0;
+// A weighted mean. Moments are sums of distances from it in a second pass: updating them with it makes NaN of infinities.
+// A weight of 0 leaves the value out, whatever it is.
+struct Mean {
+    CompensatedSum sum;
+    double n = 0;
     void add(double x, double w) {
         if (w == 0) return;
-        double before = n, d = x - mean, total = n + w, dn = d * w / total;
-        double d2 = d * d;
-        m4 += d2 * d2 * before * w * (before * before - before * w + w * w) / (total * total * total) + 6 * d2 * w * w * m2 / (total * total) - 4 * dn * m3;
-        m3 += d2 * d * before * w * (before - w) / (total * total) - 3 * dn * m2;
-        m2 += d2 * before * w / total;
-        mean += dn;
-        n = total;
+        sum.add(x * w);
+        n += w;
     }
+    double result() const { return n > 0 ? sum.result() / n : NAN; }
+    // The sum of what was added as a sample's squares, as a variance: one value has none, unless it is not finite.
+    double sample() const { return n > 1 ? sum.result() / (n - 1) : n == 1 ? sum.result() : NAN; }
 };
+
+double power(double d, int64_t order) { return order == 2 ? d * d : order == 3 ? d * d * d : (d * d) * (d * d); }
 
 }  // namespace
 }  // namespace sm
@@ -122,32 +126,27 @@ SM_API sm_matrix* sm_grouped_aggregate(sm_ctx* ctx, sm_matrix* X, sm_matrix* G, 
         double inf = std::numeric_limits<double>::infinity();
         bool sums = fn == "sum" || fn == "mean", least = fn == "min", most = fn == "max", moments = fn == "variance" || fn == "centralmoment";
         Matrix r = new_dense_fill(ctx, groups, width, least ? inf : most ? -inf : 0.0);
-        std::vector<Moments> stats(static_cast<size_t>(moments ? groups * width : 0));
-        std::vector<double> weights(static_cast<size_t>(groups));
-        for (int64_t i = 0; i < n; i++) {
-            int64_t g = id("aggregate", at(G, i)) - 1;
-            if (g >= groups) continue;
-            double w = given(W) ? at(W, i) : 1.0;
-            weights[static_cast<size_t>(g)] += w;
-            double* out = row(r.get(), g);
-            for (int64_t c = 0; c < width; c++) {
-                double x = row_target ? cell(X, 0, i) : cell(X, i, c);
-                if (sums) out[c] += x * w;
-                else if (least) out[c] = x != x || out[c] != out[c] ? NAN : std::min(out[c], x);
-                else if (most) out[c] = x != x || out[c] != out[c] ? NAN : std::max(out[c], x);
-                else if (moments) stats[static_cast<size_t>(g * width + c)].add(x, w);
+        std::vector<Mean> means(static_cast<size_t>(least || most ? 0 : groups * width)), spreads(moments ? means.size() : 0);
+        auto each = [&](auto&& use) {
+            for (int64_t i = 0; i < n; i++) {
+                int64_t g = id("aggregate", at(G, i)) - 1;
+                if (g >= groups) continue;
+                double w = given(W) ? at(W, i) : 1.0;
+                for (int64_t c = 0; c < width; c++) use(static_cast<size_t>(g * width + c), row_target ? cell(X, 0, i) : cell(X, i, c), w);
             }
+        };
+        double* out = values(r.get());
+        each([&](size_t k, double x, double w) {
+            if (least) out[k] = x != x || out[k] != out[k] ? NAN : std::min(out[k], x);
+            else if (most) out[k] = x != x || out[k] != out[k] ? NAN : std::max(out[k], x);
+            else means[k].add(x, w);
+        });
+        if (moments) each([&](size_t k, double x, double w) { spreads[k].add(power(x - means[k].result(), fn == "variance" ? 2 : order), w); });
+        for (size_t k = 0; k < static_cast<size_t>(groups * width); k++) {
+            if (fn == "count") out[k] = means[k].n;
+            if (sums) out[k] = fn == "sum" ? means[k].sum.result() : means[k].result();
+            if (moments) out[k] = fn == "variance" ? spreads[k].sample() : spreads[k].result();
         }
-        for (int64_t g = 0; g < groups; g++)
-            for (int64_t c = 0; c < width; c++) {
-                double &v = row(r.get(), g)[c], total = weights[static_cast<size_t>(g)];
-                if (fn == "count") v = total;
-                if (fn == "mean") v = total > 0 ? v / total : NAN;
-                if (!moments) continue;
-                const Moments& s = stats[static_cast<size_t>(g * width + c)];
-                if (fn == "variance") v = s.n > 1 ? s.m2 / (s.n - 1) : s.n == 1 ? 0.0 : NAN;
-                else v = (order == 2 ? s.m2 : order == 3 ? s.m3 : s.m4) / s.n;
-            }
         r->nnz = -1;
         return r.take();
     });
@@ -185,15 +184,12 @@ SM_API double sm_moment(sm_ctx* ctx, sm_matrix* X, sm_matrix* W, int64_t k) {
         if (X->cols != 1) fail("moment needs a column vector, got %s", shape(X).c_str());
         if (given(W) && (W->rows != X->rows || W->cols != 1)) fail("moment: the weights are %s, the data %s", shape(W).c_str(), shape(X).c_str());
         require(k >= 0 && k <= 4, "moment: the order must be 0 to 4, got %lld", (long long)k);
-        Moments s;
-        for (int64_t i = 0; i < X->rows; i++) s.add(cell(X, i, 0), given(W) ? cell(W, i, 0) : 1.0);
-        switch (k) {
-            case 0: return s.n;
-            case 1: return s.n > 0 ? s.mean : NAN;
-            case 2: return s.m2 / s.n;
-            case 3: return s.m3 / s.n;
-            default: return s.m4 / s.n;
-        }
+        auto weight = [&](int64_t i) { return given(W) ? cell(W, i, 0) : 1.0; };
+        Mean mean, spread;
+        for (int64_t i = 0; i < X->rows; i++) mean.add(cell(X, i, 0), weight(i));
+        if (k < 2) return k == 0 ? mean.n : mean.result();
+        for (int64_t i = 0; i < X->rows; i++) spread.add(power(cell(X, i, 0) - mean.result(), k), weight(i));
+        return spread.result();
     });
 }
 
@@ -201,30 +197,24 @@ SM_API double sm_cov(sm_ctx* ctx, sm_matrix* X, sm_matrix* Y, sm_matrix* W) {
     return SM_ENTRY(ctx, {
         if (X->cols != 1 || Y->cols != 1 || X->rows != Y->rows) fail("cov needs two column vectors of equal length, got %s and %s", shape(X).c_str(), shape(Y).c_str());
         if (given(W) && (W->rows != X->rows || W->cols != 1)) fail("cov: the weights are %s, the data %s", shape(W).c_str(), shape(X).c_str());
-        double n = 0, mx = 0, my = 0, c = 0;
+        auto weight = [&](int64_t i) { return given(W) ? cell(W, i, 0) : 1.0; };
+        Mean x, y, spread;
         for (int64_t i = 0; i < X->rows; i++) {
-            double w = given(W) ? cell(W, i, 0) : 1.0;
-            if (w == 0) continue;
-            double total = n + w, dx = cell(X, i, 0) - mx, dy = cell(Y, i, 0) - my;
-            c += dx * dy * n * w / total;
-            mx += dx * w / total;
-            my += dy * w / total;
-            n = total;
+            x.add(cell(X, i, 0), weight(i));
+            y.add(cell(Y, i, 0), weight(i));
         }
-        return n > 1 ? c / (n - 1) : n == 1 ? 0.0 : NAN;
+        double mx = x.result(), my = y.result();
+        for (int64_t i = 0; i < X->rows; i++) spread.add((cell(X, i, 0) - mx) * (cell(Y, i, 0) - my), weight(i));
+        return spread.sample();
     });
 }
 
 SM_API double sm_weighted_mean(sm_ctx* ctx, sm_matrix* X, sm_matrix* W) {
     return SM_ENTRY(ctx, {
         if (X->rows != W->rows || X->cols != W->cols) fail("mean: the weights are %s, the data %s", shape(W).c_str(), shape(X).c_str());
-        double sum = 0, total = 0;
+        Mean mean;
         for (int64_t i = 0; i < X->rows; i++)
-            for (int64_t j = 0; j < X->cols; j++) {
-                double w = cell(W, i, j);
-                sum += cell(X, i, j) * w;
-                total += w;
-            }
-        return sum / total;
+            for (int64_t j = 0; j < X->cols; j++) mean.add(cell(X, i, j), cell(W, i, j));
+        return mean.result();
     });
 }

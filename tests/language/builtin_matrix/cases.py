@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from scipy import sparse, stats
+from scipy import sparse
 
 from tests.language.builtin_matrix import plain
 from tests.language.builtin_matrix.plain import NAN, Rows, by_cell, by_column, by_row, columns_of, of_all
@@ -85,39 +85,48 @@ def bits(f: Callable[[int, int], int], other: int) -> Callable[[Rows], Rows]:
 
 def quantile(x: Rows, p: float) -> float:
     """SystemML 1.2: the value at position ceil(p n), the first one for p = 0."""
-    cells = sorted(column(x))
+    cells = plain.ascending(column(x))
     return cells[max(math.ceil(p * len(cells)), 1) - 1]
+
+
+def median(cells: Sequence[float]) -> float:
+    cells = plain.ascending(cells)
+    middle = cells[(len(cells) - 1) // 2 : len(cells) // 2 + 1]
+    return plain.sum_of(middle) / len(middle)
+
+
+def inter_quantile(x: Rows, p: float) -> Rows:
+    cells = plain.ascending(column(x))
+    return [[v] for v in cells[math.ceil(p * len(cells)) : math.ceil((1 - p) * len(cells))]]
 
 
 def inter_quartile_mean(x: Rows) -> float:
     """The mean of the middle half, ends counted in part."""
-    cells = sorted(column(x))
+    cells = plain.ascending(column(x))
     n = len(cells)
-    return sum(max(0.0, min(i + 1, 0.75 * n) - max(i, 0.25 * n)) * v for i, v in enumerate(cells)) / (0.5 * n)
-
-
-def moment(k: int) -> Callable[[Rows], float]:
-    return lambda x: float(stats.moment(column(x), k)) if k > 1 else plain.mean(column(x))
+    parts = [max(0.0, min(i + 1, 0.75 * n) - max(i, 0.25 * n)) for i in range(n)]
+    return plain.sum_of([part * v for part, v in zip(parts, cells, strict=True) if part]) / (0.5 * n)
 
 
 def contingency(x: Rows, weight: Callable[[float], float] = lambda v: 1.0) -> Rows:
-    ids = [int(abs(plain.rounded(v))) + 1 for v in column(x)]
+    ids = [int(min(abs(plain.rounded(v)), 5.0)) + 1 for v in column(x)]
     return [
-        [sum(weight(v) for v, k in zip(column(x), ids, strict=True) if k == i)]
+        [plain.sum_of([weight(v) for v, k in zip(column(x), ids, strict=True) if k == i])]
         for i in range(1, max(ids) + 1)
     ]
 
 
 def grouped(f: Callable[[list[float]], float]) -> Callable[[Rows], Rows]:
-    """aggregate by sign: groups 1 (negative), 2 (zero) and 3 (positive)."""
+    """aggregate by sign: groups 1 (negative), 2 (zero and NaN) and 3 (positive)."""
 
     def value(x: Rows) -> Rows:
-        return [[f([v for v in column(x) if plain.sign(v) + 2 == g])] for g in (1, 2, 3)]
+        return [[f([v for v in column(x) if (2 if v != v else plain.sign(v) + 2) == g])] for g in (1, 2, 3)]
 
     return value
 
 
-GROUPS = "groups=sign(c) + 2, ngroups=3"
+GROUPS = "groups=ifelse(is.nan(c), 2, sign(c) + 2), ngroups=3"
+ALL_CELLS = "matrix(X, length(X), 1)"
 TEXT = "toString(X[1, 1])"
 S: Final = np.array([[4.0, 1.0, 0.5], [1.0, 3.0, -1.0], [0.5, -1.0, 2.0]])
 B: Final = np.array([[1.0, 2.0], [0.0, -1.0], [3.0, 0.5]])
@@ -204,23 +213,36 @@ CASES: Final[dict[str, list[Case]]] = {
     "nrow": [Case("nrow(X)", len)],
     "ncol": [Case("ncol(X)", lambda x: x.columns)],  # type: ignore[attr-defined]
     "length": cases([("length(X)", lambda x: len(x) * x.columns)]),  # type: ignore[attr-defined]
-    "median": [Case("median(c)", lambda x: float(np.median(column(x))), FINITE)],
+    "median": cases([("median(c)", lambda x: median(column(x))), (f"median({ALL_CELLS})", of_all(median))], CELLS),
     "quantile": cases([
         ("quantile(c, 0.3)", lambda x: quantile(x, 0.3)), ("quantile(c, matrix('0 0.5 1', 3, 1))", lambda x: [[quantile(x, p)] for p in (0, 0.5, 1)]),
         ("quantile(c, matrix(2, nrow(c), 1), 0.5)", lambda x: quantile([[v] for v in column(x) * 2], 0.5)),
-    ], FINITE),
-    "interQuantile": [Case("nrow(interQuantile(c, 0.25))", lambda x: math.ceil(0.75 * len(x)) - math.ceil(0.25 * len(x)), FINITE)],
-    "interQuartileMean": [Case("interQuartileMean(c)", inter_quartile_mean, FINITE)],
-    "moment": cases([(f"moment(c, {k})", moment(k)) for k in (1, 2, 3, 4)], FINITE),
-    "cov": [Case("cov(c, c * 2)", lambda x: 2 * plain.variance(column(x)), FINITE)],
-    "countDistinct": [Case("countDistinct(X)", lambda x: float(len({v for row in x for v in row})), FINITE)],
-    "rowCountDistinct": [Case("rowCountDistinct(X)", by_row(lambda x: float(len(set(x)))), FINITE)],
-    "colCountDistinct": [Case("colCountDistinct(X)", by_column(lambda x: float(len(set(x)))), FINITE)],
+        (f"quantile({ALL_CELLS}, 0.7)", lambda x: quantile([[v] for row in x for v in row], 0.7)),
+    ], CELLS),
+    "interQuantile": [Case("interQuantile(c, 0.25)", lambda x: inter_quantile(x, 0.25), CELLS)],
+    "interQuartileMean": cases([
+        ("interQuartileMean(c)", inter_quartile_mean), (f"interQuartileMean({ALL_CELLS})", lambda x: inter_quartile_mean([[v] for row in x for v in row])),
+    ], CELLS),
+    "moment": [
+        *cases([(f"moment(c, {k})", lambda x, k=k: plain.moment(column(x), k)) for k in (1, 2, 3, 4)], CELLS),
+        *cases([("moment(c, is.nan(c) == 0, 2)", lambda x: plain.moment([v for v in column(x) if v == v], 2))], CELLS),
+        fixed("moment(rbind(B[, 1], as.matrix(1 / 0)), 1)", INF), fixed("moment(B[, 1] * 1e300, 2)", INF), fixed("moment(as.matrix(7), 3)", 0.0),
+    ],
+    "cov": [
+        *cases([("cov(c, c * 2)", lambda x: plain.covariance(column(x), [v * 2 for v in column(x)]))], CELLS),
+        *cases([("cov(c, seq(1, nrow(c)))", lambda x: plain.covariance(column(x), range(len(x))))], CELLS),
+        fixed("cov(B[, 1] * 1e300, B[, 1])", 1e300 * 7 / 3), fixed("cov(B[, 1] * 1e300, B[, 1] * 1e300)", INF),
+    ],
+    "countDistinct": [Case("countDistinct(X)", of_all(plain.distinct), CELLS)],
+    "rowCountDistinct": [Case("rowCountDistinct(X)", by_row(plain.distinct), CELLS)],
+    "colCountDistinct": [Case("colCountDistinct(X)", by_column(plain.distinct), CELLS)],
     "aggregate": cases([
         (f"aggregate(target=c, {GROUPS}, fn='sum')", grouped(plain.sum_of)), (f"aggregate(target=c, {GROUPS}, fn='count')", grouped(lambda v: float(len(v)))),
         (f"aggregate(target=c, {GROUPS}, fn='mean')", grouped(plain.mean)), (f"aggregate(target=c, {GROUPS}, fn='variance')", grouped(plain.variance)),
-        (f"aggregate(target=c, {GROUPS}, fn='max')", grouped(lambda v: plain.largest(*v))),
-    ], FINITE),
+        (f"aggregate(target=c, {GROUPS}, fn='max')", grouped(lambda v: plain.largest(*v))), (f"aggregate(target=c, {GROUPS}, fn='min')", grouped(lambda v: plain.smallest(*v))),
+        (f"aggregate(target=c, {GROUPS}, fn='centralmoment', order=3)", grouped(lambda v: plain.moment(v, 3))),
+        (f"aggregate(target=c, weights=is.nan(c) == 0, {GROUPS}, fn='mean')", grouped(lambda v: plain.mean([a for a in v if a == a]))),
+    ], CELLS),
     # construction
     "matrix": cases([
         ("matrix(1.5, nrow(X), 2)", lambda x: [[1.5, 1.5]] * len(x)), ("matrix(X, ncol(X), nrow(X))", lambda x: np.array(x).reshape(len(x[0]), -1).tolist()),
@@ -234,10 +256,10 @@ CASES: Final[dict[str, list[Case]]] = {
         ("diag(c)", lambda x: np.diag(column(x)).tolist()), ("diag(diag(c))", lambda x: [[v] for v in column(x)]),
     ], CELLS),
     "table": cases([
-        ("table(abs(round(c)) + 1, 1)", contingency),
-        ("table(abs(round(c)) + 1, 1, c)", lambda x: contingency(x, lambda v: v)),
+        ("table(min(abs(round(c)), 5) + 1, 1)", contingency),
+        ("table(min(abs(round(c)), 5) + 1, 1, c)", lambda x: contingency(x, lambda v: v)),
         ("table(seq(1, nrow(c)), sign(c) + 2, nrow(c), 3)", lambda x: [[float(plain.sign(v) + 2 == k) for k in (1, 2, 3)] for v in column(x)]),
-    ], FINITE),
+    ], CELLS),
     "cbind": [Case("cbind(X, X, rowSums(X))", lambda x: [[*row, *row, plain.sum_of(row)] for row in x], ALL - {"no rows"})],
     "rbind": [Case("rbind(X, colSums(X))", lambda x: [*x, [plain.sum_of(c) for c in columns_of(x)]], ALL - {"no columns"})],
     # reorganisation

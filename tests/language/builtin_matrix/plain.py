@@ -121,6 +121,27 @@ def variance(x: Sequence[float]) -> float:
         return INF
 
 
+def moment(x: Sequence[float], k: int) -> float:
+    """The k-th central moment, or the mean. No value has none."""
+    middle = mean(x)
+    return middle if k == 1 else mean([math.prod([v - middle] * k) for v in x])
+
+
+def covariance(x: Sequence[float], y: Sequence[float]) -> float:
+    a, b = mean(x), mean(y)
+    return sum_of([(u - a) * (v - b) for u, v in zip(x, y, strict=True)]) / max(len(x) - 1, 1)
+
+
+def distinct(x: Sequence[float]) -> float:
+    """How many values there are; all NaN are one."""
+    return float(len({v for v in x if v == v}) + any(v != v for v in x))
+
+
+def ascending(x: Sequence[float]) -> list[float]:
+    """R: sort(x, na.last = TRUE)."""
+    return sorted(v for v in x if v == v) + [v for v in x if v != v]
+
+
 def deviation(x: Sequence[float]) -> float:
     return math.sqrt(variance(x))
 
