@@ -7,7 +7,7 @@ where what a run wrote into the folder `out` is not right. Neither depends on ho
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,8 @@ class Example:
     inputs: dict[str, str]
     outputs: dict[str, str]
     check: Callable[[dict[str, Matrix], dict[str, Matrix]], None]
+    shorter: dict[str, str] = field(default_factory=dict)
+    """Arguments that make it short enough for the reference evaluator."""
 
     def arguments(self, data: Path, out: Path) -> list[str]:
         """The `-nvargs` list that reads from `data` and writes to `out`."""
@@ -149,8 +151,11 @@ EXAMPLES = {
     "l2svm": Example({"X": "breast_cancer_X.csv", "y": "breast_cancer_y.csv"}, {"w": "w.csv"}, l2svm),
     "kmeans": Example({"X": "iris_X.csv"}, {"C": "C.csv"}, kmeans),
     "pca": Example({"X": "digits_X.csv"}, {"V": "V.csv", "scores": "scores.csv"}, pca),
-    "als_cg": Example({"V": "ratings.ijv"}, {"L": "L.csv", "R": "R.csv"}, als_cg),
+    "als_cg": Example({"V": "ratings.ijv"}, {"L": "L.csv", "R": "R.csv"}, als_cg, {"maxi": "4"}),
     "softmax_classifier": Example(
-        {"X": "digits_X.csv", "y": "digits_y.csv"}, {"W": "W.csv", "b": "b.csv"}, softmax_classifier
+        {"X": "digits_X.csv", "y": "digits_y.csv"},
+        {"W": "W.csv", "b": "b.csv"},
+        softmax_classifier,
+        {"epochs": "10"},
     ),
 }
