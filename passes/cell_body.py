@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sysmlc.ir.core import Builder, Op, Region, Value
 from sysmlc.ir.dialects.core import Constant, Yield
 from sysmlc.ir.dialects.dml_cell import Binary, IfElse, Unary
 from sysmlc.ir.dialects.dml_scalar import Cast
 from sysmlc.ir.dialects.kernel import CellKernel, KernelFor, KernelIf
-from sysmlc.ir.dialects.kernel_lanes import Halves, Integer, IntegerRelation, Precision, Splat, TwoSum
+from sysmlc.ir.dialects.kernel_lanes import (
+    Halves,
+    Integer,
+    IntegerRelation,
+    PairHalves,
+    Precision,
+    Splat,
+    TwoSum,
+    pairing,
+)
 from sysmlc.ir.dialects.kernel_memory import Field, Gather, Load, Offset, Store
+from sysmlc.ir.source import UNKNOWN, Location
 from sysmlc.ir.types import Scalar, Vector, bytes_of, f64, i64
 
 EXPENSIVE = frozenset({
@@ -29,9 +40,21 @@ LoopBody = Callable[["Code", Value, list[Value]], Sequence[Value]]
 
 
 class Code(Builder):
-    """A builder with short forms for what kernels are made of; `elem` is what cells are."""
+    """A builder with short forms for what kernels are made of; `elem` is what cells are. Numbers and addresses are computed once in
+    a region and what is inside of it."""
 
     elem: Scalar = f64
+
+    def __init__(self, region: Region, anchor: Op | None = None, loc: Location = UNKNOWN) -> None:
+        super().__init__(region, anchor, loc)
+        self._known: dict[tuple[Any, ...], Value] = {}
+
+    def _once(self, cls: Callable[..., Op], *args: Any, **attrs: Any) -> Value:
+        key = cls, args, *attrs.values()
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self(cls, *args, **attrs)
+        return found
 
     @property
     def cell_size(self) -> int:
@@ -49,6 +72,7 @@ class Code(Builder):
         """A builder for a region inside of this code."""
         made = Code(region, loc=self.loc)
         made.elem = self.elem
+        made._known = dict(self._known)
         return made
 
     def widened(self, value: Value) -> Value:
@@ -60,27 +84,27 @@ class Code(Builder):
         return value if self.elem is f64 else self(Precision, "narrow", value)
 
     def integer(self, value: int) -> Value:
-        return self(Constant, value=value)
+        return self._once(Constant, value=value)
 
     def add(self, a: Value, b: Value) -> Value:
-        return self(Integer, "iadd", a, b)
+        return self._once(Integer, "iadd", a, b)
 
     def sub(self, a: Value, b: Value) -> Value:
-        return self(Integer, "isub", a, b)
+        return self._once(Integer, "isub", a, b)
 
     def mul(self, a: Value, b: Value) -> Value:
-        return self(Integer, "imul", a, b)
+        return self._once(Integer, "imul", a, b)
 
     def relation(self, name: str, a: Value, b: Value) -> Value:
         return self(IntegerRelation, name, a, b)
 
     def at(self, base: Value, index: Value, elem: str | None = None) -> Value:
         """The address of a cell, or of another element."""
-        return self(Offset, base, index, elem=elem or self.elem.text)
+        return self._once(Offset, base, index, elem=elem or self.elem.text)
 
     def partial(self, base: Value, index: Value) -> Value:
         """The address of a partial result, which is f64 whatever cells are."""
-        return self(Offset, base, index, elem="f64")
+        return self._once(Offset, base, index, elem="f64")
 
     def gather(self, base: Value, indices: Value, mask: Value) -> Value:
         """Cells at `base[indices]` where the mask holds, else 0."""
@@ -262,9 +286,36 @@ def merge(code: Code, fn: str, a: State, b: State) -> State:
 def across_lanes(code: Code, fn: str, state: State) -> State:
     """The state of all lanes together."""
     while isinstance(state[0].type, Vector):
-        parts = [code.op(Halves, v).results for v in state]
-        state = merge(code, fn, [p[0] for p in parts], [p[1] for p in parts])
+        state = _folded(code, fn, state)
     return state
+
+
+def _folded(code: Code, fn: str, state: State) -> State:
+    """The lower lanes of a state merged with the upper ones."""
+    parts = [code.op(Halves, v).results for v in state]
+    return merge(code, fn, [p[0] for p in parts], [p[1] for p in parts])
+
+
+def across_rows(code: Code, fn: str, states: list[State]) -> list[State]:
+    """The states of all lanes together for some rows, one row in each lane: lanes are merged as `across_lanes` does, but those of
+    two states at once."""
+    while isinstance(type := states[0][0].type, Vector) and type.lanes > len(states):
+        states = [_folded(code, fn, state) for state in states]
+    assert isinstance(type, Vector)
+    return [_turned(code, fn, states[g : g + type.lanes]) for g in range(0, len(states), type.lanes)]
+
+
+def _turned(code: Code, fn: str, states: list[State]) -> State:
+    half = len(states)
+    states = [states[k] for k in pairing(half)]
+    while len(states) > 1:
+        half //= 2
+        pairs = [
+            [code.op(PairHalves, x, y, half=half).results for x, y in zip(a, b, strict=True)]
+            for a, b in zip(states[::2], states[1::2], strict=True)
+        ]
+        states = [merge(code, fn, [p[0] for p in parts], [p[1] for p in parts]) for parts in pairs]
+    return states[0]
 
 
 def finish(code: Code, fn: str, state: State, lanes: int = 1) -> State:

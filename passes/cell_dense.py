@@ -9,6 +9,7 @@ from sysmlc.ir.dialects.kernel_lanes import Integer, Mask, Select
 from sysmlc.ir.dialects.kernel_memory import Fence, Load, Misaligned, Prefetch, Store, StoreMasked
 from sysmlc.ir.types import f64
 from sysmlc.passes.cell_body import (
+    EXTREMES,
     Code,
     Frame,
     LoopBody,
@@ -88,7 +89,9 @@ class _Dense:
         cheap = frame.expensive == 0 and frame.size <= 12
         self.block = COLUMN_BLOCK if self.cols and cheap else 1
         vectors = sum(1 if o.fn == "prod" else 2 for o in self.full + self.rows)
-        self.unroll = 4 if cheap and self.block == 1 else 1
+        # Two compensated sums, or extremes, already wait for their instructions and not for each other.
+        long = [o.fn in EXTREMES or (o.fn == "sum" and frame.elem is f64) for o in self.full + self.rows]
+        self.unroll = (2 if long and all(long) else 4) if cheap and self.block == 1 else 1
         while self.unroll * vectors > MAX_STATE and self.unroll > 1:
             self.unroll //= 2
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from sysmlc.tools.start import leave_silently
+
+    leave_silently()
+
 import os
 import sys
 import time
@@ -10,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sysmlc.tools.start import INTERRUPTED, answer_interrupts
 from sysmlc.tools.usage import HELP
 
 if TYPE_CHECKING:
@@ -56,7 +62,15 @@ class Command:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status."""
-    argv = sys.argv[1:] if argv is None else argv
+    try:
+        answer_interrupts()
+        return _answer(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _answer(argv: Sequence[str]) -> int:
     _open_standard_streams()
     if not argv or argv[0] in ("-help", "--help", "-h", "help"):
         print(HELP, end="")
@@ -99,9 +113,6 @@ def _guarded(command: Command) -> int:
         raise
     except (Diagnostic, DiagnosticGroup) as error:
         return _failed(str(error))
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
     except MemoryError:
         return _failed("error: out of memory")
     except BrokenPipeError:

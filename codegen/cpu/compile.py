@@ -15,7 +15,7 @@ from sysmlc.codegen.cpu.target import Target, make_targets
 from sysmlc.ir.types import PRECISIONS
 
 if TYPE_CHECKING:
-    from sysmlc.ir.core import Op
+    from sysmlc.ir.core import Op, Region
     from sysmlc.ir.dialects.core import Module
     from sysmlc.ir.passes import Pass
 
@@ -72,13 +72,8 @@ class Compiled:
     """The kernels by name, with the keys of the variants to link."""
     parameters: list[Parameter] = field(default_factory=list)
     options: Options = field(default_factory=Options)
-    computes: bool = True
-    """Whether the program itself computes in loops, instead of only launching kernels and calling the runtime."""
-
-    @property
-    def effort(self) -> int:
-        """How much LLVM optimises the program: it is not worth the time for one that waits for others."""
-        return self.options.level if self.computes else min(self.options.level, 1)
+    effort: int = 2
+    """How much LLVM optimises the program."""
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -149,17 +144,36 @@ def emit_compiled(module: Module, name: str, parameters: list[Parameter], option
     text = emit_program(module, name=name, parameters=parameters, version=_release())
     kernels = _kernels_of(module)
     variants = {str(kernel.attrs["sym"]): tuple(kernel.variants) for kernel in kernels.regions[0]}  # type: ignore[attr-defined]
-    return Compiled(name, text, to_text(kernels), variants, parameters, options, computes(module))
-
-
-def computes(module: Module) -> bool:
-    """Whether a lowered program has loops of scalars and cells only, or functions that were not inlined."""
-    loops = ("scf.for", "scf.parfor", "scf.while")
-    waits = ("rt.launch", "rt.call")
-    return any(
-        op.name == "core.call" or (op.name in loops and not any(inner.name in waits for inner in op.walk()))
-        for op in module.walk()
+    return Compiled(
+        name, text, to_text(kernels), variants, parameters, options, min(options.level, effort(module))
     )
+
+
+def effort(module: Module) -> int:
+    """How much it pays to optimise a lowered program: 2 where it computes in loops, or calls functions that were not inlined; 1
+    where only some rounds of a loop launch kernels or call the runtime; 0 where it waits for those anyway."""
+    worth = 0
+    for op in module.walk():
+        if op.name == "core.call":
+            return 2
+        if op.name in ("scf.for", "scf.parfor", "scf.while"):
+            if not any(inner.name in _WAITS for inner in op.walk()):
+                return 2
+            worth = max(worth, not any(_waits(r) for r in op.regions))
+    return worth
+
+
+_WAITS = ("rt.launch", "rt.call")
+
+
+def _waits(region: Region) -> bool:
+    """Whether every round launches a kernel or calls the runtime."""
+    for op in region:
+        if op.name in _WAITS:
+            return True
+        if op.name != "scf.if" and any(_waits(r) for r in op.regions):
+            return True
+    return False
 
 
 def _release() -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sysmlc.codegen.cpu.llvm_text import constant, suffix, type_text
 from sysmlc.ir.core import Op, Value
+from sysmlc.ir.dialects.kernel_lanes import pairing
 from sysmlc.ir.types import Type, Vector, bytes_of, f32, f64, i1
 
 if TYPE_CHECKING:
@@ -231,24 +232,32 @@ def _halves(p: KernelPrinter, op: Op) -> None:
             )
 
 
+@_prints("kernel.pair_halves")
+def _pair_halves(p: KernelPrinter, op: Op) -> None:
+    half = op.attrs["half"]
+    assert isinstance(half, int)
+    halves = _paired(p, op.results[0].type, p.text[op.operands[0]], p.text[op.operands[1]], half)
+    p.text[op.results[0]], p.text[op.results[1]] = halves
+
+
+def _paired(p: KernelPrinter, type: Type, a: str, b: str, half: int) -> list[str]:
+    """The lower and the upper halves of the groups of two vectors: lanes of `a` move down, or those of `b` up."""
+    assert isinstance(type, Vector)
+    kind, lanes = type_text(type), type.lanes
+    low = [k if k // half % 2 == 0 else lanes + k - half for k in range(lanes)]
+    chosen = [f"<{lanes} x i32> <" + ", ".join(f"i32 {k + up}" for k in low) + ">" for up in (0, half)]
+    return [p.let(f"shufflevector {kind} {a}, {kind} {b}, {c}") for c in chosen]
+
+
 @_prints("kernel.lane_sums")
 def _lane_sums(p: KernelPrinter, op: Op) -> None:
     type = op.results[0].type
     assert isinstance(type, Vector)
-    kind, lanes = type_text(type), type.lanes
-    # Two vectors are folded into one, which halves what each lane has to hear of: in which order they meet follows from the
-    # lanes they end in, whose numbers are read from the other side.
-    bits = lanes.bit_length() - 1
-    parts = [p.text[op.operands[int(f"{k:0{bits}b}"[::-1], 2)]] for k in range(lanes)]
-    half = lanes
+    parts = [p.text[op.operands[k]] for k in pairing(type.lanes)]
+    half = type.lanes
     while (half := half // 2) > 0:
-        low = [k if k // half % 2 == 0 else lanes + k - half for k in range(lanes)]
-        chosen = [f"<{lanes} x i32> <" + ", ".join(f"i32 {k + up}" for k in low) + ">" for up in (0, half)]
-        sums = []
-        for a, b in zip(parts[::2], parts[1::2], strict=True):
-            halves = [p.let(f"shufflevector {kind} {a}, {kind} {b}, {c}") for c in chosen]
-            sums.append(p.let(f"fadd {kind} {halves[0]}, {halves[1]}"))
-        parts = sums
+        pairs = [_paired(p, type, a, b, half) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+        parts = [p.let(f"fadd {type_text(type)} {low}, {high}") for low, high in pairs]
     p.text[op.results[0]] = parts[0]
 
 

@@ -71,7 +71,7 @@ def llvm_version() -> str:
 
 def make_program(text: str, target: Target, level: int) -> bytes:
     """The object code of a program."""
-    machine = target_machine(target, 0 if len(text) > BIG_PROGRAM else 2)
+    machine = target_machine(target, 0 if level == 0 or len(text) > BIG_PROGRAM else 2)
     return bytes(machine.emit_object(program_module(text, target, level)))
 
 

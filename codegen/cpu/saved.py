@@ -23,7 +23,7 @@ def pack(made: Compiled, sourced: Sequence[Source], described: Sequence[str]) ->
         "llvm": made.llvm,
         "kernels": made.kernels,
         "variants": made.variants,
-        "computes": made.computes,
+        "effort": made.effort,
     }
     return json.dumps(head).encode()
 
@@ -43,7 +43,7 @@ def unpack(data: bytes, options: Options) -> Compiled:
     parameters = [Parameter(*p) for p in head["parameters"]]
     variants = {name: tuple(keys) for name, keys in head["variants"].items()}
     return Compiled(
-        head["name"], head["llvm"], head["kernels"], variants, parameters, options, head["computes"]
+        head["name"], head["llvm"], head["kernels"], variants, parameters, options, head["effort"]
     )
 
 

@@ -1,7 +1,7 @@
 """Compiling in processes of its own: LLVM is large, and allows one thread a process.
 
 So a process that runs programs stays small, and several kernels are compiled at once. Workers are started when the cache
-does not have something, and end when they have had nothing to do for a while, or with the process they belong to. They
+does not have something, and end when they have had nothing to do for a while, or at once with the process they belong to. They
 are asked for calls of functions, by name, with arguments that can be pickled. Where no process can be started, the
 functions are called here; SYSMLC_WORKERS=0 asks for that.
 """
@@ -226,6 +226,7 @@ def serve() -> None:
     os.dup2(2, 1)  # what is printed must not get between the answers
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ["SYSMLC_WORKERS"] = "0"
+    threading.Thread(target=_end_with, args=(tasks.fileno(),), daemon=True).start()
     gc.disable()  # IR is full of cycles: collecting while it grows takes longer than compiling
     if not _readable(tasks, 0):
         _load_compiler()
@@ -240,6 +241,14 @@ def serve() -> None:
                 _load_compiler()
             if not _readable(tasks, 0.5):
                 gc.collect()
+    os._exit(0)
+
+
+def _end_with(tasks: int) -> None:
+    """End this process when nobody is left who could send a task, even if it is busy: nobody waits for the answer then."""
+    poll = select.poll()
+    poll.register(tasks, 0)
+    poll.poll()
     os._exit(0)
 
 

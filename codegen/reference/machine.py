@@ -174,6 +174,14 @@ def halves(op: Op, value: Any) -> Any:
     )
 
 
+@evaluates("kernel.pair_halves")
+def pair_halves(op: Op, a: Any, b: Any) -> Any:
+    half = op.attrs["half"]
+    assert isinstance(half, int)
+    groups = np.stack([np.reshape(v, (-1, 2, half)) for v in (a, b)], axis=1)
+    return tuple(groups[:, :, k].ravel() for k in (0, 1))
+
+
 @evaluates("kernel.lane_sums")
 def lane_sums(op: Op, *values: Any) -> Any:
     return np.array([v.sum() for v in values])

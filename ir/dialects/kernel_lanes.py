@@ -60,6 +60,21 @@ class Halves(Op):
         return (half, half)
 
 
+@define("kernel.pair_halves", traits=PURE)
+class PairHalves(Op):
+    """Two vectors of groups of twice `half` lanes: the lower halves of their groups, in turn of `a` and of `b`, and the upper halves.
+
+    So what is done with both results halves the groups of two vectors at once.
+    """
+
+    a: Operand[Vector]
+    b: Operand[Vector]
+    half: Attr[int]
+
+    def infer(self) -> Sequence[Type]:
+        return (self.a.type, self.a.type)
+
+
 @define("kernel.lane_sums", traits=PURE)
 class LaneSums(Op):
     """The sums of the lanes of vectors, as many as each has lanes: that of the first one in the first lane, and so on.
@@ -144,3 +159,12 @@ class IntegerRelation(Op):
 
     def infer(self) -> Sequence[Type]:
         return (i1,)
+
+
+def pairing(lanes: int) -> list[int]:
+    """The order in which as many vectors as they have lanes are paired, so that each one ends in the lane of its number.
+
+    In which order they meet follows from the lanes they end in, whose numbers are read from the other side.
+    """
+    bits = lanes.bit_length() - 1
+    return [int(f"{k:0{bits}b}"[::-1], 2) for k in range(lanes)]

@@ -10,7 +10,16 @@ from sysmlc.ir.dialects.kernel_lanes import Integer, Mask, Select
 from sysmlc.ir.dialects.kernel_memory import Load, Prefetch, Store
 from sysmlc.ir.types import f64
 from sysmlc.passes import cell_body
-from sysmlc.passes.cell_body import EXPENSIVE, Code, State, across_lanes, cell_of, start, step
+from sysmlc.passes.cell_body import (
+    EXPENSIVE,
+    Code,
+    State,
+    across_lanes,
+    across_rows,
+    cell_of,
+    start,
+    step,
+)
 from sysmlc.passes.cell_states import flat, load_vector, neutral, split, store_vector
 from sysmlc.passes.rows.frame import (
     ROWS,
@@ -133,10 +142,22 @@ class DenseLoops:
         operands = [self.value(code, v, j, c, mask, known) for v in op.operands]
         return self.frame.compute(code, op, operands, self.lanes)
 
+    @property
+    def is_masked(self) -> bool:
+        """Whether one loop with a mask is enough: for single rows, whose code should be short, and wide registers, whose masks
+        cost nothing."""
+        return self.block.rows == 1 and self.lanes * self.block.code.cell_size == FULL_WIDTH
+
     def loop(self, inits: list[Value], body: Step) -> list[Value]:
         """A loop over the columns: whole vectors, then the lanes of the last one."""
         code, lanes, cols = self.block.code, self.lanes, self.frame.cols
         zero = code.integer(0)
+        if self.is_masked:
+
+            def some(inner: Code, c: Value, carried: list[Value]) -> list[Value]:
+                return body(inner, c, inner(Mask, inner.sub(cols, c), lanes=lanes), carried)
+
+            return code.loop(zero, cols, lanes, inits, some)
         main = code(Integer, "iand", cols, code.integer(-lanes))
         done = code.loop(zero, main, lanes, inits, lambda inner, c, carried: body(inner, c, None, carried))
 
@@ -225,7 +246,8 @@ class DenseLoops:
         def body(inner: Code, c: Value, mask: Value | None, carried: list[Value]) -> list[Value]:
             known: dict[tuple[Value, int], Value] = {}
             parts, made = split(carried, states)[0], []
-            if mask is None and (block.rows > 1 or (block.place is not None and self.scans[0] == self.level)):
+            first = block.place is not None and self.scans[0] == self.level
+            if (mask is None and block.rows > 1) or (first and (mask is None or self.is_masked)):
                 self.fetch(inner, following, c)
             for n, op in enumerate(actions.reductions):
                 side = (
@@ -266,11 +288,14 @@ class DenseLoops:
         done = split(self.loop(flat(states), body), states)[0]
         for n, op in enumerate(actions.reductions):
             slot, ends = frame.slot[op.results[0]], done[n * block.rows : (n + 1) * block.rows]
-            if is_matmul(op) and block.place is None:
+            if block.rows == 1:
+                code.op(Store, self.total(code, op, ends[0]), code.at(slot, block.index(code, 0)))
+            elif is_matmul(op):
                 block.store(code, row_sums(code, [end[0] for end in ends]), slot)
-                continue
-            for j, end in enumerate(ends):
-                code.op(Store, self.total(code, op, end), code.at(slot, block.index(code, j)))
+            else:
+                fn = reduction_of(op)[0]
+                cells = [cell_of(code, fn, s, block.lanes) for s in across_rows(code, fn, ends)]
+                block.store(code, cells, slot)
 
     def reduce(
         self, code: Code, op: Op, state: State, cell: Value, side: Value | None, mask: Value | None
@@ -295,9 +320,9 @@ class DenseLoops:
 
     @property
     def steps(self) -> Sequence[int]:
-        """How many columns are done at a time."""
+        """How many columns are done at a time: two like three."""
         full = self.lanes * self.block.code.cell_size == FULL_WIDTH
-        return (3, 2, 1) if full and self.block.rows > 1 else (1,)
+        return (3, 1) if full and self.block.rows > 1 else (1,)
 
     def matmul(self, op: Op) -> None:
         """The row times a side, whose columns lie one after the other: some columns at a time."""
@@ -332,16 +357,14 @@ class DenseLoops:
         length = frame.length_of(result)
         following = self.fetch_from(op)
 
-        def columns(code: Code, k: Value, count: int) -> None:
+        def columns(code: Code, numbers: list[Value]) -> None:
             block.code = code
             self.splats, self.bases = {}, {}
             self.prepare(wide)
-            sides = [
-                code.at(frame.inputs[side], code.mul(code.add(k, code.integer(n)), frame.cols))
-                for n in range(count)
-            ]
+            count = len(numbers)
+            sides = [code.at(frame.inputs[side], code.mul(k, frame.cols)) for k in numbers]
             zero = code.cell(0.0, self.lanes)
-            ahead = self.fetch_once(code, following, k)
+            ahead = self.fetch_once(code, following, numbers[0])
 
             def body(inner: Code, c: Value, mask: Value | None, carried: list[Value]) -> list[Value]:
                 known: dict[tuple[Value, int], Value] = {}
@@ -358,9 +381,8 @@ class DenseLoops:
                 return made
 
             done = self.loop([zero] * (block.rows * count), body)
-            for n in range(count):
-                place = block.kept(code, result, code.add(k, code.integer(n)))
-                block.store(code, row_sums(code, done[n::count]), place)
+            for n, k in enumerate(numbers):
+                block.store(code, row_sums(code, done[n::count]), block.kept(code, result, k))
 
         by_steps(outer, length, self.steps, columns)
         block.code = outer
@@ -375,16 +397,15 @@ class DenseLoops:
         self.done = frozenset(self.actions.kept)
         following = self.fetch_from(output)
 
-        def columns(code: Code, k: Value, count: int) -> None:
+        def columns(code: Code, numbers: list[Value]) -> None:
             block.code = code
             self.splats, self.bases = {}, {}
             self.prepare(wide)
-            numbers = [code.add(k, code.integer(n)) for n in range(count)]
             factor = [
                 [code.wide(self.narrow_number(code, narrow, n, j), self.lanes) for j in rows] for n in numbers
             ]
             places = [code.partial(frame.outs[output.index], code.mul(n, frame.cols)) for n in numbers]
-            ahead = self.fetch_once(code, following, k)
+            ahead = self.fetch_once(code, following, numbers[0])
 
             def body(inner: Code, c: Value, mask: Value | None, carried: list[Value]) -> list[Value]:
                 known: dict[tuple[Value, int], Value] = {}

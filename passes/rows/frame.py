@@ -9,7 +9,7 @@ from sysmlc.ir.core import Builder, Op, Value
 from sysmlc.ir.dialects.dml_cell import Binary
 from sysmlc.ir.dialects.dml_scalar import Cast
 from sysmlc.ir.dialects.kernel import RowKernel
-from sysmlc.ir.dialects.kernel_lanes import Halves, Iota, LaneSums, Mask, MultiplyAdd
+from sysmlc.ir.dialects.kernel_lanes import Halves, Integer, Iota, LaneSums, Mask, MultiplyAdd
 from sysmlc.ir.dialects.kernel_memory import Field, Load, Store
 from sysmlc.ir.types import Scalar, Vector, f32, f64, i1, vector
 from sysmlc.passes.cell_body import Code, State, at_width
@@ -204,15 +204,20 @@ class Block:
 
 
 def by_steps(
-    code: Code, length: Value, steps: Sequence[int], columns: Callable[[Code, Value, int], object]
+    code: Code, length: Value, steps: Sequence[int], columns: Callable[[Code, list[Value]], object]
 ) -> None:
-    """Loops over columns: as many at a time as the first step says, then what is left, by smaller steps."""
-    done = code.integer(0)
-    for some in steps:
-        stop = code.sub(length, code.integer(some - 1))
+    """Loops over columns: so many at a time as the first step says, as long as the next step is too small for what is left.
+
+    Where fewer are left than a step takes, the last column is taken several times, so `columns` must only store what it
+    computes, or read everything that it changes first.
+    """
+    done, last = code.integer(0), code.sub(length, code.integer(1))
+    for some, less in zip(steps, (*steps[1:], 0), strict=True):
+        stop = code.sub(length, code.integer(less))
 
         def step(inner: Code, k: Value, _: list[Value], some: int = some) -> list[Value]:
-            columns(inner, k, some)
+            following = [inner.add(k, inner.integer(n)) for n in range(1, some)]
+            columns(inner, [k, *(inner(Integer, "imin", n, last) for n in following)])
             return [inner.add(k, inner.integer(some))]
 
         (done,) = code.loop(done, stop, some, [done], step)

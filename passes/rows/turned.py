@@ -32,11 +32,8 @@ def turned_product(
 
     code.loop(code.integer(0), cols, 1, [], turn)
 
-    def columns(outer: Code, k: Value, count: int) -> None:
-        sides = [
-            outer.at(frame.inputs[side], outer.mul(outer.add(k, outer.integer(n)), cols))
-            for n in range(count)
-        ]
+    def columns(outer: Code, numbers: list[Value]) -> None:
+        sides = [outer.at(frame.inputs[side], outer.mul(k, cols)) for k in numbers]
         zero = outer.cell(0.0, block.lanes)
 
         def body(inner: Code, c: Value, carried: list[Value]) -> list[Value]:
@@ -48,12 +45,13 @@ def turned_product(
                 made += [multiply_add(inner, cell, factor, t) for cell, t in zip(cells, totals, strict=True)]
             return made
 
-        totals = outer.loop(outer.integer(0), cols, 1, [zero] * (count * block.groups), body)
-        for n in range(count):
-            place = block.kept(outer, result, outer.add(k, outer.integer(n)))
+        totals = outer.loop(outer.integer(0), cols, 1, [zero] * (len(numbers) * block.groups), body)
+        for n, k in enumerate(numbers):
+            place = block.kept(outer, result, k)
             block.store(outer, totals[n * block.groups : (n + 1) * block.groups], place)
 
-    some = (8, 4, 2, 1) if block.groups == 1 else (4, 2, 1)
+    # Fewer sums than these would wait for themselves: four take no longer than one.
+    some = (8, 4) if block.groups == 1 else (4,)
     by_steps(code, frame.length_of(result), some, columns)
 
 

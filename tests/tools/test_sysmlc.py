@@ -173,3 +173,33 @@ def test_a_closed_pipe_is_no_crash() -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
     assert done.stdout == "1\n"
     assert "Traceback" not in done.stderr
+
+
+LOADING = """
+import importlib.abc, os, runpy, signal, sys
+class Interrupt(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "{module}":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["sysmlc", "run", "-s", "print('started')"]
+if {installed}:
+    from sysmlc.tools.start import sysmlc
+    sys.exit(sysmlc())
+runpy.run_module("sysmlc.tools.sysmlc", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("installed", [True, False])
+@pytest.mark.parametrize(("module", "told"), [("sysmlc.tools.usage", ""), ("sysmlc.api", "interrupted\n")])
+def test_interrupts_while_the_compiler_loads(module: str, told: str, installed: bool) -> None:
+    command = [sys.executable, "-c", LOADING.format(module=module, installed=installed)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", told)
+
+
+def test_ignored_interrupts_stay_ignored() -> None:
+    text = LOADING.format(module="sysmlc.tools.usage", installed=True)
+    ignoring = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n" + text
+    done = subprocess.run([sys.executable, "-c", ignoring], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "started\n", "")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -93,3 +95,28 @@ def test_a_forked_process_has_its_own() -> None:
     os.close(ours_in)
     os.close(theirs_out)
     assert workers().call(os.getpid) == ours
+
+
+BUSY = """
+import sys, time
+from sysmlc.codegen.cpu.workers import workers
+workers().start(2)
+print("started", flush=True)
+workers().each([(time.sleep, (600,)), (time.sleep, (600,))])
+"""
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_busy_workers_end_with_the_process_they_belong_to(end: signal.Signals) -> None:
+    command = [sys.executable, "-c", BUSY]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.5)
+        process.send_signal(end)
+        process.communicate(timeout=60)  # they hold its standard error as long as they live
+
+
+def test_what_a_worker_still_has_to_do_is_done(some: Workers) -> None:
+    """The thread that waits for the end of this process disturbs nobody."""
+    assert some.each([(time.sleep, (0.2,)), (double, (4,)), (double, (5,))]) == [None, 8, 10]
