@@ -144,9 +144,10 @@ class DenseLoops:
 
     @property
     def is_masked(self) -> bool:
-        """Whether one loop with a mask is enough: for single rows, whose code should be short, and wide registers, whose masks
-        cost nothing."""
-        return self.block.rows == 1 and self.lanes * self.block.code.cell_size == FULL_WIDTH
+        """Whether one loop with a mask is enough: for the few rows that make no block, whose code should be short, where masks
+        are registers."""
+        block = self.block
+        return block.rows == 1 and block.place is None and self.lanes * block.code.cell_size == FULL_WIDTH
 
     def loop(self, inits: list[Value], body: Step) -> list[Value]:
         """A loop over the columns: whole vectors, then the lanes of the last one."""
@@ -246,8 +247,7 @@ class DenseLoops:
         def body(inner: Code, c: Value, mask: Value | None, carried: list[Value]) -> list[Value]:
             known: dict[tuple[Value, int], Value] = {}
             parts, made = split(carried, states)[0], []
-            first = block.place is not None and self.scans[0] == self.level
-            if (mask is None and block.rows > 1) or (first and (mask is None or self.is_masked)):
+            if mask is None and (block.rows > 1 or (block.place is not None and self.scans[0] == self.level)):
                 self.fetch(inner, following, c)
             for n, op in enumerate(actions.reductions):
                 side = (
@@ -282,7 +282,7 @@ class DenseLoops:
                 for j in rows:
                     cell = self.value(inner, wide, j, c, mask, known)
                     total = multiply_add(inner, cell, self.splats[single, j], total)
-                close_sum(inner, total, place, self.lanes, mask)
+                store_vector(inner, close_sum(inner, total, place, self.lanes, mask), place, mask)
             return flat(made)
 
         done = split(self.loop(flat(states), body), states)[0]
@@ -416,8 +416,12 @@ class DenseLoops:
                 for j in rows:
                     cell = self.value(inner, wide, j, c, mask, known)
                     totals = [multiply_add(inner, cell, factor[n][j], t) for n, t in enumerate(totals)]
-                for total, address in zip(totals, addresses, strict=True):
-                    close_sum(inner, total, address, self.lanes, mask)
+                pairs = list(
+                    zip(totals, addresses, strict=True)
+                )  # of which two may be the same: all are read first
+                ends = [close_sum(inner, total, a, self.lanes, mask) for total, a in pairs]
+                for end, address in zip(ends, addresses, strict=True):
+                    store_vector(inner, end, address, mask)
                 return []
 
             self.loop([], body)

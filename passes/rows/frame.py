@@ -11,9 +11,9 @@ from sysmlc.ir.dialects.dml_scalar import Cast
 from sysmlc.ir.dialects.kernel import RowKernel
 from sysmlc.ir.dialects.kernel_lanes import Halves, Integer, Iota, LaneSums, Mask, MultiplyAdd
 from sysmlc.ir.dialects.kernel_memory import Field, Load, Store
-from sysmlc.ir.types import Scalar, Vector, f32, f64, i1, vector
+from sysmlc.ir.types import Scalar, Vector, f64, i1, vector
 from sysmlc.passes.cell_body import Code, State, at_width
-from sysmlc.passes.cell_states import load_vector, store_vector
+from sysmlc.passes.cell_states import load_vector
 from sysmlc.passes.rows.lengths import WIDE, one_column
 from sysmlc.passes.rows.plan import Plan, slots
 
@@ -95,12 +95,11 @@ def open_sum(code: Code, place: Value, lanes: int, mask: Value | None) -> Value:
     return load_vector(code, place, lanes, mask) if code.elem is f64 else code.cell(0.0, lanes)
 
 
-def close_sum(code: Code, total: Value, place: Value, lanes: int, mask: Value | None) -> None:
-    """Put the sum that `open_sum` began into the partial result."""
-    if code.elem is f32:
-        before = load_vector(code, place, lanes, mask, f64)
-        total = code(Binary, "add", before, code.widened(total))
-    store_vector(code, total, place, mask)
+def close_sum(code: Code, total: Value, place: Value, lanes: int, mask: Value | None) -> Value:
+    """What becomes of the partial result at `place` with the sum that `open_sum` began."""
+    if code.elem is f64:
+        return total
+    return code(Binary, "add", load_vector(code, place, lanes, mask, f64), code.widened(total))
 
 
 def horizontal(code: Code, value: Value) -> Value:
