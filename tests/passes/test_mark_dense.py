@@ -64,7 +64,9 @@ def test_products_of_unknown_width_have_one_dense_row_variant() -> None:
 
 def test_programs_that_only_launch_are_not_optimised_as_if_they_computed() -> None:
     launches = "X = read($X)\nfor (i in 1:10) { X = X * 2.5\nprint(sum(X)) }"
-    sometimes = "s = 0.0\nm = as.double($m)\nfor (i in 1:$n) { s = s * 0.5 + i\nif (s > m) { print(s) } }\nprint(s)"
+    sometimes = (
+        "s = 0.0\nm = as.double($m)\nfor (i in 1:$n) { s = s * 0.5 + i\nif (s > m) { print(s) } }\nprint(s)"
+    )
     computing = "s = 0.0\nfor (i in 1:$n) { s = s * 0.5 + i }\nprint(s)"
     assert [effort(lowered(text)) for text in (launches, sometimes, computing)] == [0, 1, 2]
     assert effort(lowered(f"{sometimes}\n{launches}")) == 1
