@@ -22,6 +22,8 @@ from sysmlc.passes.rows.grow import Order, RowGroup, candidates, grow
 
 MAX_MEMBERS = 40
 """Beyond that registers run out and compile time grows."""
+_UNKNOWN, _NOTHING = (1 << 30, 0), (0, 0)
+"""Sizes of a group that was not grown yet, and of one that is not worth it."""
 
 
 @register_pass
@@ -36,17 +38,39 @@ class FuseRows(Pass):
             if func.name == "core.func":
                 for region in list(walk_regions([func])):
                     if region.parent is not None and region.parent.dialect != "fused":
-                        while self._fuse(region):
-                            pass
+                        self._fuse_all(region)
 
-    def _fuse(self, region: Region, rejected: frozenset[tuple[Value, bool]] = frozenset()) -> bool:
-        """Fuse the largest group of a region; whether there was one. What was `rejected` before is not tried again."""
-        tries = [(v, single) for v in candidates(region) for single in (False, True)]
-        order = Order(region)
-        groups = [g for t in tries if t not in rejected and is_worth_it(g := grow(order, *t))]
-        if not groups:
-            return False
-        best = max(groups, key=lambda g: (len(g.members), g.scans))
+    def _fuse_all(self, region: Region, rejected: frozenset[tuple[Value, bool]] = frozenset()) -> None:
+        """Fuse groups of a region, the largest first. What was `rejected` before is not tried again.
+
+        A group only loses members to those fused before it. So its size, when it was last grown, bounds what it is now,
+        and most need not be grown again.
+        """
+        bounds: dict[tuple[Value, bool], tuple[int, int]] = {}
+        while True:
+            order = Order(region)
+            tries = [(v, single) for v in candidates(region) for single in (False, True)]
+            tries = [t for t in tries if t not in rejected and bounds.setdefault(t, _UNKNOWN) != _NOTHING]
+            grown: dict[tuple[Value, bool], RowGroup] = {}
+            while tries:
+                best = max(tries, key=bounds.__getitem__)
+                if best in grown:
+                    self._fuse(region, grown[best], order, rejected)
+                    break
+                group = grow(order, *best)
+                if is_worth_it(group):
+                    grown[best] = group
+                    bounds[best] = (len(group.members), group.scans)
+                    continue
+                tries.remove(best)
+                if len(group.members) <= MAX_MEMBERS:
+                    bounds[best] = _NOTHING
+            else:
+                return
+
+    def _fuse(
+        self, region: Region, best: RowGroup, order: Order, rejected: frozenset[tuple[Value, bool]]
+    ) -> None:
         places = {op: 2 * i for op, i in order.places.items()}
         inputs = {v.op for op in best.members for v in op.operands if v.op not in best.members}
         inputs.add(best.main.op)
@@ -66,11 +90,9 @@ class FuseRows(Pass):
         reorder(region, places)
         if best.guards:
             # Where sizes do not allow this scan, parts of it may still be one.
-            while self._fuse(made.regions[1], rejected | {(best.main, best.single), (best.main, True)}):
-                pass
+            self._fuse_all(made.regions[1], rejected | {(best.main, best.single), (best.main, True)})
         self.count("operations fused", len(best.members))
         self.count("scans saved", saved)
-        return True
 
 
 def is_worth_it(group: RowGroup) -> bool:
