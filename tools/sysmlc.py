@@ -119,8 +119,14 @@ def _guarded(command: Command) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     except OSError as error:
+        import errno
+        import resource
+
+        hint = ""
+        if error.errno in (None, errno.ENOMEM) and resource.getrlimit(resource.RLIMIT_AS)[0] >= 0:
+            hint = "\n  hint: compiling may take more memory than 'ulimit -v' allows"
         return _failed(
-            f"error: {error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+            f"error: {error.strerror or error}" + (f": {error.filename}" if error.filename else "") + hint
         )
     except Exception as error:
         if type(error).__name__ == "NativeError":

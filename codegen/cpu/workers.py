@@ -274,6 +274,7 @@ def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[
 
 
 def _load_compiler() -> None:
-    """Import what every task on kernels needs."""
-    for name in ("llvmlite.binding", "sysmlc.ir.dialects", "sysmlc.ir.parser", "sysmlc.codegen.cpu.llvm"):
-        importlib.import_module(name)
+    """Import what every task on kernels needs; where there is no memory for it, a task will say so."""
+    with contextlib.suppress(OSError, MemoryError):
+        for name in ("llvmlite.binding", "sysmlc.ir.dialects", "sysmlc.ir.parser", "sysmlc.codegen.cpu.llvm"):
+            importlib.import_module(name)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sysmlc.frontends.dml.names import Unit
     from sysmlc.frontends.dml.session import Session
 
-_OPERATION: Final = re.compile(r"^'\w+\.(\w+)'")
+_OPERATION: Final = re.compile(r"^'\w+\.\w+' ")
 _MATRIX: Final = re.compile(r"matrix<([^>]*?)xf64[^>]*>")
 CONSTANTS: Final = {"Inf": math.inf, "NaN": math.nan, "pi": math.pi}
 
@@ -291,7 +291,7 @@ class Frame:
 def _as_written(node: ast.Node, error: Diagnostic) -> Diagnostic:
     """An error of an operation in the words of the script: its operator or function, and sizes instead of types."""
     name = getattr(node, "op", None) or getattr(node, "name", None)
-    message = _OPERATION.sub(f"'{name}'" if isinstance(name, str) else r"'\1'", error.message)
+    message = _OPERATION.sub(f"'{name}' " if isinstance(name, str) else "", error.message)
     return Diagnostic(_MATRIX.sub(r"\1", message), error.loc, hint=error.hint, notes=error.notes)
 
 

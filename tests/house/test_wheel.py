@@ -20,6 +20,9 @@ ctypes.CDLL(str(native_library()))
 assert static_library().is_file()
 assert files("sysmlc").joinpath("scripts", "nn", "util.dml").is_file()
 print(sysmlc.__file__)
+# What compiled code is kept under depends on what is installed, not on the name of the release alone.
+from sysmlc.codegen.cpu.cache import compiler_version, key_of
+assert compiler_version() != key_of(sysmlc.__version__)
 """
 
 

@@ -274,6 +274,25 @@ def test_out_of_memory(executable: Path) -> None:
     assert line == 3
 
 
+def test_compiling_without_memory(tmp_path: Path) -> None:
+    """LLVM does not fit: one message, whoever finds out first."""
+    command = [sys.executable, "-m", "sysmlc.tools.sysmlc", "run", "-s", "print(sum(rand(rows=3, cols=3)))"]
+    environment = os.environ | {"SYSMLC_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=60,
+        preexec_fn=lambda: limited(100_000),
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.endswith("hint: compiling may take more memory than 'ulimit -v' allows\n")
+    assert done.stderr.count("\n") == 2
+
+
 def test_interrupted_executable(tmp_path: Path) -> None:
     script = tmp_path / "a.dml"
     script.write_text('print("on")\ni = 0\nwhile (i >= 0) { i = (i + 1) %% 1000 }\n')
