@@ -17,20 +17,23 @@ from sysmlc.ir.core import Builder, Op, Region, Value, clone_region
 from sysmlc.ir.dialects.core import Constant, Module, Yield
 from sysmlc.ir.dialects.dml_cell import Binary
 from sysmlc.ir.dialects.scf import If
-from sysmlc.ir.dialects.shapes import constant, constant_int
+from sysmlc.ir.dialects.shapes import constant_int
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.source import Diagnostic
-from sysmlc.ir.types import i64, meet, refines
+from sysmlc.ir.types import meet, refines
 from sysmlc.passes.loops.accesses import Rounds, Stuck
 from sysmlc.passes.loops.affine import Affine, Integers, at_most
 from sysmlc.passes.loops.branches import choose, make_choices
 from sysmlc.passes.loops.carried import Array, carried
 from sysmlc.passes.loops.lift import Fixed, Lift
 from sysmlc.passes.loops.operations import lift_op
+from sysmlc.passes.loops.parts import counts_towards_its_end, divide, does_nothing
 from sysmlc.passes.splice import take_place
 
 MOST_STEPS = 8
 """A loop that counts by more leaves too much out to do it all."""
+MOST_CUTS = 2
+"""How often a loop is taken apart."""
 _COUNTING = frozenset({"scf.for", "scf.parfor"})
 
 
@@ -50,7 +53,7 @@ class VectorizeLoops(Pass):
 
     def _region(self, region: Region) -> None:
         for op in region:
-            if op.name in _COUNTING and self._loop(op):
+            if op.name in _COUNTING and (self._loop(op) or self._divided(op)):
                 continue
             for nested in op.regions:
                 self._region(nested)
@@ -74,6 +77,22 @@ class VectorizeLoops(Pass):
             nest.forget()
         _replace(loop, made, values, guard)
         self.count("loops vectorised")
+        return True
+
+    def _divided(self, loop: Op, times: int = MOST_CUTS) -> bool:
+        """Take a loop apart where its branches ask for the counter; only worth it when all parts can go."""
+        choice = divide(loop) if times else None
+        if choice is None:
+            return False
+        parts = [op for op in choice.then if op.name == "scf.for"]
+        for part in parts:
+            if does_nothing(part):
+                part.replace_by(part.operands[3:])
+            elif not (self._loop(part) or self._divided(part, times - 1)):
+                choice.erase()
+                return False
+        _keep(loop, choice, choice.orelse)
+        self.count("loops taken apart")
         return True
 
 
@@ -115,6 +134,11 @@ def _replace(loop: Op, made: Region, values: list[Value], guard: Value | None) -
     Builder(made, loc=loop.loc).op(Yield, values)
     kept = Region()
     choice = Builder.before(loop).op(If, guard, types=[r.type for r in loop.results], regions=[made, kept])
+    _keep(loop, choice, kept)
+
+
+def _keep(loop: Op, choice: Op, kept: Region) -> None:
+    """Make a loop the last branch of a choice that gives its results."""
     for old, result in zip(loop.results, choice.results, strict=True):
         result.name = old.name
         old.replace_by(result)
@@ -174,7 +198,7 @@ class _Nest:
         start, stop, step = self.loop.operands[:3]
         first, last = self.integers.of(start), self.integers.of(stop)
         known = constant_int(step)
-        if known is None and _counts_towards_its_end(self.loop):
+        if known is None and counts_towards_its_end(self.loop):
             known = -1 if last.known() is not None and first.known() is None else 1  # `nrow(X):1` goes down
         if known is None or not 0 < abs(known) <= MOST_STEPS:
             raise Stuck("the step is not known, or large")
@@ -244,22 +268,3 @@ def _around(op: Op) -> set[Region]:
         found.add(at.parent)
         at = at.parent_op
     return found
-
-
-def _counts_towards_its_end(loop: Op) -> bool:
-    """Whether the step is 1, or -1 where the start is greater than the end."""
-    start, stop, step = loop.operands[:3]
-    op = step.op
-    if op is None or op.name != "dml.ifelse" or [constant(v) for v in op.operands[1:]] != [-1, 1]:
-        return False
-    test = op.operands[0].op
-    return (
-        test is not None
-        and test.name == "dml.gt"
-        and _same(test.operands[0], start)
-        and _same(test.operands[1], stop)
-    )
-
-
-def _same(a: Value, b: Value) -> bool:
-    return a is b or (a.type is b.type is i64 and constant(a) is not None and constant(a) == constant(b))

@@ -129,6 +129,8 @@ class LoopWriter:
     def branch(self) -> list[str]:
         """Statements that run in some rounds only; often both sides change the same."""
         rng = self.rng
+        if rng.random() < 0.3:
+            return self.near()
         if rng.random() < 0.2:
             found = self.scalar(1)
             return [f"  if ({rng.choice((f'{found} > p', f'p >= {found}', f'{found} < p'))}) p = {found}"]
@@ -137,6 +139,30 @@ class LoopWriter:
         other = [line.replace("X", "Y") for line in first] if rng.random() < 0.5 else self.statement()
         lines = [f"  if ({test}) {{", *first, "  }"]
         return [*lines[:-1], "  } else {", *other, "  }"] if rng.random() < 0.5 else lines
+
+    def near(self) -> list[str]:
+        """What needs a row before or after, where there is one; or what stops somewhere."""
+        rng = self.rng
+        extent = "nrow(X)" if self.by_rows else "ncol(X)"
+        test, at = rng.choice(
+            (
+                ("i > 1", "i - 1"),
+                ("i != 1", "i - 1"),
+                ("2 <= i", "i - 1"),
+                (f"i < {extent}", "i + 1"),
+                (f"i > 1 & i < {extent}", "i + 1"),
+                ("i <= k", "i"),
+                (f"i + k <= {extent}", "i + k"),
+                (f"k < i & i == {extent}", "i"),
+            )
+        )
+        row, place = self.line("X", at), self.line("R", "i")
+        lines = [f"  if ({test}) {{ {place} = {row} * 2 - {self.line('Y', 'i')} }}"]
+        if rng.random() < 0.4:
+            lines[0] += (
+                f" else {{ {rng.choice((f'{place} = {self.vector(1)}', f's = s + {self.scalar(1)}'))} }}"
+            )
+        return lines
 
     def nest(self, target: str) -> list[str]:
         rng = self.rng

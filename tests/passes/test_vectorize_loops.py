@@ -164,6 +164,37 @@ def test_branches_become_choices(name: str, first: str) -> None:
         assert np.allclose(found[key], value, equal_nan=True), key
 
 
+NEIGHBOURS = {
+    "the row before": "if (i > 1) R[i, ] = X[i, ] - X[i - 1, ]",
+    "the row after, or none": "if (i < nrow(X)) { R[i, ] = X[i + 1, ] } else { R[i, ] = X[1, ] }",
+    "both rows": "if (i > 1 & i < nrow(X)) R[i, ] = X[i - 1, ] + X[i + 1, ]",
+    "the first is another": "if (i == 1) { R[i, ] = X[i, ] } else { R[i, ] = X[i - 1, ] }",
+    "not the last": "if (i != nrow(X)) s = s + sum(X[i + 1, ])",
+    "up to k": "if (i <= k) s = s + sum(X[i + k, ])",
+}
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+@pytest.mark.parametrize("name", NEIGHBOURS)
+def test_loops_are_taken_apart_where_branches_ask_for_the_counter(name: str, rows: int) -> None:
+    text = f"R = X * 0\ns = 0.0\nfor (i in 1:nrow(X)) {{\n  {NEIGHBOURS[name]}\n}}\n"
+    module = compile_source(
+        Source("loops.dml", text),
+        {},
+        inputs={"X": _type_of("matrix"), "k": _type_of("i64")},
+        outputs=("R", "s"),
+    )
+    inputs = {"X": np.arange(rows * 3.0).reshape(rows, 3), "k": rows // 2}
+    PassManager(parse_pipeline(BEFORE)).run(module)
+    expected = evaluate(module, inputs=inputs)
+    manager = PassManager(parse_pipeline("vectorize-loops"))
+    manager.run(module)
+    assert manager.statistics["vectorize-loops", "loops taken apart"], manager.statistics
+    found = evaluate(module, inputs=inputs)
+    assert np.array_equal(found["R"], expected["R"])
+    assert found["s"] == expected["s"]
+
+
 if __name__ == "__main__":
     total = sum(check(number) for number in range(int(sys.argv[1])))
     print(f"{total} loops vectorised")
