@@ -92,6 +92,8 @@ def _erfc_part(t: Any) -> Any:
 
 
 HALF_LN2 = mp.log(2) / 2
+LN2_HIGH = float.fromhex("0x1.62e42feep-1")
+LN2_LOW = float(mp.log(2) - LN2_HIGH)
 S2 = ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2
 QUARTER_PI = mp.pi / 4
 
@@ -135,14 +137,19 @@ def exp_steps() -> tuple[list[float], list[float]]:
 
 def log_steps() -> tuple[list[float], list[float], list[float]]:
     """For the numbers from 3/4 to 3/2 with the highest bits j behind the point: short factors that bring them near 1, and minus
-    their logarithms, as multiples of 2^-42 and what is missing there. Next to 1 the factor is 1."""
+    their logarithms, as multiples of 2^-42 and what is missing there. Next to 1 the factor is 1. Numbers below 1 count as
+    halves of others, so there ln 2 is added, in its two parts."""
     factors = []
     for j in range(16):
         middle = (1 + (mpf(j) + mpf(1) / 2) / 16) / (1 if j < 8 else 2)
         factors.append(1.0 if j in (0, 15) else float(mp.nint(128 / middle) / 128))
     exact = [-mp.log(mpf(f)) for f in factors]
     high = [float(mp.nint(v * 2**42) / 2**42) for v in exact]
-    return factors, high, [float(v - mpf(h)) for v, h in zip(exact, high, strict=True)]
+    low = [v - mpf(h) for v, h in zip(exact, high, strict=True)]
+    for j in range(8, 16):
+        high[j] += LN2_HIGH
+        low[j] += mpf(LN2_LOW)
+    return factors, high, [float(v) for v in low]
 
 
 def solve(fit: Fit) -> list[float]:
@@ -178,6 +185,7 @@ def main() -> None:
     print("# fmt: off")
     tables = zip(("EXP_POWER", "EXP_POWER_LOW"), exp_steps(), strict=True)
     logs = zip(("LOG_FACTOR", "LOG_HIGH", "LOG_LOW"), log_steps(), strict=True)
+    print(f"\n# ln 2; small integers times the first part are exact.\nLN2_HIGH, LN2_LOW = {LN2_HIGH!r}, {LN2_LOW!r}")
     for name, values in (*tables, *logs):
         print(f"\n{name} = (")
         for value in values:

@@ -13,6 +13,8 @@ from sysmlc.codegen.cpu.coefficients import (
     EXP_POWER,
     EXP_POWER_LOW,
     EXP_STEP,
+    LN2_HIGH,
+    LN2_LOW,
     LOG,
     LOG_FACTOR,
     LOG_HIGH,
@@ -23,10 +25,10 @@ from sysmlc.codegen.cpu.coefficients import (
 from sysmlc.codegen.cpu.vecmath import MAGIC, Lane, Lanes
 
 LOG2_E = 1.4426950408889634
-LN2_HIGH, LN2_LOW = float.fromhex("0x1.62e42feep-1"), float.fromhex("0x1.a39ef35793c76p-33")
-"""ln 2 in two parts; small integers times the first are exact."""
-STEP_HIGH, STEP_LOW = float.fromhex("0x1.62e42fefa39efp-5"), float.fromhex("0x1.abc9e3b39803fp-60")
-"""ln 2 / 16 in two parts."""
+LN2, LN2_REST = float.fromhex("0x1.62e42fefa39efp-1"), float.fromhex("0x1.abc9e3b39803fp-56")
+"""ln 2 in two parts, for products that are not rounded."""
+SIXTEENTHS = 1.5 * 2.0**48
+"""Adding it rounds to sixteenths, whose number then is in the lowest bits of the sum."""
 EXP_MIN, EXP_MAX = -750.0, 710.0
 """Beyond these exp is 0 or infinite."""
 
@@ -59,15 +61,15 @@ def _one_more(r: Lane, rest: Lane) -> Lane:
 
 
 def _reduce_by_steps(lanes: Lanes, x: Lane) -> tuple[Lane, Lane, Lane]:
-    """n, t and p with e^x = 2^floor(n) (t + p): powers of 2^(1/16) come from a table, so that few terms are left and r is so
-    small that its own rounding does not count."""
-    shifted = lanes.fma(x, 16 * LOG2_E, MAGIC)
-    steps = shifted - MAGIC
-    r = lanes.fma(steps, -STEP_LOW, lanes.fma(steps, -STEP_HIGH, x))
+    """n, t and p with e^x = 2^floor(n) (t + p), n in sixteenths: powers of 2^(1/16) come from a table, so that few terms are left
+    and r is so small that its own rounding does not count."""
+    shifted = lanes.fma(x, LOG2_E, SIXTEENTHS)
+    n = shifted - SIXTEENTHS
+    r = lanes.fma(n, -LN2_REST, lanes.fma(n, -LN2, x))
     rest = lanes.fma(r * r, lanes.polynomial(EXP_STEP, r), r)
     index = lanes.bits(shifted)
     power, low = lanes.entry(EXP_POWER, index), lanes.entry(EXP_POWER_LOW, index)
-    return steps * 0.0625, power, lanes.fma(power, rest, low)
+    return n, power, lanes.fma(power, rest, low)
 
 
 def exp(lanes: Lanes, x: Lane) -> Lane:
@@ -137,9 +139,7 @@ SPECIAL_LOGS = 0x03530422
 
 def _log_by_steps(lanes: Lanes, x: Lane) -> Lane:
     """Without a division: a factor from a table brings the mantissa near 1."""
-    m = lanes.mantissa(x)
-    exponent = lanes.exponent(x)
-    k = lanes.choose(lanes.compare("olt", m, 1.0), exponent + 1.0, exponent)
+    m, k = lanes.mantissa(x), lanes.exponent(x)  # which are of 2m where m < 1: the table knows
     index = lanes.bits(m) >> 48
     r = lanes.fma(m, lanes.entry(LOG_FACTOR, index), -1.0)
     # k LN2_HIGH + LOG_HIGH is exact, and 0 or greater than r.
