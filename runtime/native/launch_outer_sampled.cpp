@@ -22,6 +22,7 @@ namespace {
 constexpr int64_t kRun = 512;        // non-zeros a run has
 constexpr int64_t kTask = 1 << 15;   // non-zeros a task has at least
 constexpr int64_t kTasks = 128;
+constexpr int64_t kFill = 16;        // entries that are filled at once, beyond the end of a row too
 constexpr int64_t kColumnTasks = 8;  // tasks that each keep sums for all columns
 
 template <class T>
@@ -34,6 +35,7 @@ struct Sampled {
     std::vector<T> product_head[SM_MAX_OUT];
     std::vector<double> sum_head[SM_MAX_OUT];
     Matrix out[SM_MAX_OUT];
+    bool like_driver[SM_MAX_IN];  // inputs that have as many entries in each row as the driver
 
     int64_t bound(int64_t t) const { return d->nnz * t / n_tasks; }
     int64_t row_of(int64_t p) const { return std::upper_bound(d->rowptr, d->rowptr + d->rows + 1, p) - d->rowptr - 1; }
@@ -45,7 +47,7 @@ struct Task {
     Sampled<T>& s;
     int64_t number, first, last;  // non-zeros
     int64_t row;                  // of the next non-zero
-    int32_t rows[kRun + kDotGroup], cols[kRun + kDotAhead + kDotGroup], own[kRun + kDotGroup + kDotAhead];
+    int32_t rows[kRun + std::max(kDotGroup, kFill)], cols[kRun + kDotAhead + kDotGroup], own[kRun + kDotGroup + kDotAhead];
     std::vector<T> cells;         // of inputs and outputs of the run
     double full[SM_MAX_OUT][2];   // the kernel's partial sums: value and compensation
     std::vector<T> panel[2 * SM_MAX_IN];  // gathered rows of strided factors
@@ -66,7 +68,8 @@ int64_t Task<T>::next_run(int64_t p) {
     for (int64_t g = 0; g < count;) {
         while (d->rowptr[row + 1] <= p + g) row++;
         int64_t stop = std::min(count, d->rowptr[row + 1] - p);
-        std::fill(rows + g, rows + stop, int32_t(row));
+        for (; g < stop; g += kFill)
+            for (int64_t i = 0; i < kFill; i++) rows[g + i] = int32_t(row);
         g = stop;
     }
     std::fill(cols + known, cols + count + kDotAhead + kDotGroup, cols[known - 1]);
@@ -114,15 +117,14 @@ const T* Task<T>::input(int i, int64_t p, int64_t count, T* buffer) {
             for (int64_t g = 0; g < count; g++) buffer[g] = values<T>(m)[rows[g]];
             break;
         case OuterInput::kFull:
-            if (m == s.d) return values<T>(m) + p;
+            if (m == s.d || (s.like_driver[i] && std::memcmp(m->colidx + p, s.d->colidx + p, size_t(count) * sizeof(int32_t)) == 0))
+                return values<T>(m) + p;
             if (is_dense(m)) {
                 for (int64_t g = 0; g < count; g++) buffer[g] = sm::row<T>(m, rows[g])[cols[g]];
                 break;
             }
             for (int64_t g = 0, r = -1, q = 0, end = 0; g < count; g++) {
                 if (rows[g] != r) r = rows[g], q = m->rowptr[r], end = m->rowptr[r + 1];
-                int64_t same = p + g;  // often the structure is the driver's
-                if (same >= q && same < end && m->colidx[same] == cols[g]) q = same;
                 if (q < end && m->colidx[q] < cols[g]) q = std::lower_bound(m->colidx + q, m->colidx + end, cols[g]) - m->colidx;
                 buffer[g] = q < end && m->colidx[q] == cols[g] ? values<T>(m)[q] : T(0);
             }
@@ -205,9 +207,14 @@ Matrix column_sums(sm_ctx* ctx, const sm_matrix* d, const T* cell) {
 
 template <class T>
 void OuterLaunch::sampled() {
-    Sampled<T> s{*this, driver.get(), 0, {}, {}, {}, {}};
+    Sampled<T> s{*this, driver.get(), 0, {}, {}, {}, {}, {}};
     const sm_matrix* d = s.d;
     s.n_tasks = std::clamp<int64_t>(d->nnz / kTask, 1, kTasks);
+    for (int i = products; i < kernel->n_in; i++) {
+        const sm_matrix* m = in[i].m.get();
+        s.like_driver[i] = in[i].kind == OuterInput::kFull && is_csr(m) && m->nnz == d->nnz &&
+                           std::memcmp(m->rowptr, d->rowptr, size_t(rows + 1) * sizeof(int64_t)) == 0;
+    }
     // Columns of strided factors are gathered one by one, unless there are enough non-zeros to pay for a transpose.
     for (int i = 0; i < products; i++)
         for (Factor* f : {&in[i].u, &in[i].v})
