@@ -10,56 +10,137 @@
 namespace sm {
 namespace {
 
-struct Cell {
-    int64_t i, j;
-    double w;
-};
-
-double broadcast(const sm_matrix* m, int64_t i, int64_t j) { return cells(m) == 1 ? cell(m, 0, 0) : cell(m, i, j); }
-
 int64_t id(const char* op, double v) {
     if (!(v >= 1)) fail("%s: ids must be at least 1, got %s", op, to_text(v).c_str());
     if (!(v < 9e15)) fail("%s: the id %s is too large", op, to_text(v).c_str());
     return static_cast<int64_t>(v);
 }
+bool is_id(double v) { return v >= 1 && v < 9e15; }
 
 void same_size(const sm_matrix* a, const sm_matrix* m, const char* what) {
     if (cells(m) != 1 && (m->rows != a->rows || m->cols != a->cols)) fail("table: the %s are %s, the first vector %s", what, shape(m).c_str(), shape(a).c_str());
 }
 
-Matrix build(sm_ctx* ctx, std::vector<Cell>& found, int64_t rows, int64_t cols) {
-    int64_t n = static_cast<int64_t>(found.size());
-    if (cols == 1 || !better_csr(rows, cols, n)) {
-        Matrix r = new_dense_zero(ctx, rows, cols);
-        for (const Cell& c : found) values(r.get())[c.i * cols + c.j] += c.w;
-        r->nnz = -1;
-        return finish(ctx, std::move(r));
+// The cells of a matrix, or one for all.
+struct Cells {
+    Cells(sm_ctx* ctx, sm_matrix* x) : m(to_dense(ctx, x)), from(values(m.get())), step(cells(x) != 1) {}
+    double operator[](int64_t i) const { return from[i * step]; }
+    Matrix m;
+    const double* from;
+    int64_t step;
+};
+
+// Entries that are looked at together, in an order that the sizes decide: partial sums for `groups` must pay.
+int64_t shares(int64_t entries, int64_t groups) { return std::clamp<int64_t>(entries / (8 * groups + 2 * kGrain), 1, 8); }
+
+// What a table is made of: n entries (i, j) with weights, of a result of rows x cols.
+struct Entries {
+    Cells a, b, w;
+    int64_t n, rows, cols, inside = 0;
+
+    // f(i, j, w) for those of [first, last) inside the result.
+    template <class F>
+    void each(int64_t first, int64_t last, F&& f) const {
+        for (int64_t e = first; e < last; e++) {
+            double x = a[e], y = b[e];
+            if (x != x || y != y) continue;
+            int64_t i = int64_t(x) - 1, j = int64_t(y) - 1;
+            if (i < rows && j < cols) f(i, j, w[e]);
+        }
     }
-    // Counting sort by row keeps the order of arrival; then each row is sorted and its equal columns added.
-    std::vector<int64_t> start(static_cast<size_t>(rows + 1), 0);
-    for (const Cell& c : found) start[static_cast<size_t>(c.i + 1)]++;
-    for (int64_t i = 0; i < rows; i++) start[static_cast<size_t>(i + 1)] += start[static_cast<size_t>(i)];
-    std::vector<std::pair<int64_t, double>> placed(found.size());
-    std::vector<int64_t> next(start.begin(), start.end() - 1);
-    for (const Cell& c : found) placed[static_cast<size_t>(next[static_cast<size_t>(c.i)]++)] = {c.j, c.w};
-    Matrix r = new_csr(ctx, rows, cols, n);
+    void measure(sm_ctx* ctx);
+};
+
+// Checks ids; finds sizes that are not given (negative), and how many entries are inside.
+void Entries::measure(sm_ctx* ctx) {
+    struct Seen {
+        int64_t inside = 0, rows = 0, cols = 0;
+        bool wrong = false;
+    };
+    constexpr int64_t kShare = 1 << 16;
+    std::vector<Seen> seen(size_t((n + kShare - 1) / kShare));
+    const int64_t known_rows = rows, known_cols = cols;
+    if (rows < 0) rows = INT64_MAX;
+    if (cols < 0) cols = INT64_MAX;
+    parallel_chunks(ctx, n, kShare, [&](int64_t first, int64_t last) {
+        Seen s;
+        for (int64_t e = first; e < last && !s.wrong; e++) s.wrong = a[e] == a[e] && b[e] == b[e] && !(is_id(a[e]) && is_id(b[e]));
+        if (!s.wrong) each(first, last, [&](int64_t i, int64_t j, double) { s.inside++, s.rows = std::max(s.rows, i + 1), s.cols = std::max(s.cols, j + 1); });
+        seen[size_t(first / kShare)] = s;
+    });
+    int64_t most_rows = 0, most_cols = 0;
+    for (size_t t = 0; t < seen.size(); t++) {
+        for (int64_t e = int64_t(t) * kShare; seen[t].wrong; e++)
+            if (a[e] == a[e] && b[e] == b[e]) id("table", a[e]), id("table", b[e]);  // fails at the first that is none
+        inside += seen[t].inside, most_rows = std::max(most_rows, seen[t].rows), most_cols = std::max(most_cols, seen[t].cols);
+    }
+    rows = known_rows < 0 ? most_rows : known_rows;
+    cols = known_cols < 0 ? most_cols : known_cols;
+}
+
+Matrix dense_table(sm_ctx* ctx, const Entries& t) {
+    int64_t size = t.rows * t.cols, n = shares(t.n, size);
+    Matrix r = new_dense_zero(ctx, t.rows, t.cols), partial = new_dense_zero(ctx, n - 1, size);
+    parallel_for(ctx, n, [&](int64_t k) {
+        double* out = k ? row(partial.get(), k - 1) : values(r.get());
+        t.each(t.n * k / n, t.n * (k + 1) / n, [&](int64_t i, int64_t j, double w) { out[i * t.cols + j] += w; });
+    });
+    for (int64_t k = 1; k < n; k++)
+        for (int64_t c = 0; c < size; c++) values(r.get())[c] += row(partial.get(), k - 1)[c];
+    r->nnz = -1;
+    return finish(ctx, std::move(r));
+}
+
+// Counting sort by row keeps the order of arrival; then each row is sorted and its equal columns added.
+Matrix sparse_table(sm_ctx* ctx, const Entries& t) {
+    std::vector<int64_t> next(static_cast<size_t>(t.rows + 1), 0);  // where rows begin, then where they end
+    t.each(0, t.n, [&](int64_t i, int64_t, double) { next[static_cast<size_t>(i + 1)]++; });
+    for (int64_t i = 0; i < t.rows; i++) next[static_cast<size_t>(i + 1)] += next[static_cast<size_t>(i)];
+    struct Placed {
+        int64_t column;
+        double w;
+    };
+    std::vector<Placed> placed(static_cast<size_t>(t.inside));
+    t.each(0, t.n, [&](int64_t i, int64_t j, double w) { placed[static_cast<size_t>(next[static_cast<size_t>(i)]++)] = {j, w}; });
+    Matrix r = new_csr(ctx, t.rows, t.cols, t.inside);
     int64_t at = 0;
-    for (int64_t i = 0; i < rows; i++) {
-        auto begin = placed.begin() + start[static_cast<size_t>(i)], end = placed.begin() + start[static_cast<size_t>(i + 1)];
-        if (end - begin > 1) std::stable_sort(begin, end, [](const auto& a, const auto& b) { return a.first < b.first; });
-        int64_t row_begin = at;
-        for (; begin != end; ++begin)
-            if (at > row_begin && r->colidx[at - 1] == begin->first) {
-                values(r.get())[at - 1] += begin->second;
-            } else {
-                r->colidx[at] = static_cast<int32_t>(begin->first);
-                values(r.get())[at++] = begin->second;
-            }
+    auto before = [](const Placed& a, const Placed& b) { return a.column < b.column; };
+    for (int64_t i = 0; i < t.rows; i++) {
+        auto begin = placed.begin() + (i ? next[static_cast<size_t>(i - 1)] : 0), end = placed.begin() + next[static_cast<size_t>(i)];
+        if (!std::is_sorted(begin, end, before)) std::stable_sort(begin, end, before);
+        while (begin != end) {
+            int64_t column = begin->column;
+            double sum = begin->w;
+            while (++begin != end && begin->column == column) sum += begin->w;
+            r->colidx[at] = static_cast<int32_t>(column);
+            values(r.get())[at++] = sum;
+        }
         r->rowptr[i + 1] = at;
     }
     r->nnz = at;
     drop_zeros(ctx, r.get());
     return finish(ctx, std::move(r));
+}
+
+// Checks ids; the largest.
+int64_t groups_of(sm_ctx* ctx, const Cells& ids, int64_t n) {
+    constexpr int64_t kShare = 1 << 16;
+    std::vector<double> most(size_t((n + kShare - 1) / kShare));  // NaN: one is none
+    parallel_chunks(ctx, n, kShare, [&](int64_t first, int64_t last) {
+        double largest = 0;
+        bool wrong = false;
+        for (int64_t i = first; i < last; i++) {
+            wrong |= !is_id(ids[i]);
+            largest = ids[i] > largest ? ids[i] : largest;
+        }
+        most[size_t(first / kShare)] = wrong ? NAN : largest;
+    });
+    double largest = 0;
+    for (size_t t = 0; t < most.size(); t++) {
+        for (int64_t i = int64_t(t) * kShare; most[t] != most[t]; i++) id("aggregate", ids[i]);  // fails at the first that is none
+        largest = std::max(largest, most[t]);
+    }
+    return static_cast<int64_t>(largest);
 }
 
 // A weighted mean. Moments are sums of distances from it in a second pass: updating them with it makes NaN of infinities.
@@ -71,6 +152,11 @@ struct Mean {
         if (w == 0) return;
         sum.add(x * w);
         n += w;
+    }
+    void add(const Mean& other) {
+        sum.add(other.sum.value);
+        if (std::isfinite(other.sum.value)) sum.rest += other.sum.rest;
+        n += other.n;
     }
     double result() const { return n > 0 ? sum.result() / n : NAN; }
     // The sum of what was added as a sample's squares, as a variance: one value has none, unless it is not finite.
@@ -88,20 +174,9 @@ SM_API sm_matrix* sm_table(sm_ctx* ctx, sm_matrix* A, sm_matrix* B, sm_matrix* W
     return SM_ENTRY(ctx, {
         same_size(A, B, "second values");
         same_size(A, W, "weights");
-        std::vector<Cell> found;
-        found.reserve(static_cast<size_t>(cells(A)));
-        int64_t max_i = 0, max_j = 0;
-        for (int64_t r = 0; r < A->rows; r++)
-            for (int64_t c = 0; c < A->cols; c++) {
-                double a = cell(A, r, c), b = broadcast(B, r, c);
-                if (a != a || b != b) continue;
-                Cell one{id("table", a) - 1, id("table", b) - 1, broadcast(W, r, c)};
-                if ((rows >= 0 && one.i >= rows) || (cols >= 0 && one.j >= cols)) continue;
-                max_i = std::max(max_i, one.i + 1);
-                max_j = std::max(max_j, one.j + 1);
-                found.push_back(one);
-            }
-        return build(ctx, found, rows >= 0 ? rows : max_i, cols >= 0 ? cols : max_j).take();
+        Entries t{Cells(ctx, A), Cells(ctx, B), Cells(ctx, W), cells(A), rows, cols};
+        t.measure(ctx);
+        return (t.cols == 1 || !better_csr(t.rows, t.cols, t.inside) ? dense_table(ctx, t) : sparse_table(ctx, t)).take();
     });
 }
 
@@ -114,38 +189,56 @@ SM_API sm_matrix* sm_grouped_aggregate(sm_ctx* ctx, sm_matrix* X, sm_matrix* G, 
         int64_t width = row_target ? 1 : X->cols;
         if (!row_target && X->rows != n) fail("aggregate: the target has %lld rows, groups %lld", (long long)X->rows, (long long)n);
         if (given(W) && cells(W) != n) fail("aggregate: weights are %s, groups %s", shape(W).c_str(), shape(G).c_str());
-        auto at = [](const sm_matrix* v, int64_t i) { return v->rows == 1 ? cell(v, 0, i) : cell(v, i, 0); };
-        int64_t groups = ngroups;
-        if (groups < 0)
-            for (int64_t i = 0; i < n; i++) groups = std::max(groups, id("aggregate", at(G, i)));
-        groups = std::max<int64_t>(groups, 0);
+        Cells ids(ctx, G);
+        int64_t groups = groups_of(ctx, ids, n);
+        if (ngroups >= 0) groups = ngroups;
         static const char* const kNames[] = {"sum", "count", "mean", "variance", "centralmoment", "min", "max"};
         if (std::find(std::begin(kNames), std::end(kNames), fn) == std::end(kNames))
             fail("aggregate: unknown function '%s': it is sum, count, mean, variance, centralmoment, min or max", fn.c_str());
         require(fn != "centralmoment" || (order >= 2 && order <= 4), "aggregate: centralmoment needs order 2, 3 or 4, got %lld", (long long)order);
         double inf = std::numeric_limits<double>::infinity();
         bool sums = fn == "sum" || fn == "mean", least = fn == "min", most = fn == "max", moments = fn == "variance" || fn == "centralmoment";
-        Matrix r = new_dense_fill(ctx, groups, width, least ? inf : most ? -inf : 0.0);
-        std::vector<Mean> means(static_cast<size_t>(least || most ? 0 : groups * width)), spreads(moments ? means.size() : 0);
-        auto each = [&](auto&& use) {
-            for (int64_t i = 0; i < n; i++) {
-                int64_t g = id("aggregate", at(G, i)) - 1;
-                if (g >= groups) continue;
-                double w = given(W) ? at(W, i) : 1.0;
-                for (int64_t c = 0; c < width; c++) use(static_cast<size_t>(g * width + c), row_target ? cell(X, 0, i) : cell(X, i, c), w);
-            }
+        Matrix r = new_dense(ctx, groups, width), given_weights = given(W) ? to_dense(ctx, W) : Matrix();
+        const double *weights = given_weights ? values(given_weights.get()) : nullptr, *x = is_dense(X) ? values(X) : nullptr;
+        // Shares of the rows have partial results, which are put together in order.
+        const int64_t size = groups * width, parts = shares(n * width, size);
+        std::vector<double> extremes(static_cast<size_t>(least || most ? parts * size : 0), least ? inf : -inf);
+        std::vector<Mean> means(static_cast<size_t>(least || most ? 0 : parts * size)), spreads(moments ? means.size() : 0);
+        auto each = [&](auto&& use) {  // use(first of the share's results, which of them, cell, weight)
+            parallel_for(ctx, parts, [&](int64_t t) {
+                auto of_rows = [&](auto&& cell_of) {
+                    for (int64_t i = n * t / parts; i < n * (t + 1) / parts; i++)
+                        if (int64_t g = int64_t(ids.from[i]) - 1; g < groups)
+                            for (int64_t c = 0; c < width; c++) use(t * size, g * width + c, cell_of(i, c), weights ? weights[i] : 1.0);
+                };
+                if (x) of_rows([&](int64_t i, int64_t c) { return x[i * width + c]; });
+                else of_rows([&](int64_t i, int64_t c) { return row_target ? cell(X, 0, i) : cell(X, i, c); });
+            });
         };
-        double* out = values(r.get());
-        each([&](size_t k, double x, double w) {
-            if (least) out[k] = x != x || out[k] != out[k] ? NAN : std::min(out[k], x);
-            else if (most) out[k] = x != x || out[k] != out[k] ? NAN : std::max(out[k], x);
-            else means[k].add(x, w);
-        });
-        if (moments) each([&](size_t k, double x, double w) { spreads[k].add(power(x - means[k].result(), fn == "variance" ? 2 : order), w); });
-        for (size_t k = 0; k < static_cast<size_t>(groups * width); k++) {
-            if (fn == "count") out[k] = means[k].n;
-            if (sums) out[k] = fn == "sum" ? means[k].sum.result() : means[k].result();
-            if (moments) out[k] = fn == "variance" ? spreads[k].sample() : spreads[k].result();
+        auto together = [&](auto& partial, auto&& add) {
+            for (int64_t t = 1; t < parts && !partial.empty(); t++)
+                for (int64_t k = 0; k < size; k++) add(partial[static_cast<size_t>(k)], partial[static_cast<size_t>(t * size + k)]);
+        };
+        auto lesser = [](double& a, double b) { a = a != a || b != b ? NAN : std::min(a, b); };
+        auto greater = [](double& a, double b) { a = a != a || b != b ? NAN : std::max(a, b); };
+        auto add = [](Mean& a, const Mean& b) { a.add(b); };
+        if (least) each([&](int64_t share, int64_t k, double v, double) { lesser(extremes[static_cast<size_t>(share + k)], v); });
+        else if (most) each([&](int64_t share, int64_t k, double v, double) { greater(extremes[static_cast<size_t>(share + k)], v); });
+        else each([&](int64_t share, int64_t k, double v, double w) { means[static_cast<size_t>(share + k)].add(v, w); });
+        if (least) together(extremes, lesser);
+        else together(extremes, greater);
+        together(means, add);
+        if (moments)
+            each([&](int64_t share, int64_t k, double v, double w) {
+                spreads[static_cast<size_t>(share + k)].add(power(v - means[static_cast<size_t>(k)].result(), fn == "variance" ? 2 : order), w);
+            });
+        together(spreads, add);
+        for (size_t k = 0; k < static_cast<size_t>(size); k++) {
+            double& out = values(r.get())[k];
+            if (fn == "count") out = means[k].n;
+            if (sums) out = fn == "sum" ? means[k].sum.result() : means[k].result();
+            if (moments) out = fn == "variance" ? spreads[k].sample() : spreads[k].result();
+            if (least || most) out = extremes[k];
         }
         r->nnz = -1;
         return r.take();
