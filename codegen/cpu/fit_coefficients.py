@@ -185,7 +185,9 @@ def main() -> None:
     print("# fmt: off")
     tables = zip(("EXP_POWER", "EXP_POWER_LOW"), exp_steps(), strict=True)
     logs = zip(("LOG_FACTOR", "LOG_HIGH", "LOG_LOW"), log_steps(), strict=True)
-    print(f"\n# ln 2; small integers times the first part are exact.\nLN2_HIGH, LN2_LOW = {LN2_HIGH!r}, {LN2_LOW!r}")
+    print(
+        f"\n# ln 2; small integers times the first part are exact.\nLN2_HIGH, LN2_LOW = {LN2_HIGH!r}, {LN2_LOW!r}"
+    )
     for name, values in (*tables, *logs):
         print(f"\n{name} = (")
         for value in values:
