@@ -102,12 +102,11 @@ class ExpressionParser:
             self.tokens.append((kind, found[kind], found.start(kind)))
             start = found.end()
         self.tokens.append(("end", "", end))
-
-    def peek(self) -> str:
-        return self.tokens[self.at][1] if self.tokens[self.at][0] in ("op", "name") else ""
+        self.words = [text if kind in ("op", "name") else "" for kind, text, _ in self.tokens]
+        """The operators and names; empty for other tokens."""
 
     def take(self, text: str) -> bool:
-        if self.peek() != text:
+        if self.words[self.at] != text:
             return False
         self.at += 1
         return True
@@ -130,20 +129,23 @@ class ExpressionParser:
             strongest = _NOT - 1
         else:
             left = self.unary()
-        while level <= (found := _LEVEL_OF.get(self.peek(), -1)) <= strongest:
-            fn = self.tokens[self.at][1]
+        while level <= (found := _LEVEL_OF.get(self.words[self.at], -1)) <= strongest:
+            fn = self.words[self.at]
             self.at += 1
             left = Apply(fn, (left, self.expression(found + 1)))
             strongest = found
         return left
 
     def unary(self) -> Expr:
-        if self.take("-"):
+        word = self.words[self.at]
+        if word == "-":
+            self.at += 1
             operand = self.unary()
             if isinstance(operand, Number) and not isinstance(operand.value, (bool, str)):
                 return Number(-operand.value)
             return Apply("neg", (operand,))
-        if self.take("!"):
+        if word == "!":
+            self.at += 1
             return Apply("!", (self.unary(),))
         base = self.primary()
         return Apply("^", (base, self.unary())) if self.take("^") else base
@@ -163,13 +165,13 @@ class ExpressionParser:
         if text in _CONSTANTS:
             return Number(_CONSTANTS[text])
         attrs = self.attributes() if self.take("{") else ()
-        if not attrs and self.peek() != "(":
+        if not attrs and self.words[self.at] != "(":
             return Variable(text)
         self.expect("(")
         args: list[Expr] = []
         while not self.take(")"):
             args.append(self.expression())
-            if self.peek() != ")":
+            if self.words[self.at] != ")":
                 self.expect(",")
         return Apply(text, tuple(args), attrs)
 
@@ -183,6 +185,6 @@ class ExpressionParser:
             if not isinstance(value, Number):
                 raise self.error("attributes are literals")
             found.append((name, value.value))
-            if self.peek() != "}":
+            if self.words[self.at] != "}":
                 self.expect(",")
         return tuple(found)

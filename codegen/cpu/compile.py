@@ -159,7 +159,7 @@ def effort(module: Module) -> int:
         if op.name in ("scf.for", "scf.parfor", "scf.while"):
             if not any(inner.name in _WAITS for inner in op.walk()):
                 return 2
-            worth = max(worth, not any(_waits(r) for r in op.regions))
+            worth = max(worth, 0 if any(_waits(r) for r in op.regions) else 1)
     return worth
 
 

@@ -105,9 +105,12 @@ def find_linker() -> tuple[str, ...]:
 def all_objects(compiled: Compiled, entry: str) -> list[bytes]:
     """What a result consists of: where it is entered (LLVM text), the program, and every kernel variant it may launch."""
     target = compiled.target
+    # The longest first, so that all workers have something to do up to the end. Names tell what is computed.
     kernels = sorted(
-        compiled.variants.items(), key=lambda item: not item[0].startswith("row_")
-    )  # the longest first
+        compiled.variants.items(),
+        key=lambda item: (item[0].startswith("row_"), len(item[1]), len(item[0])),
+        reverse=True,
+    )
     return objects([
         program_object(compiled.linked_llvm(), target, compiled.effort),
         *(

@@ -32,10 +32,12 @@ def objects(wanted: Sequence[Wanted], *, again: bool = False) -> list[bytes]:
     found = [None if again else object_cache().get(one.key) for one in wanted]
     missing = [i for i, data in enumerate(found) if data is None]
     if missing:
-        made = workers().each([wanted[i].task for i in missing])
-        for i, data in zip(missing, made, strict=True):
-            object_cache().put(wanted[i].key, data)
-            found[i] = data
+
+        def keep(number: int, data: bytes) -> None:
+            object_cache().put(wanted[missing[number]].key, data)
+            found[missing[number]] = data
+
+        workers().each([wanted[i].task for i in missing], keep)
     return [data for data in found if data is not None]
 
 

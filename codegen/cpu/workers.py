@@ -122,12 +122,15 @@ class Workers:
         """What a function gives, called by a worker."""
         return self.each([(function, arguments)])[0]
 
-    def each(self, tasks: Sequence[Task]) -> list[Any]:
-        """What functions give, called by all workers at once; the results in the order of the tasks."""
+    def each(self, tasks: Sequence[Task], keep: Callable[[int, Any], object] | None = None) -> list[Any]:
+        """What functions give, called by all workers at once; the results in the order of the tasks.
+
+        `keep` gets the number and the result of each task that is done, while workers do the others.
+        """
         results: list[Any] = [None] * len(tasks)
         with self._lock:
             try:
-                failure = self._each(tasks, results)
+                failure = self._each(tasks, results, keep or (lambda number, result: None))
             except BaseException:
                 self.close()  # answers may be on their way that nobody waits for
                 raise
@@ -135,8 +138,11 @@ class Workers:
             raise failure
         return results
 
-    def _each(self, tasks: Sequence[Task], results: list[Any]) -> Exception | None:
+    def _each(
+        self, tasks: Sequence[Task], results: list[Any], keep: Callable[[int, Any], object]
+    ) -> Exception | None:
         waiting = list(reversed(range(len(tasks))))
+        done: list[int] = []
         busy: dict[_Worker, int] = {}
         failure: Exception | None = None
         while (waiting and not failure) or busy:
@@ -145,6 +151,9 @@ class Workers:
                 busy[worker] = waiting.pop()
                 worker.ask(tasks[busy[worker]])
                 continue
+            for number in done:
+                keep(number, results[number])
+            done = []
             here = [] if busy else [waiting.pop()]
             for worker in _answering(busy):
                 number = busy.pop(worker)
@@ -156,9 +165,13 @@ class Workers:
                     here.append(number)
                 else:
                     failure = failure if good else results[number]
+                    done += [number] if good else []
             for number in here:
                 function, arguments = tasks[number]
                 results[number] = function(*arguments)
+                done.append(number)
+        for number in done:
+            keep(number, results[number])
         return failure
 
     def _free(self, busy: dict[_Worker, int], worth: int) -> _Worker | None:

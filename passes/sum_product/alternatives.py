@@ -46,14 +46,16 @@ def alternative(planner: Planner, chosen: dict[Node, Node], choose: Choose) -> A
     if model.total(chosen.values()) < _GAIN:
         return None
     best: tuple[float, Alternative] | None = None
-    for leaf in [n for n in graph.nodes if n.kind == "leaf" and not n.scalar]:
+    movable = _separate(chosen)
+    within = {n for root in movable for n in _parts(root)}
+    for leaf in [n for n in graph.nodes if n.kind == "leaf" and not n.scalar and n in within]:
         value = leaf.value
         if value is None or not is_open(value, model.expected):
             continue
         sparse = _supposing(model, value, _SHARE)
         others = choose(sparse)
         changed = [r for r, plan in others.items() if plan is not chosen[r]]
-        if len(changed) != 1 or not _separate(changed[0], chosen):
+        if len(changed) != 1 or changed[0] not in movable:
             continue
         (root,) = changed
         kept, gained = sparse.total(chosen.values()), sparse.total({**chosen, root: others[root]}.values())
@@ -80,18 +82,23 @@ def _supposing(model: Model, value: Value, share: float) -> Model:
     return Model(model.sizes, model.expected.supposing(value, share), model.samples)
 
 
-def _separate(root: Node, chosen: dict[Node, Node]) -> bool:
-    """Whether the plan of a root shares no operation with the others, so that it can move into a branch."""
-    own = _operations(chosen[root]) | _operations(root)
-    return all(own.isdisjoint(_operations(p) | {p}) for r, p in chosen.items() if r is not root)
+def _separate(chosen: dict[Node, Node]) -> list[Node]:
+    """The roots whose plans share no operation with the others, so that they can move into a branch."""
+    own = {root: _operations(plan) | _operations(root) for root, plan in chosen.items()}
+    others = {root: _operations(plan) | {plan} for root, plan in chosen.items()}
+    return [r for r in chosen if all(own[r].isdisjoint(o) for p, o in others.items() if p is not r)]
 
 
 def _operations(plan: Node) -> set[Node]:
+    return {node for node in _parts(plan) if node.args}
+
+
+def _parts(plan: Node) -> set[Node]:
     found: set[Node] = set()
     stack = [plan]
     while stack:
         node = stack.pop()
-        if node.args and node not in found:
+        if node not in found:
             found.add(node)
             stack += node.args
     return found

@@ -44,6 +44,22 @@ def test_results_come_in_order(some: Workers) -> None:
     assert some.call(os.getpid) != os.getpid()
 
 
+@pytest.mark.parametrize("here", [False, True])
+def test_each_result_is_kept_once(some: Workers, monkeypatch: pytest.MonkeyPatch, here: bool) -> None:
+    if here:
+        monkeypatch.setenv("SYSMLC_WORKERS", "0")
+        some = Workers()
+    kept: list[tuple[int, int]] = []
+    some.each([(double, (i,)) for i in range(9)], lambda number, result: kept.append((number, result)))
+    assert sorted(kept) == [(i, 2 * i) for i in range(9)]
+    kept.clear()
+    with pytest.raises(Diagnostic):
+        some.each(
+            [(double, (1,)), (complain, ("x = 1\n",))], lambda number, result: kept.append((number, result))
+        )
+    assert kept == [(0, 2)]
+
+
 def test_errors_are_those_of_the_task(some: Workers) -> None:
     first = some.call(os.getpid)
     with pytest.raises(Diagnostic) as caught:
