@@ -24,6 +24,7 @@ from sysmlc.ir.dialects.kernel_lanes import (
 from sysmlc.ir.dialects.kernel_memory import Field, Gather, Load, Offset, Store
 from sysmlc.ir.source import UNKNOWN, Location
 from sysmlc.ir.types import Scalar, Vector, bytes_of, f64, i64
+from sysmlc.passes.cell_places import PLACES, merge_places, start_place
 
 EXPENSIVE = frozenset({
     "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "sigmoid", "pow", "log_base",
@@ -249,6 +250,8 @@ def _constant_power(code: Code, x: Value, power: float, lanes: int) -> Value | N
 
 def start(code: Code, fn: str, lanes: int) -> State:
     """The state of nothing."""
+    if fn in PLACES:
+        return start_place(code, fn, lanes)
     if fn in EXTREMES:
         return [code.cell(IDENTITY[fn], lanes), code.cell(0.0, lanes)]
     first = code.wide(code.number(IDENTITY[fn]), lanes)
@@ -276,6 +279,8 @@ def _combined(code: Code, fn: str, state: State, value: Value) -> State:
 
 def merge(code: Code, fn: str, a: State, b: State) -> State:
     """The state of both parts."""
+    if fn in PLACES:
+        return merge_places(code, fn, a, b)
     if fn in EXTREMES:
         made = step(code, fn, a, b[0])
     else:
@@ -334,6 +339,8 @@ def finish(code: Code, fn: str, state: State, lanes: int = 1) -> State:
 
 def cell_of(code: Code, fn: str, state: State, lanes: int = 1) -> Value:
     """The result of an aggregate as a cell."""
+    if fn in PLACES:
+        return state[1]
     parts = finish(code, fn, state, lanes)
     if fn in EXTREMES:
         return parts[0]

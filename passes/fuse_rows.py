@@ -13,15 +13,13 @@ from dataclasses import dataclass
 
 from sysmlc.ir.core import Builder, Region, Value, walk_regions
 from sysmlc.ir.dialects.core import Module
-from sysmlc.ir.dialects.dml_matrix import MatMul
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.passes.fuse_cells import reorder
-from sysmlc.passes.lower_cells import MAX_INPUTS, MAX_OUTPUTS
 from sysmlc.passes.rows.build import build
-from sysmlc.passes.rows.grow import Order, RowGroup, candidates, grow
+from sysmlc.passes.rows.grow import RowGroup, candidates, grow
+from sysmlc.passes.rows.order import Order
+from sysmlc.passes.rows.worth import MAX_MEMBERS, is_worth_it
 
-MAX_MEMBERS = 40
-"""Beyond that registers run out and compile time grows."""
 _UNKNOWN, _NOTHING = (1 << 30, 0), (0, 0)
 """Sizes of a group that was not grown yet, and of one that is not worth it."""
 
@@ -93,18 +91,3 @@ class FuseRows(Pass):
             self._fuse_all(made.regions[1], rejected | {(best.main, best.single), (best.main, True)})
         self.count("operations fused", len(best.members))
         self.count("scans saved", saved)
-
-
-def is_worth_it(group: RowGroup) -> bool:
-    """Whether the group saves a scan and one kernel can hold it."""
-    # Writing a wide result costs more than reading, so that one scan less does not show.
-    writes = any(group.kind.get(v) == "wide" for v in group.outputs())
-    products = any(isinstance(op, MatMul) for op in group.members)
-    if (
-        group.scans < (3 if writes and not products else 2)
-        or len(group.members) > MAX_MEMBERS
-        or len(group.outputs()) > MAX_OUTPUTS
-    ):
-        return False
-    inputs = {v for op in group.members for v in op.operands if v.op not in group.members}
-    return len(inputs) <= MAX_INPUTS

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from sysmlc.ir.core import Builder, Region, Value, clone_region
+from sysmlc.ir.core import Builder, Op, Region, Value, clone_region
 from sysmlc.ir.dialects.core import Module
 from sysmlc.ir.dialects.fused import Row
 from sysmlc.ir.dialects.kernel import RowKernel
@@ -19,11 +19,13 @@ from sysmlc.ir.dialects.rt import Launch
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import Dim, Matrix, matrix, same_dim
 from sysmlc.passes.lower_cells import MAX_INPUTS, MAX_OUTPUTS, body_text, may_be_sparse
-from sysmlc.passes.rows.lengths import WIDE, Lengths, is_matmul, is_product, is_reduction
+from sysmlc.passes.rows.lengths import WIDE, Lengths, is_assembly, is_matmul, is_product, is_reduction, mask
 from sysmlc.passes.rows.plan import Plan
 from sysmlc.passes.sparse_safety import Abstract, Unknown, evaluate_at
 
 FORM_CSR = 1 << 16
+MAX_ASSEMBLED = 15
+"""Values that are put together from columns: with the inputs, as many as a mask of 31 bits tells apart."""
 
 
 @register_pass
@@ -46,6 +48,8 @@ class LowerRows(Pass):
         if len(row.operands) > MAX_INPUTS or len(row.results) > MAX_OUTPUTS:
             raise row.error(f"has more than {MAX_INPUTS} inputs or {MAX_OUTPUTS} results")
         made = describe(row)
+        if sum(map(is_assembly, made.body)) > MAX_ASSEMBLED:
+            raise row.error(f"puts columns together more than {MAX_ASSEMBLED} times")
         kernel = kernels.get(made.sym)
         if kernel is None:
             kernel = kernels[made.sym] = made
@@ -101,10 +105,16 @@ def is_sparse_safe(body: Region, roles: tuple[str, ...], outputs: tuple[str, ...
         value = op.results[0]
         if is_matmul(op) or is_reduction(op):
             if plan.kind[op.operands[0]] == "wide" and (
-                known[op.operands[0]] != 0.0 or op.fn in ("prod", "min_of", "max_of")
+                known[op.operands[0]] != 0.0 or op.fn not in ("matmul", "sum", "sumsq")
             ):
                 return False
             known[value] = Unknown.CELL
+        elif is_assembly(op):
+            if any(plan.kind[v] == "wide" for v in op.operands):
+                return False
+            known[value] = Unknown.CELL
+        elif op.name == "dml.fill":
+            known[value] = known[op.operands[0]]
         else:
             known[value] = evaluate_at(op, [known[v] for v in op.operands])
     for output in plan.outputs:
@@ -127,7 +137,7 @@ def variants(row: Row, kernel: RowKernel) -> Iterator[int]:
     lengths = Lengths(kernel.body, kernel.roles)
     long = lengths.classes().get(WIDE, ())
     options = [_options(row, i) for i in range(len(row.operands))]
-    known = [o == (True,) for o in options]
+    known = [o == (True,) for o in options] + [True] * len(lengths.assembled)
     undecided = [i for i, o in enumerate(options) if len(o) > 1]
     for i in undecided:
         if (
@@ -158,15 +168,17 @@ def _may_repeat(row: Row, kernel: RowKernel, lengths: Lengths, known: Sequence[b
             continue
         names = {_columns(row, k) for k in sources} - {None}
         for other in lengths.classes()[home]:
-            if other not in sources and row.roles[other] != "scalar" and _columns(row, other) not in names:
+            if other in sources or (other < lengths.inputs and row.roles[other] == "scalar"):
+                continue
+            if other >= lengths.inputs or _columns(row, other) not in names:
                 return False
     return True
 
 
 def _consumed(kernel: RowKernel) -> Iterator[Value]:
-    """What leaves a region or is added up in it."""
+    """What leaves a region, is added up in it or put together from columns."""
     for op in kernel.body:
-        if op.name == "core.yield" or is_reduction(op) or is_product(op):
+        if op.name == "core.yield" or is_reduction(op) or is_product(op) or is_assembly(op):
             yield from op.operands
         elif is_matmul(op):
             yield op.operands[0]
@@ -205,12 +217,22 @@ def _is_transposed(side: Value) -> bool:
     return any("r" in str(op.attrs.get("transpose", "")) for op in side.users())
 
 
+def _taken(op: Op) -> int:
+    """How many columns a range takes."""
+    type = op.results[0].type
+    assert isinstance(type, Matrix)
+    assert isinstance(type.cols, int)
+    return type.cols
+
+
 def kernel_plan(kernel: RowKernel) -> list[int]:
     """What the run time needs to know beyond the outputs: roles and lengths, as numbers.
 
     For each input its role (0 row, 1 side, 2 side used transposed, 3 scalar) and the class of its length (-1: one column); the
-    number of slots of scratch memory and the class of each; for each output the class-giving inputs of its columns (of both
-    factors of a product, as bit masks), and whether it is computed in the wide loop (a bit for each factor of a product).
+    number of values that are put together from columns, which count as further inputs, and for each its class, its columns
+    but for pieces, and the number of pieces with the class-giving inputs of each (a bit mask); the number of slots of scratch
+    memory and the class of each; for each output the class-giving inputs of its columns (of both factors of a product, as
+    bit masks), and whether it is computed in the wide loop (a bit for each factor of a product).
     """
     from sysmlc.passes.rows.plan import slots
 
@@ -220,11 +242,20 @@ def kernel_plan(kernel: RowKernel) -> list[int]:
     for i, role in enumerate(kernel.roles):
         number = {"row": 0, "side": 2 if plan.lengths.side_is_transposed[i] else 1, "scalar": 3}[role]
         numbers += [number, plan.lengths.class_of_input(i) if i in has_length else -1]
+    numbers.append(len(plan.lengths.assembled))
+    for n, op in enumerate(plan.lengths.assembled):
+        pieces = op.operands if op.name == "dml.cbind" else []
+        numbers += [
+            plan.lengths.class_of_input(len(kernel.roles) + n),
+            0 if pieces else _taken(op),
+            len(pieces),
+        ]
+        numbers += [mask(plan.lengths.sources[v]) for v in pieces]
     memory = slots(plan)
     numbers.append(len(memory))
     numbers += [-1 if length is None else length for _, length in memory]
     for output in plan.outputs:
-        masks = [sum(1 << i for i in plan.lengths.sources[v]) for v in output.values]
+        masks = [mask(plan.lengths.sources[v]) for v in output.values]
         wide = sum(1 << n for n, v in enumerate(output.values) if plan.kind[v] == "wide")
         numbers += [masks[0], masks[1] if len(masks) > 1 else 0, wide]
     return numbers

@@ -217,6 +217,11 @@ def _iota(p: KernelPrinter, op: Op) -> None:
     p.text[op.results[0]] = p.let(f"mul <{lanes} x i64> {wide}, <{numbers}>")
 
 
+@_prints("kernel.number")
+def _number(p: KernelPrinter, op: Op) -> None:
+    p.text[op.results[0]] = p.let(f"sitofp {p.typed(op.operands[0])} to {type_text(op.results[0].type)}")
+
+
 @_prints("kernel.halves")
 def _halves(p: KernelPrinter, op: Op) -> None:
     source = op.operands[0]

@@ -64,15 +64,21 @@ class _RowLaunch:
         self.run, self.op, self.kernel, self.inputs = run, op, kernel, inputs
         numbers = iter(kernel_plan(kernel))
         self.roles, self.classes = zip(*[(next(numbers), next(numbers)) for _ in inputs], strict=True)
+        self.assembled = [
+            (next(numbers), next(numbers), [next(numbers) for _ in range(next(numbers))])
+            for _ in range(next(numbers))
+        ]
         self.slots = [next(numbers) for _ in range(next(numbers))]
         self.plans = [(next(numbers), next(numbers), next(numbers)) for _ in kernel.outputs]
         self.rows, self.cols = inputs[0].shape
         self.elem = element(kernel.elem)
-        self.lengths = np.ones(16, np.int64)
+        self.lengths = np.ones(len(inputs) + len(self.assembled), np.int64)
         self.lengths[0] = self.cols
         self.several = [i == 0 for i in range(len(inputs))]
         for i in range(1, len(inputs)):
             self._find_length(i)
+        for number, width, pieces in self.assembled:
+            self.lengths[number] = width + sum(map(self._columns, pieces))
         self.key = self._choose_variant()
 
     def _find_length(self, i: int) -> None:
@@ -107,6 +113,9 @@ class _RowLaunch:
     def _columns(self, mask: int) -> int:
         for i, number in enumerate(self.classes):
             if mask >> i & 1 and self.several[i]:
+                return int(self.lengths[number])
+        for i, (number, _, _) in enumerate(self.assembled, len(self.inputs)):
+            if mask >> i & 1:
                 return int(self.lengths[number])
         return 1
 

@@ -187,7 +187,7 @@ def lane_sums(op: Op, *values: Any) -> Any:
     return np.array([v.sum() for v in values])
 
 
-@evaluates("kernel.widen", "kernel.narrow")
+@evaluates("kernel.number", "kernel.widen", "kernel.narrow")
 def precision(op: Op, value: Any) -> Any:
     return value  # becomes what the result type says
 

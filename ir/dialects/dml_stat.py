@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sysmlc.ir.core import Op
-from sysmlc.ir.define import PURE, Attr, Operand, define
+from sysmlc.ir.define import NATIVE, PURE, Attr, Operand, define
 from sysmlc.ir.dialects.shapes import matrix_of, size_dim
 from sysmlc.ir.types import Matrix, Scalar, Type, differ_dim, f64, matrix
 
@@ -37,14 +37,15 @@ class CumSumProd(Op):
         return (matrix(source.rows, 1, source.elem),)
 
 
-@define("dml", names=("row_index_max", "row_index_min"), traits=PURE)
+@define("dml", names=("row_index_max", "row_index_min"), traits=NATIVE)
 class RowIndex(Op):
     """1-based column of each row's extreme; ties give the last; NaN cells are never chosen."""
 
     operand: Operand[Matrix]
 
     def infer(self) -> Sequence[Type]:
-        return (matrix(matrix_of(self, self.operand).rows, 1),)
+        source = matrix_of(self, self.operand)
+        return (matrix(source.rows, 1, source.elem),)
 
 
 @define("dml.weighted_mean", traits=PURE)

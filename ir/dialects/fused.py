@@ -7,7 +7,7 @@ from typing import Any
 
 from sysmlc.ir.core import Op
 from sysmlc.ir.define import NATIVE, PURE, Attr, Body, Operand, Operands, define
-from sysmlc.ir.dialects.shapes import common_element, element, matrix_of
+from sysmlc.ir.dialects.shapes import common_element, constant_int, element, matrix_of
 from sysmlc.ir.types import Matrix, Type, matrix
 
 OUTPUTS = ("map", "full", "row", "col")
@@ -88,6 +88,11 @@ class Recast(Op):
 
 
 ROW_ROLES = ("row", "side", "scalar")
+ROW_OPS = frozenset({
+    "core.constant", "core.yield", "dml.matmul", "dml.sum", "dml.sumsq", "dml.prod", "dml.min_of", "dml.max_of",
+    "dml.row_index_max", "dml.row_index_min", "dml.cbind", "dml.index", "dml.fill", "dml.cast",
+})  # fmt: skip
+"""What regions over rows compute with, besides cellwise operations."""
 ROW_OUTPUTS = ("map", "product", "col:sum", "full:sum", "full:min", "full:max")
 
 
@@ -98,8 +103,8 @@ class Row(Op):
     The region runs for each row. `roles` says what it sees of each operand: `row` the same row of a matrix (or all of a
     matrix with one row) as a one-row matrix, `side` a whole matrix (small enough to stay in the cache), `scalar` an f64. All
     matrices have the same elements; of f32, one number a row is a cell too, and sums over rows are f64. It
-    computes with the logical operations: cellwise ones, aggregates of the row, products of the row with sides. `outputs`
-    says what becomes of each yielded value: `map` puts the rows below each other; `product` adds up the outer products that a
+    computes with the logical operations: cellwise ones, aggregates of the row and places of its extremes, products of the row
+    with sides, `cbind`, ranges of columns with constant bounds, and `fill` with one number a row. `outputs` says what becomes of each yielded value: `map` puts the rows below each other; `product` adds up the outer products that a
     `t(a) %*% b` of two row values is; `col:sum` adds up the rows, `full:fn` combines the numbers (fn sum, min or max).
     """
 
@@ -119,6 +124,15 @@ class Row(Op):
         for kind in self.outputs:
             if kind not in ROW_OUTPUTS:
                 raise self.error(f"unknown output kind '{kind}'")
+        for op in self.body:
+            if op.name not in ROW_OPS and "cellwise" not in op.traits:
+                raise op.error("cannot stand in a region over rows")
+            if op.name == "dml.index" and (
+                None in (bounds := [constant_int(v) for v in op.operands[1:]]) or bounds[:2] != [1, 1]
+            ):
+                raise op.error("takes columns between constant bounds in a region over rows, of one row")
+            if op.name == "dml.fill" and [constant_int(v) for v in op.operands[1:]] != [1, 1]:
+                raise op.error("is one number in a region over rows")
 
 
 TRANSPOSES = ("", "l", "r", "lr")

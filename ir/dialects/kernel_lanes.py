@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sysmlc.ir.core import Op
 from sysmlc.ir.define import PURE, Attr, Operand, Operands, define
+from sysmlc.ir.dialects.shapes import element
 from sysmlc.ir.types import Scalar, Type, Vector, f32, f64, i1, i64, vector
 
 INTEGER: Final = ("iadd", "isub", "imul", "iand", "imin")
@@ -45,6 +46,24 @@ class Iota(Op):
 
     def infer(self) -> Sequence[Type]:
         return (vector(self.lanes, i64),)
+
+
+@define("kernel.number", traits=PURE)
+class Number(Op):
+    """An i64 as a cell, f64 or f32; lane by lane."""
+
+    operand: Operand[Any]
+    elem: Attr[str] = "f64"  # type: ignore[assignment]
+
+    def infer(self) -> Sequence[Type]:
+        source = self.operand.type
+        made = element(self)
+        return (vector(source.lanes, made) if isinstance(source, Vector) else made,)
+
+    def check(self) -> None:
+        source = self.operand.type
+        if (source.elem if isinstance(source, Vector) else source) is not i64:
+            raise self.error(f"cannot be applied to {source}")
 
 
 @define("kernel.halves", traits=PURE)

@@ -5,14 +5,24 @@ from __future__ import annotations
 from sysmlc.ir.core import Builder, Op, Region, Value, clone
 from sysmlc.ir.dialects.core import Constant, Yield
 from sysmlc.ir.dialects.dml_cell import Aggregate, Binary
-from sysmlc.ir.dialects.dml_matrix import Length, MatMul, NCol, NRow
+from sysmlc.ir.dialects.dml_create import Fill
+from sysmlc.ir.dialects.dml_matrix import Index, Length, MatMul, NCol, NRow
 from sysmlc.ir.dialects.dml_scalar import Cast
 from sysmlc.ir.dialects.fused import Row
 from sysmlc.ir.dialects.scf import If
-from sysmlc.ir.dialects.shapes import constant
+from sysmlc.ir.dialects.shapes import constant, constant_int
 from sysmlc.ir.types import Matrix, Type, f64, matrix
 from sysmlc.passes.form_cells import SIMPLE_CONSTANTS
-from sysmlc.passes.rows.grow import LARGE, MANY, MAX_NARROW, MAX_SIDE, Guard, RowGroup, product_factors
+from sysmlc.passes.rows.grow import (
+    LARGE,
+    MANY,
+    MAX_NARROW,
+    MAX_SIDE,
+    Guard,
+    RowGroup,
+    is_constant_column,
+    product_factors,
+)
 
 
 def build(group: RowGroup, b: Builder) -> Op:
@@ -47,6 +57,13 @@ def _holds(guard: Guard, main: Value, b: Builder) -> Value:
     what, value = guard
     if what == "small":
         return b(Binary, "le", b(Length, value), b(Constant, value=MAX_SIDE))
+    if what.startswith("thin"):
+        size = b(NRow if what.endswith(" rows") else NCol, value)
+        few = b(Binary, "lt", size, b(Constant, value=MANY))
+        limit = int(what.split()[1])
+        return b(Binary, "or", few, b(Binary, "le", b(NCol, main), b(Constant, value=limit)))
+    if what == "some rows":
+        return b(Binary, "ge", b(NRow, value), b(Constant, value=1))
     if what.startswith("single"):
         size = b(NRow if what == "single rows" else NCol, value)
         return b(Binary, "eq", size, b(Constant, value=1))
@@ -68,16 +85,27 @@ def _fused(group: RowGroup, outputs: list[Value], types: list[Type], b: Builder)
     roles: list[str] = []
     known: dict[Value, Value] = {}
     sides: dict[Value, Value] = {}
+    integers: dict[int | None, Value] = {}
 
     def operand(value: Value, role: str, type: Type) -> Value:
         operands.append(value)
         roles.append(role)
         return region.add_arg(type, value.name)
 
+    def integer(number: int | None) -> Value:
+        if number not in integers:
+            integers[number] = inner(Constant, value=number)
+        return integers[number]
+
     def row(value: Value) -> Value:
         if value not in known:
             type = value.type
-            if isinstance(type, Matrix):
+            if isinstance(type, Matrix) and is_constant_column(value, group.main):
+                assert isinstance(value.op, Fill)
+                known[value] = inner(
+                    Fill, row(value.op.operands[0]), integer(1), integer(1), elem=type.elem.text
+                )
+            elif isinstance(type, Matrix):
                 known[value] = operand(value, "row", matrix(1, type.cols, type.elem))
             else:
                 number = constant(value)
@@ -101,6 +129,9 @@ def _fused(group: RowGroup, outputs: list[Value], types: list[Type], b: Builder)
             if op.rhs not in sides:
                 sides[op.rhs] = operand(op.rhs, "side", _side_type(group, op.rhs))
             known[result] = inner(MatMul, row(op.lhs), sides[op.rhs], transpose=op.transpose)
+        elif isinstance(op, Index):
+            bounds = [integer(constant_int(v)) for v in (op.rl, op.rl, op.cl, op.cu)]
+            known[result] = inner(Index, row(op.operand), *bounds)
         elif isinstance(op, Aggregate) and op.dir != "row":
             cells = row(op.operand)
             if op.dir == "full":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import nan
 
 from sysmlc.ir.core import Op, Value
 from sysmlc.ir.dialects.dml_cell import Binary
@@ -20,6 +21,7 @@ from sysmlc.passes.cell_body import (
     start,
     step,
 )
+from sysmlc.passes.cell_places import PLACES, columns_from, step_place
 from sysmlc.passes.cell_states import flat, load_vector, neutral, split, store_vector
 from sysmlc.passes.rows.frame import (
     ROWS,
@@ -243,12 +245,14 @@ class DenseLoops:
         }
 
         following = self.fetch_from(self.level)
+        has_places = any(not is_matmul(op) and reduction_of(op)[0] in PLACES for op in actions.reductions)
 
         def body(inner: Code, c: Value, mask: Value | None, carried: list[Value]) -> list[Value]:
             known: dict[tuple[Value, int], Value] = {}
             parts, made = split(carried, states)[0], []
             if mask is None and (block.rows > 1 or (block.place is not None and self.scans[0] == self.level)):
                 self.fetch(inner, following, c)
+            columns = columns_from(inner, c, self.lanes) if has_places else None
             for n, op in enumerate(actions.reductions):
                 side = (
                     load_vector(inner, inner.at(frame.inputs[op.operands[1].index], c), self.lanes, mask)
@@ -257,7 +261,7 @@ class DenseLoops:
                 )
                 for j in rows:
                     cell = self.value(inner, op.operands[0], j, c, mask, known)
-                    made.append(self.reduce(inner, op, parts[n * block.rows + j], cell, side, mask))
+                    made.append(self.reduce(inner, op, parts[n * block.rows + j], cell, side, mask, columns))
             for value in actions.kept:
                 for j in rows:
                     cell = self.value(inner, value, j, c, mask, known)
@@ -272,7 +276,8 @@ class DenseLoops:
                 places = frame.sum_places(inner, place, frame.cols)
                 state = [load_vector(inner, a, self.lanes, mask, f64) for a in places]
                 for j in rows:
-                    state = step(inner, "sum", state, self.value(inner, output.values[0], j, c, mask, known))
+                    cell = self.value(inner, output.values[0], j, c, mask, known)
+                    state = step(inner, "sum", state, cell)
                 for v, a in zip(state, places, strict=True):
                     store_vector(inner, v, a, mask)
             for output in actions.products:
@@ -298,7 +303,14 @@ class DenseLoops:
                 block.store(code, cells, slot)
 
     def reduce(
-        self, code: Code, op: Op, state: State, cell: Value, side: Value | None, mask: Value | None
+        self,
+        code: Code,
+        op: Op,
+        state: State,
+        cell: Value,
+        side: Value | None,
+        mask: Value | None,
+        columns: Value | None,
     ) -> State:
         if side is not None:
             if mask is not None and cell.op is not None and not isinstance(cell.op, Load):
@@ -307,6 +319,9 @@ class DenseLoops:
             return [multiply_add(code, cell, side, state[0])]
         fn, square = reduction_of(op)
         cell = code(Binary, "mul", cell, cell) if square else cell
+        if columns is not None and fn in PLACES:
+            known = cell if mask is None else code(Select, mask, cell, code.cell(nan, self.lanes))
+            return step_place(code, fn, state, known, columns)
         return step(code, fn, state, neutral(code, cell_body.Output(0, "row", fn), cell, mask, self.lanes))
 
     def total(self, code: Code, op: Op, state: State) -> Value:

@@ -83,6 +83,8 @@ class RowFrame:
             return found
         op = value.op
         assert op is not None
+        if op.name == "dml.fill":  # one column of it
+            return self.scalar(code, op.operands[0], lanes)
         return self.compute(code, op, [self.scalar(code, v, lanes) for v in op.operands], lanes)
 
 

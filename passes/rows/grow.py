@@ -8,16 +8,18 @@ types do not tell becomes a condition to be checked at run time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.dml_cell import Aggregate, Binary, IfElse, Unary
-from sysmlc.ir.dialects.dml_matrix import MatMul
+from sysmlc.ir.dialects.dml_create import Fill
+from sysmlc.ir.dialects.dml_matrix import CBind, Index, MatMul
+from sysmlc.ir.dialects.dml_stat import RowIndex
+from sysmlc.ir.dialects.shapes import constant_int
 from sysmlc.ir.types import NUMBERS, Dim, Matrix, same_dim
-from sysmlc.passes.effects import keeps_place
 from sysmlc.passes.estimate import SPARSE
+from sysmlc.passes.rows.order import Order, Tainted
 from sysmlc.passes.sparsity import Expectations
 
 MAX_NARROW = 32
@@ -34,7 +36,8 @@ COLUMN_REDUCTIONS = frozenset({"sum", "sumsq"})
 
 Guard = tuple[str, Value]
 """A condition: `single` (one column), `cheap` (less than MANY columns, or a LARGE scan), `narrow` (at most MAX_NARROW columns), `small`
-(at most MAX_SIDE cells), `rows` or `cols` (as many as the scanned matrix) of a value; with ` rows`, of a transposed value."""
+(at most MAX_SIDE cells), `rows` or `cols` (as many as the scanned matrix) of a value; with ` rows`, of a transposed value.
+`some rows`: at least one. `thin n`: less than MANY columns, or the scanned matrix at most n."""
 
 
 @dataclass
@@ -50,6 +53,8 @@ class RowGroup:
     level: dict[Value, int] = field(default_factory=dict)
     """How many reductions over columns come before a row value."""
     sides: dict[Value, None] = field(default_factory=dict)
+    lines: set[Value] = field(default_factory=set)
+    """Matrices that are read along and may have one row only, the same for all: nothing is made of them alone."""
     guards: dict[Guard, None] = field(default_factory=dict)
     per_op: dict[Op, tuple[list[Guard], list[Value], list[Value]]] = field(default_factory=dict)
     """What each member brought along: conditions, rows of other matrices, sides."""
@@ -65,13 +70,16 @@ class RowGroup:
 
     @property
     def scans(self) -> int:
-        """How often wide values would be read without the group: by each product, and by each level of cellwise operations."""
+        """How often wide values would be read without the group: by each product, and by each level of cellwise operations.
+
+        A place of an extreme counts twice, because the library looks for it cell by cell.
+        """
         products = sum(isinstance(op, MatMul) for op in self.members)
         levels = set()
         for op in self.members:
             if isinstance(op, MatMul) or not self.reads_wide(op):
                 continue
-            if isinstance(op, Aggregate) or self.is_output(op):
+            if isinstance(op, (Aggregate, RowIndex)) or self.is_output(op):
                 levels.add(max(self.level.get(v, 0) for v in op.operands))
         fed = any(
             self.kind.get(v) == "wide" and v is not self.main
@@ -79,7 +87,8 @@ class RowGroup:
             if isinstance(op, MatMul)
             for v in product_factors(op) or op.operands[:1]
         )
-        return products + len(levels) + fed
+        slow = any(isinstance(op, RowIndex) and self.reads_wide(op) for op in self.members)
+        return products + len(levels) + fed + slow
 
     def is_output(self, op: Op) -> bool:
         return any(u not in self.members for r in op.results for u in r.users())
@@ -97,76 +106,6 @@ def product_factors(op: Op) -> tuple[Value, Value] | None:
         return op.lhs, op.rhs
     made = op.lhs.op
     return (made.operands[0], op.rhs) if made is not None and made.name == "dml.t" else None
-
-
-class Order:
-    """Where the operations of a region stand, and which of them keep their places among each other."""
-
-    def __init__(self, region: Region) -> None:
-        self.region = region
-        self.ops = list(region)
-        self.places = {op: i for i, op in enumerate(self.ops)}
-        self.before: dict[Op, Op] = {}  # of each operation that keeps its place, the one before
-        fixed = [op for op in self.ops if keeps_place(op)]
-        self.before.update(zip(fixed[1:], fixed, strict=False))
-
-    def holder(self, op: Op | None) -> Op | None:
-        """The operation of the region that is or holds this one, None when it stands outside."""
-        while op is not None and op.parent is not self.region:
-            op = op.parent_op
-        return op
-
-    def users(self, value: Value) -> Iterator[int]:
-        """Places of the operations that read a value, or hold one that does."""
-        for user in value.users():
-            op = self.holder(user)
-            if op is not None:
-                yield self.places[op]
-
-
-class Tainted:
-    """The values that need what a group makes to be finished: nothing that reads them can join it.
-
-    They are looked for backwards, from the operands of what could join, so that the cost is that of the group's
-    neighbourhood and not of all that depends on it. Operations are asked about in order: what comes before is decided.
-    """
-
-    def __init__(self, group: RowGroup, order: Order) -> None:
-        self.group, self.order = group, order
-        made = order.holder(group.main.op)
-        self.start = -1 if made is None else order.places[made]
-        self.known: dict[Op, bool] = {}
-
-    def __contains__(self, value: Value) -> bool:
-        op = self.order.holder(value.op)
-        return op is not None and value not in self.group.kind and self._of(op)
-
-    def _of(self, op: Op) -> bool:
-        waiting = [op]
-        while waiting:
-            last = waiting[-1]
-            if last not in self.known:
-                found = self._decided(last)
-                if isinstance(found, bool):
-                    self.known[last] = found
-                else:
-                    waiting += found
-                    continue
-            waiting.pop()
-        return self.known[op]
-
-    def _decided(self, op: Op) -> bool | list[Op]:
-        """Whether the results of an operation are tainted, or the operations to ask about before."""
-        if self.order.places[op] <= self.start:
-            return False
-        if op in self.group.members:
-            return True
-        sources = [source for v in _reads(op) if (source := self.order.holder(v.op)) not in (None, op)]
-        if op in self.order.before:
-            sources.append(self.order.before[op])
-        if any(source in self.group.members or self.known.get(source) for source in sources):
-            return True
-        return [source for source in sources if source not in self.known] or False
 
 
 def grow(order: Order, main: Value, single: bool = False) -> RowGroup:
@@ -189,14 +128,8 @@ def grow(order: Order, main: Value, single: bool = False) -> RowGroup:
                 seen.add(user)
                 heappush(waiting, user)
     _prune(group)
+    _absorb(group)
     return group
-
-
-def _reads(op: Op) -> Iterable[Value]:
-    yield from op.operands
-    for region in op.regions:
-        for inner in region.walk():
-            yield from inner.operands
 
 
 def _join(group: RowGroup, op: Op, tainted: Tainted) -> bool:
@@ -210,9 +143,12 @@ def _join(group: RowGroup, op: Op, tainted: Tainted) -> bool:
     group.per_op[op] = (attempt.guards, attempt.rows, attempt.sides)
     if not group.closes(op):
         result = op.results[0]
-        reduces = isinstance(op, MatMul) or (isinstance(op, Aggregate) and group.kind[op.operand] != "single")
+        reduces = isinstance(op, MatMul) or (
+            isinstance(op, (Aggregate, RowIndex)) and group.kind[op.operand] != "single"
+        )
         group.level[result] = max(group.level.get(v, 0) for v in op.operands) + reduces
         group.kind[result] = made
+    group.lines |= attempt.lines
     for value in attempt.rows:
         group.kind.setdefault(value, attempt.kinds[value])
         group.level.setdefault(value, 0)
@@ -228,12 +164,17 @@ class _Attempt:
         self.rows: list[Value] = []
         self.sides: list[Value] = []
         self.kinds: dict[Value, str] = {}
+        self.lines: set[Value] = set()
 
     def kind_of(self, op: Op) -> str | None:
         """The kind of the result (`closing` when the scan has to end first); None: it cannot join."""
         if any(v in self.tainted for v in op.operands):
             return None
         factors = product_factors(op)
+        matrices = [v for v in op.operands if isinstance(v.type, Matrix)]
+        leading = factors or (matrices[:1] if isinstance(op, Binary) else matrices)
+        if not all(self.has_rows(v) for v in leading if v in self.group.lines):
+            return None
         if factors is not None:
             return self.product(op, *factors)
         if isinstance(op, MatMul):
@@ -242,7 +183,36 @@ class _Attempt:
             return self.aggregate(op)
         if isinstance(op, (Unary, Binary, IfElse)):
             return self.cellwise(op)
-        return None
+        if isinstance(op, RowIndex):
+            kind = self.group.kind[op.operand]
+            return None if kind == "single" or (kind == "wide" and self.is_sparse()) else "single"
+        if isinstance(op, CBind):
+            return self.cbind(op)
+        return self.columns(op) if isinstance(op, Index) else None
+
+    def cbind(self, op: CBind) -> str | None:
+        """Few columns side by side."""
+        assert isinstance(op.result.type, Matrix)
+        if op.result.type.cols == 1 or is_less(MAX_NARROW, op.result.type.cols):
+            return None
+        for value in op.values:
+            kind, constant = self.group.kind.get(value), is_constant_column(value, self.group.main)
+            if kind == "wide" or value in self.group.sides:
+                return None
+            if kind is None and not constant and not self.row_of(value, "narrow", left=True):
+                return None
+        return "narrow"
+
+    def columns(self, op: Index) -> str | None:
+        """Some columns of all rows: of values with few columns, and of matrices."""
+        kind = self.group.kind[op.operand]
+        made = taken_columns(op)
+        if made is None or kind == "single":
+            return None
+        if kind == "wide" and (op.operand.op in self.group.members or self.is_sparse()):
+            return None
+        self.guards += rows_of_range(op, self.group.main)
+        return "single" if made == 1 else "narrow"
 
     def aggregate(self, op: Aggregate) -> str | None:
         if op.dir == "row":
@@ -262,7 +232,7 @@ class _Attempt:
         elif columns != 1:
             if isinstance(columns, int) and columns > MAX_NARROW:
                 return None
-            few, large = _less(columns, MANY), _less(LARGE - 1, self.main_cells())
+            few, large = is_less(columns, MANY), is_less(LARGE - 1, self.main_cells())
             if few is False and large is False:
                 return None
             if not few and not large:
@@ -277,6 +247,10 @@ class _Attempt:
                 self.guards.append(("narrow rows" if op.transpose else "narrow", side))
         self.sides.append(side)
         return "single" if columns == 1 else "narrow"
+
+    def is_sparse(self) -> bool:
+        """Whether the scan goes along non-zeros, which is worth more than to read other cells with it."""
+        return Expectations().density(self.group.main) < SPARSE
 
     def main_cells(self) -> Dim:
         main = self.group.main.type
@@ -320,15 +294,27 @@ class _Attempt:
             return "single"
         return widest
 
+    def has_rows(self, value: Value) -> bool:
+        """Whether a matrix has as many rows as the scanned one, or may have: then it becomes a condition."""
+        type, main = value.type, self.group.main.type
+        assert isinstance(type, Matrix)
+        assert isinstance(main, Matrix)
+        if same_dim(type.rows, main.rows):
+            return True
+        if isinstance(type.rows, int) and isinstance(main.rows, int):
+            return False
+        self.guards.append(("rows", value))
+        return True
+
     def row_of(self, value: Value, beside: str, left: bool) -> bool:
         """Whether rows of another matrix can be read along."""
         type, main = value.type, self.group.main.type
         assert isinstance(type, Matrix)
         assert isinstance(main, Matrix)
-        if left and not same_dim(type.rows, main.rows):
-            if isinstance(type.rows, int) and isinstance(main.rows, int):
-                return False
-            self.guards.append(("rows", value))
+        if left and not self.has_rows(value):
+            return False
+        if not left and not same_dim(type.rows, main.rows):
+            self.lines.add(value)
         if type.cols == 1:
             self.kinds[value] = "single"
         elif beside == "wide":
@@ -345,7 +331,36 @@ class _Attempt:
         return True
 
 
-def _less(a: Dim, b: Dim) -> bool | None:
+def taken_columns(op: Index) -> int | None:
+    """How many columns a range takes of all rows; None unless it is known that they are there, and few."""
+    source, made = op.operand.type, op.result.type
+    assert isinstance(source, Matrix)
+    assert isinstance(made, Matrix)
+    low, high = constant_int(op.cl), constant_int(op.cu)
+    if constant_int(op.rl) != 1 or source.rows == 0 or not same_dim(source.rows, made.rows):
+        return None
+    if low is None or high is None or not isinstance(source.cols, int) or not 1 <= low <= high <= source.cols:
+        return None
+    return high - low + 1 if high - low < MAX_NARROW else None
+
+
+def rows_of_range(op: Index, main: Value) -> list[Guard]:
+    """The condition that there are rows to take columns of: a range of none is an error."""
+    source = op.operand.type
+    assert isinstance(source, Matrix)
+    return [] if isinstance(source.rows, int) else [("some rows", main)]
+
+
+def is_constant_column(value: Value, main: Value) -> bool:
+    """Whether the value is a column with one number in all rows that `main` has."""
+    op, type = value.op, value.type
+    assert isinstance(type, Matrix)
+    assert isinstance(main.type, Matrix)
+    return isinstance(op, Fill) and type.cols == 1 and same_dim(type.rows, main.type.rows)
+
+
+def is_less(a: Dim, b: Dim) -> bool | None:
+    """Whether a size is less than another; None when that is not known."""
     return a < b if isinstance(a, int) and isinstance(b, int) else None
 
 
@@ -355,7 +370,8 @@ def _prune(group: RowGroup) -> None:
     while changed:
         changed = False
         for op in reversed(list(group.members)):
-            if isinstance(op, (MatMul, Aggregate)) or any(u in group.members for u in op.results[0].users()):
+            reduces = isinstance(op, (MatMul, Aggregate, RowIndex))
+            if reduces or any(u in group.members for u in op.results[0].users()):
                 continue
             result = op.results[0]
             kind, first = group.kind[result], group.level[result] == 0
@@ -366,6 +382,24 @@ def _prune(group: RowGroup) -> None:
         guards, _, sides = group.per_op[op]
         group.guards.update(dict.fromkeys(guards))
         group.sides.update(dict.fromkeys(sides))
+
+
+def _absorb(group: RowGroup) -> None:
+    """Take ranges of columns of other matrices along, which would be copied only to be read here."""
+    main = group.main.type
+    assert isinstance(main, Matrix)
+    first: dict[Op, None] = {}
+    for op in [value.op for member in group.members for value in member.operands]:
+        if not isinstance(op, Index) or op in group.members or op in first or op.operand in group.sides:
+            continue
+        source = op.operand.type
+        assert isinstance(source, Matrix)
+        inside = op.result not in group.sides and all(u in group.members for u in op.result.users())
+        if inside and op.operand not in group.kind and taken_columns(op) and same_dim(source.rows, main.rows):
+            first[op] = None
+            group.per_op[op] = ([], [op.operand], [])
+            group.guards.update(dict.fromkeys(rows_of_range(op, group.main)))
+    group.members = {**first, **group.members}
 
 
 def candidates(region: Region) -> list[Value]:
@@ -391,6 +425,6 @@ def candidates(region: Region) -> list[Value]:
                 add(op.lhs if factors is None else factors[0])
             elif factors[0] is not factors[1]:
                 closed.add(factors[0])
-        elif isinstance(op, Aggregate) and op.dir == "row":
+        elif isinstance(op, RowIndex) or (isinstance(op, Aggregate) and op.dir == "row"):
             add(op.operand)
     return list(found)

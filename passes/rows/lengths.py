@@ -1,7 +1,8 @@
 """How many columns the values of a row region have.
 
 Inputs fall into classes: what meets in a cellwise operation has one column or the length of the class. The class of the first
-input, the matrix that is scanned, is `WIDE`. A side decides the length of its product.
+input, the matrix that is scanned, is `WIDE`. A side decides the length of its product. Values that are put together from
+columns of others (`cbind`, ranges of columns) count as further inputs.
 """
 
 from __future__ import annotations
@@ -9,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from sysmlc.ir.core import Op, Region, Value
+from sysmlc.ir.dialects.shapes import constant_int
 from sysmlc.ir.types import Matrix
 
 WIDE = 0
-REDUCTIONS = {"sum": "sum", "sumsq": "sum", "prod": "prod", "min_of": "min", "max_of": "max"}
+REDUCTIONS = {
+    "sum": "sum", "sumsq": "sum", "prod": "prod", "min_of": "min", "max_of": "max",
+    "row_index_min": "place of min", "row_index_max": "place of max",
+}  # fmt: skip
 
 
 def is_product(op: Op) -> bool:
@@ -23,6 +28,18 @@ def is_product(op: Op) -> bool:
 def is_matmul(op: Op) -> bool:
     """Whether the operation multiplies the row with a side."""
     return op.name == "dml.matmul" and not is_product(op)
+
+
+def is_assembly(op: Op) -> bool:
+    """Whether the operation puts columns together, or takes some of them."""
+    return op.name in ("dml.cbind", "dml.index")
+
+
+def first_column(op: Op) -> int:
+    """The first column, from 0 on, that a range takes."""
+    first = constant_int(op.operands[3])
+    assert first is not None
+    return first - 1
 
 
 def is_reduction(op: Op) -> bool:
@@ -39,6 +56,9 @@ class Lengths:
     def __init__(self, body: Region, roles: Sequence[str]) -> None:
         self.sources: dict[Value, frozenset[int]] = {}
         """For each value, the inputs that may give it more than one column; none: it has one."""
+        self.inputs = len(roles)
+        self.assembled: list[Op] = []
+        """Those that count as inputs, behind the others: they have several columns."""
         self._parent = list(range(len(roles)))
         self.side_is_transposed = [False] * len(roles)
         for i, (arg, role) in enumerate(zip(body.args, roles, strict=True)):
@@ -55,6 +75,12 @@ class Lengths:
             side = op.operands[1]
             self.side_is_transposed[side.index] = "r" in str(op.attrs.get("transpose", ""))
             return frozenset() if one_column(op.results[0]) else frozenset({side.index})
+        if is_assembly(op):
+            if one_column(op.results[0]):
+                return frozenset()
+            self.assembled.append(op)
+            self._parent.append(len(self._parent))
+            return frozenset({len(self._parent) - 1})
         merged = frozenset[int]().union(*(self.sources[v] for v in op.operands))
         for i in merged:
             self.join(i, min(merged))
@@ -74,6 +100,10 @@ class Lengths:
         found = self.sources[value]
         return self._root(min(found)) if found else None
 
+    def several(self, mask: int) -> int:
+        """The mask of inputs with several columns, and with it all that is assembled."""
+        return mask & (1 << self.inputs) - 1 | (1 << len(self.assembled)) - 1 << self.inputs
+
     def class_of_input(self, i: int) -> int:
         return self._root(i)
 
@@ -88,7 +118,8 @@ class Lengths:
 
 def is_usual(lengths: Lengths, mask: int) -> bool:
     """Whether the inputs of each class all have several columns, or none has: no column is repeated along the others."""
-    return all(len({mask >> i & 1 for i in members}) == 1 for members in lengths.classes().values())
+    several = lengths.several(mask)
+    return all(len({several >> i & 1 for i in members}) == 1 for members in lengths.classes().values())
 
 
 def mask(inputs: Iterable[int]) -> int:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from sysmlc.ir.core import Value
+from sysmlc.ir.core import Op, Value
 from sysmlc.ir.dialects.dml_cell import Binary
 from sysmlc.ir.dialects.kernel_memory import Load, Store
 from sysmlc.ir.types import f64
 from sysmlc.passes.cell_body import EXTREMES, Code, State, cell_of, start, step
+from sysmlc.passes.cell_places import PLACES, same_column, step_place
 from sysmlc.passes.cell_states import flat, split
 from sysmlc.passes.rows.frame import ROWS, Block, multiply_add
-from sysmlc.passes.rows.lengths import is_matmul, is_reduction
+from sysmlc.passes.rows.lengths import first_column, is_assembly, is_matmul, is_reduction
 from sysmlc.passes.rows.plan import Output, reduction_of
 
 
 def compute_singles(block: Block, level: int) -> None:
-    """What has one number a row and is known at this level; and outputs made of it."""
+    """What has one number a row and is known at this level, with what is put together; and outputs made of it."""
     frame, plan, code = block.frame, block.frame.plan, block.code
     for op in plan.ops:
         value = op.results[0]
+        if is_assembly(op):
+            if plan.level[value] == level:
+                _assemble(block, op)
+            continue
         if plan.kind[value] != "single" or plan.level[value] != level or value in block.single:
             continue
         operands = [
@@ -27,8 +32,10 @@ def compute_singles(block: Block, level: int) -> None:
             for v in op.operands
         ]
         if is_reduction(op):
-            square = reduction_of(op)[1]
+            fn, square = reduction_of(op)
             made = [code(Binary, "mul", v, v) if square else v for v in operands[0]]
+            if fn in PLACES:
+                made = [code.cell(1.0, block.lanes)] * block.groups
         else:
             made = [
                 frame.compute(code, op, [o[g] for o in operands], block.lanes) for g in range(block.groups)
@@ -72,6 +79,36 @@ def narrow_loops(block: Block, level: int) -> None:
         _Narrow(block, level, number).emit()
 
 
+def _assemble(block: Block, op: Op) -> None:
+    """Columns of other values, put into scratch memory side by side."""
+    code, frame, value = block.code, block.frame, op.results[0]
+    is_range = op.name == "dml.index"
+    first = code.integer(first_column(op) if is_range else 0)
+    if frame.plan.kind[value] == "single":
+        block.single[value] = _cells(block, code, op.operands[0], first)
+        block.store(code, block.single[value], frame.slot[value])
+        return
+    place = code.integer(0)
+    for piece in op.operands[:1] if is_range else op.operands:
+        length = frame.length_of(value if is_range else piece)
+        _copy(block, piece, first, value, place, length)
+        place = code.add(place, length)
+
+
+def _copy(block: Block, source: Value, first: Value, target: Value, place: Value, count: Value) -> None:
+    """Columns of a value, from `first` on, to those of another, from `place` on."""
+
+    def column(code: Code, k: Value, _: list[Value]) -> list[Value]:
+        cells = _cells(block, code, source, code.add(first, k))
+        block.store(code, cells, block.kept(code, target, code.add(place, k)))
+        return []
+
+    if block.frame.plan.kind[source] in ("single", "scalar"):
+        column(block.code, block.code.integer(0), [])
+    else:
+        block.code.loop(block.code.integer(0), count, 1, [], column)
+
+
 def narrow_products(block: Block, level: int) -> None:
     """Outer products of values with few columns, added to partial results that keep a sum for each row of a block."""
     plan = block.frame.plan
@@ -104,8 +141,11 @@ def _add_product(block: Block, output: Output) -> None:
 
 def _cells(block: Block, code: Code, value: Value, k: Value) -> list[Value]:
     """Column `k` of a value with few columns that is kept or given, by groups of rows."""
-    if block.frame.plan.kind[value] == "single":
+    kind = block.frame.plan.kind[value]
+    if kind == "single":
         return block.single[value]
+    if kind == "scalar":
+        return [block.frame.scalar(code, value, block.lanes)] * block.groups
     if value.op is None:
         return block.column(code, value.index, k)
     return block.load(code, block.kept(code, value, k))
@@ -127,7 +167,10 @@ class _Narrow:
         self.kept = [
             op.results[0]
             for op in plan.ops
-            if here(v := op.results[0]) and v in plan.kept and plan.level[v] == level and not is_matmul(op)
+            if here(v := op.results[0])
+            and v in plan.kept
+            and plan.level[v] == level
+            and not (is_matmul(op) or is_assembly(op))
         ]
         self.outputs = [
             o
@@ -160,6 +203,8 @@ class _Narrow:
     def column(self, code: Code, k: Value, states: list[State]) -> list[State]:
         block = self.block
         known: dict[Value, list[Value]] = {}
+        places = any(reduction_of(op)[0] in PLACES for op in self.reductions)
+        number = same_column(code, k, block.lanes) if places else None
         for value in self.kept:
             block.store(code, self.value(code, value, k, known), block.kept(code, value, k))
         made = []
@@ -167,7 +212,11 @@ class _Narrow:
             fn, square = reduction_of(op)
             for g, cell in enumerate(self.value(code, op.operands[0], k, known)):
                 cell = code(Binary, "mul", cell, cell) if square else cell
-                made.append(step(code, fn, states[n * block.groups + g], cell))
+                state = states[n * block.groups + g]
+                if number is not None and fn in PLACES:
+                    made.append(step_place(code, fn, state, cell, number))
+                else:
+                    made.append(step(code, fn, state, cell))
         for output in self.outputs:
             value = output.values[0]
             if output.kind != "map":
@@ -197,7 +246,7 @@ class _Narrow:
             return block.single[value]
         if op is None:
             return block.column(code, value.index, k)
-        if is_matmul(op) or (value in plan.kept and plan.level[value] < self.level):
+        if is_matmul(op) or is_assembly(op) or (value in plan.kept and plan.level[value] < self.level):
             return block.load(code, block.kept(code, value, k))
         operands = [self.value(code, v, k, known) for v in op.operands]
         return [

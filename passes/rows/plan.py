@@ -1,7 +1,7 @@
 """When a row kernel computes what.
 
 Values are of four kinds: `scalar` (the same for all rows), `single` (one number a row), `narrow` (a few a row, the length of a
-product with a side) and `wide` (the length of the scanned row). A block of rows is done level by level: what is reduced over
+product with a side, or of columns put together) and `wide` (the length of the scanned row). A block of rows is done level by level: what is reduced over
 columns in one level is known in the next. Wide values are computed where they are needed, again in each level, unless
 that is expensive; then they are kept in scratch memory, as are narrow values that later levels need.
 """
@@ -13,7 +13,15 @@ from dataclasses import dataclass
 
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.passes.cell_body import EXPENSIVE
-from sysmlc.passes.rows.lengths import REDUCTIONS, WIDE, Lengths, is_matmul, is_product, is_reduction
+from sysmlc.passes.rows.lengths import (
+    REDUCTIONS,
+    WIDE,
+    Lengths,
+    is_assembly,
+    is_matmul,
+    is_product,
+    is_reduction,
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,7 @@ class Plan:
     def __init__(self, body: Region, roles: Sequence[str], outputs: Sequence[str], mask: int) -> None:
         self.body, self.roles = body, roles
         self.lengths = Lengths(body, roles)
+        mask = self.lengths.several(mask)
         self.kind: dict[Value, str] = {}
         self.level: dict[Value, int] = {}
         self.ops = [op for op in body if op.name != "core.yield" and not is_product(op)]
@@ -40,10 +49,16 @@ class Plan:
             self.level[arg] = 0
         for op in self.ops:
             value = op.results[0]
-            uniform = not is_reduction(op) and all(self.kind[v] == "scalar" for v in op.operands)
+            uniform = not (is_reduction(op) or is_assembly(op)) and all(
+                self.kind[v] == "scalar" for v in op.operands
+            )
             self.kind[value] = "scalar" if uniform else self._kind(value, mask)
             base = max((self.level[v] for v in op.operands), default=0)
-            closes = is_matmul(op) or (is_reduction(op) and self.kind[op.operands[0]] != "single")
+            closes = (
+                is_matmul(op)
+                or (is_reduction(op) and self.kind[op.operands[0]] != "single")
+                or (is_assembly(op) and any(self._is_computed(v, base) for v in op.operands))
+            )
             self.level[value] = base + closes
         self.outputs: list[Output] = []
         for i, (kind, value) in enumerate(zip(outputs, body.terminator.operands, strict=True)):
@@ -51,7 +66,12 @@ class Plan:
             factors = tuple(value.op.operands) if what == "product" and value.op is not None else (value,)
             self.outputs.append(Output(i, what, fn, factors))
         self.top = max(self.level.values())
-        self.reads_at = {op: max((self.level[v] for v in op.operands), default=0) for op in self.ops}
+        self.reads_at = {
+            op: self.level[op.results[0]]
+            if is_assembly(op)
+            else max((self.level[v] for v in op.operands), default=0)
+            for op in self.ops
+        }
         """When each operation reads its operands."""
         self.kept = {v for op in self.ops if self._is_kept(v := op.results[0])}
 
@@ -60,6 +80,12 @@ class Plan:
         if not several:
             return "single"
         return "wide" if self.lengths.class_of(value) == WIDE else "narrow"
+
+    def _is_computed(self, value: Value, level: int) -> bool:
+        """Whether the columns of the value are computed one after the other at this level, not known when it begins."""
+        op = value.op
+        computed = op is not None and not (is_matmul(op) or is_assembly(op))
+        return computed and self.kind[value] == "narrow" and self.level[value] == level
 
     def output_level(self, output: Output) -> int:
         return max(self.level[v] for v in output.values)
@@ -72,7 +98,7 @@ class Plan:
         assert op is not None
         if kind in ("scalar", "single"):
             return False
-        if is_matmul(op):
+        if is_matmul(op) or is_assembly(op):
             return True
         later = self.is_used_later(value)
         if kind == "narrow":
@@ -102,7 +128,7 @@ class Plan:
 
 
 def reduction_of(op: Op) -> tuple[str, bool]:
-    """The function of a reduction, and whether cells are squared first."""
+    """The function of a reduction (`place of min`: the column of the minimum), and whether cells are squared first."""
     return REDUCTIONS[op.fn], op.fn == "sumsq"
 
 

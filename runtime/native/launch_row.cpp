@@ -16,6 +16,7 @@ namespace {
 constexpr int64_t kSerialCells = 32768;     // one chunk does it all
 constexpr int64_t kPartialCells = 1 << 22;  // partial results of all chunks: at most 32 MiB
 constexpr int64_t kDenseCells = 16384;      // of sparse rows that are written out at a time
+constexpr int kMaxLengths = 31;             // classes: of inputs, and of what is put together from columns
 constexpr uint32_t kCsrForm = 1u << 16;
 
 enum Role { kRow = 0, kSide = 1, kSideTransposed = 2, kScalar = 3 };
@@ -41,7 +42,7 @@ struct RowLaunch {
     void** results;
     const int32_t* plan;
     int64_t rows = 0, cols = 0;
-    int64_t lengths[SM_MAX_IN];
+    int64_t lengths[kMaxLengths];
     bool several[SM_MAX_IN];
     Matrix in[SM_MAX_IN];
     bool expanded[SM_MAX_IN] = {};  // a CSR matrix whose rows are written out block by block
@@ -58,7 +59,14 @@ struct RowLaunch {
     uint8_t elem() const { return kernel->zero_safe & SM_CELL_SINGLE ? SM_F32 : SM_F64; }
     int role(int i) const { return plan[2 * i]; }
     int length_class(int i) const { return plan[2 * i + 1]; }
-    const int32_t* slots() const { return plan + 2 * kernel->n_in; }
+    // What is put together from columns counts as inputs n_in, n_in + 1 …: for each its class, columns, and masks of pieces.
+    const int32_t* assembled() const { return plan + 2 * kernel->n_in; }
+    static const int32_t* next(const int32_t* one) { return one + 3 + one[2]; }
+    const int32_t* slots() const {
+        const int32_t* at = assembled() + 1;
+        for (int n = assembled()[0]; n > 0; n--) at = next(at);
+        return at;
+    }
     const int32_t* outputs() const { return slots() + 1 + slots()[0]; }
     // Whether an output (or a factor of it) comes from the wide loop: an input of the wide class may have one column only.
     bool wide(int k, int factor = 0) const {
@@ -100,8 +108,14 @@ void RowLaunch::mismatch() {
 void RowLaunch::find_lengths() {
     rows = matrix(0)->rows;
     cols = matrix(0)->cols;
-    std::fill(lengths, lengths + SM_MAX_IN, 1);
+    std::fill(lengths, lengths + kMaxLengths, 1);
     lengths[0] = cols;
+    uint32_t known = 1;  // classes
+    auto set = [&](int number, int64_t length) {
+        if ((known >> number & 1) && lengths[number] != length) mismatch();
+        known |= 1u << number;
+        lengths[number] = length;
+    };
     for (int i = 0; i < kernel->n_in; i++) {
         several[i] = i == 0;
         if (role(i) == kScalar || i == 0) continue;
@@ -113,17 +127,22 @@ void RowLaunch::find_lengths() {
         several[i] = width(i) != 1 || (length_class(i) == 0 && cols == 1);
         if (!several[i]) continue;
         if (length_class(i) < 0) mismatch();
-        int64_t& length = lengths[length_class(i)];
-        bool known = length_class(i) == 0;
-        for (int j = 1; j < i; j++) known = known || (several[j] && length_class(j) == length_class(i));
-        if (known && length != width(i)) mismatch();
-        length = width(i);
+        set(length_class(i), width(i));
+    }
+    const int32_t* one = assembled() + 1;
+    for (int n = 0; n < assembled()[0]; n++, one = next(one)) {
+        int64_t length = one[1];
+        for (int piece = 0; piece < one[2]; piece++) length += columns(one[3 + piece]);
+        set(one[0], length);
     }
 }
 
 int64_t RowLaunch::columns(int32_t inputs) const {
     for (int i = 0; i < kernel->n_in; i++)
         if ((inputs >> i & 1) && several[i]) return lengths[length_class(i)];
+    const int32_t* one = assembled() + 1;
+    for (int n = 0; n < assembled()[0]; n++, one = next(one))
+        if (inputs >> (kernel->n_in + n) & 1) return lengths[one[0]];
     return 1;
 }
 

@@ -36,20 +36,23 @@ sm_matrix* down(sm_ctx* ctx, sm_matrix* X) {
 template <class Better>
 sm_matrix* row_index(sm_ctx* ctx, sm_matrix* X, Better better) {
     Matrix x = to_dense(ctx, X);
-    Matrix r = new_dense(ctx, X->rows, 1);
+    Matrix r = new_dense(ctx, X->rows, 1, X->elem);
     r->nnz = X->rows;
-    parallel_rows(ctx, X->rows, X->cols, [&](int64_t r0, int64_t r1) {
-        for (int64_t i = r0; i < r1; i++) {
-            const double* in = row(x.get(), i);
-            int64_t best = 0;
-            bool found = false;
-            for (int64_t j = 0; j < X->cols; j++)
-                if (in[j] == in[j] && (!found || !better(in[best], in[j]))) {  // ties: the later one
-                    best = j;
-                    found = true;
-                }
-            values(r.get())[i] = static_cast<double>(best + 1);
-        }
+    with_element(X, [&](auto type) {
+        using T = decltype(type);
+        parallel_rows(ctx, X->rows, X->cols, [&](int64_t r0, int64_t r1) {
+            for (int64_t i = r0; i < r1; i++) {
+                const T* in = row<T>(x.get(), i);
+                int64_t best = 0;
+                bool found = false;
+                for (int64_t j = 0; j < X->cols; j++)
+                    if (in[j] == in[j] && (!found || !better(in[best], in[j]))) {  // ties: the later one
+                        best = j;
+                        found = true;
+                    }
+                values<T>(r.get())[i] = static_cast<T>(best + 1);
+            }
+        });
     });
     return r.take();
 }

@@ -180,7 +180,8 @@ struct sm_ctx {
 //   inputs     rows: in[i] + r * in_rs[i] (stride 0: the same row for all). Sides: one column of the product after the
 //              other. Scalars: in[i][0]. A CSR driver: in[0] are its values, rowptr/colidx its structure.
 //   scratch    SM_ROW_BLOCK cells for each column of each slot that the kernel's plan (`cookie`) lists.
-//   lengths    columns of the values of each class, indexed by the input that names the class.
+//   lengths    columns of the values of each class, indexed by the input (or what is put together from
+//              columns, which counts as further inputs) that names the class.
 //   map        out[k][r * out_rs[k] + c].
 //   full, col  of values as wide as the scanned row: [c] and, behind all sums, the compensations; others: for each column
 //              SM_ROW_BLOCK values, then SM_ROW_BLOCK compensations (min, max: NaN if one was seen).

@@ -9,6 +9,7 @@ from sysmlc.ir.core import Builder, Op, Region
 from sysmlc.ir.dialects.core import Func, Module, Return
 from sysmlc.ir.dialects.dml_cell import Binary, Unary
 from sysmlc.ir.parser import parse
+from sysmlc.ir.printer import to_text
 from sysmlc.ir.source import Diagnostic
 from sysmlc.ir.types import matrix
 from sysmlc.ir.verify import verify
@@ -66,6 +67,41 @@ def test_bad(ops, message):
         verify(parse(in_function(ops), "f.ir"))
     assert message in caught.value.message
     assert str(caught.value).startswith("f.ir:")
+
+
+ROW = """%n = core.constant {{value = 1}} : i64
+%two = core.constant {{value = 2}} : i64
+%r = fused.row %X {{roles = ["row"], outputs = ["map"]}} : matrix<3x?xf64> (%x: matrix<1x4xf64>) {{
+%one = core.constant {{value = 1}} : i64
+%three = core.constant {{value = 3}} : i64
+{}
+core.yield %y
+}}"""
+
+
+def test_rows_put_columns_together() -> None:
+    body = """%z = core.constant {value = 0.5} : f64
+        %f = dml.fill %z, %one, %one : matrix<1x1xf64>
+        %w = dml.cbind %x, %f : matrix<1x5xf64>
+        %p = dml.row_index_max %w : matrix<1x1xf64>
+        %j = dml.index %w, %one, %one, %one, %three : matrix<1x3xf64>
+        %y = dml.add %j, %p : matrix<1x3xf64>"""
+    module = parse(in_function(ROW.format(body)))
+    verify(module)
+    assert to_text(parse(to_text(module))) == to_text(module)
+
+
+@pytest.mark.parametrize(
+    ("op", "message"),
+    [
+        ("%y = dml.rev %x : matrix<1x4xf64>", "cannot stand in a region over rows"),
+        ("%y = dml.index %x, %one, %one, %i, %i : matrix<1x1xf64>", "takes columns between constant bounds"),
+        ("%y = dml.fill %a, %one, %three : matrix<1x3xf64>", "is one number in a region over rows"),
+    ],
+)
+def test_what_rows_do_not_compute(op: str, message: str) -> None:
+    with pytest.raises(Diagnostic, match=message):
+        verify(parse(in_function(ROW.format(op))))
 
 
 def test_symbols_are_unique():

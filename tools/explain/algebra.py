@@ -141,7 +141,8 @@ def _index(w: Writer, op: Op) -> str:
     source = op.operands[0]
     rows, cols = (source.type.rows, source.type.cols) if isinstance(source.type, Matrix) else (None, None)
     rl, ru, cl, cu = op.operands[-4:]
-    return f"{w.text(source, ATOM)}[{w.span(rl, ru, rows)}, {w.span(cl, cu, cols)}]"
+    lines = "" if w.rowwise else w.span(rl, ru, rows)
+    return f"{w.text(source, ATOM)}[{lines}, {w.span(cl, cu, cols)}]"
 
 
 def _left_index(w: Writer, op: Op) -> str:
@@ -159,6 +160,8 @@ def _set_cell(w: Writer, op: Op) -> str:
 
 def _fill(w: Writer, op: Op) -> str:
     value, rows, cols = op.operands[:3]
+    if w.rowwise:  # a column of the same number
+        return w.text(value)
     return f"matrix({w.text(value)}, {w.text(rows)}, {w.text(cols)})"
 
 

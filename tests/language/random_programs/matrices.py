@@ -145,8 +145,8 @@ class Matrices(Scalars):
         rows, cols = shape
         other = rng.choice(self.dims)
         if cols == 1 and rng.random() < 0.6:
-            a = self.matrix((rows, other), depth, exact)
-            fn = rng.choice(("rowSums", "rowSums", "rowMaxs", "rowMins"))
+            fn = rng.choice(("rowSums", "rowSums", "rowMaxs", "rowMins", "rowIndexMax", "rowIndexMin"))
+            a = self.matrix((rows, other), depth, exact or fn.startswith("rowIndex"))
             return Expr(f"{fn}({a.text})", a.bits + other.bit_length(), a.exact)
         if rows == 1 and rng.random() < 0.6:
             a = self.matrix((other, cols), depth, exact)

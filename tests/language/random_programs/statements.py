@@ -35,7 +35,27 @@ class Statements(Matrices):
                 if rng.random() < 0.9
                 else f"assert({condition} | n < 90)"
             ]
-        return self.assign()
+        return self.scores() if kind == 13 else self.assign()
+
+    def scores(self) -> list[str]:
+        """Scores of classes and what becomes of them row by row: what one scan of a matrix does."""
+        rng = self.rng
+        rows, cols, classes = rng.choice(self.dims), rng.choice(self.dims), rng.randrange(1, 5)
+        X, B, c = (self.tiny(self.matrix(s, 1)).text for s in ((rows, cols), (cols, classes), (rows, 1)))
+        x, s, m, g, p = (self.fresh("M") for _ in range(5))
+        low = rng.randrange(1, classes + 2)
+        high = rng.randrange(low, classes + 2)
+        fn, span = rng.choice(("rowIndexMax", "rowIndexMin")), str(low) if low == high else f"{low}:{high}"
+        made = {
+            x: (X, (rows, cols), 4),
+            s: (f"cbind({x} %*% {B}, {c})", (rows, classes + 1), 8 + cols.bit_length()),
+            m: (f"{s} - rowMaxs({s})", (rows, classes + 1), 9 + cols.bit_length()),
+            p: (f"{fn}({rng.choice((s, m, x))})", (rows, 1), 4),
+            g: (f"t({x}) %*% ({m}[, {span}] - {p})", (cols, high - low + 1), 14 + cols.bit_length() + rows.bit_length()),
+        }  # fmt: skip
+        for name, (_, shape, bits) in made.items():
+            self.define(Variable(name, "matrix", shape, True, bits))
+        return [f"{name} = {text}" for name, (text, _, _) in made.items()]
 
     def assign(self) -> list[str]:
         rng = self.rng
