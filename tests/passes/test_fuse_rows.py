@@ -44,6 +44,7 @@ SCRIPTS = {
     "places": "Z = X * w; R = rowIndexMax(Z); T = rowIndexMin(X); U = rowSums(Z); V = t(X) %*% rowIndexMax(X - rowMeans(X))",
     "right places": "P = X %*% B + w; R = mean(rowIndexMax(P) == rowIndexMin(-P)); T = t(X) %*% rowIndexMin(P - Y)",
     "row vector": "Z = X * t(v); R = t(X) %*% rowSums(Z); T = rowSums(Z ^ 2)",
+    "of a row vector alone": "q = t(v) * 2; Z = X * q; R = t(X) %*% rowSums(Z); T = sum(q); U = rowIndexMax(q); V = q[, 1]",
     "several outputs": "p = X %*% v; q = X %*% u; R = t(X) %*% (p * q); T = p; U = q; V = sum(p); W = min(q)",
     "scalars": "R = t(X) %*% (a * (X %*% v) + 2)",
     "centered": "Z = X - rowMeans(X); R = t(Z) %*% (Z %*% v)",
