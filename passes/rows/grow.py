@@ -389,12 +389,14 @@ def _absorb(group: RowGroup) -> None:
     main = group.main.type
     assert isinstance(main, Matrix)
     first: dict[Op, None] = {}
+    here = {op.parent for op in group.members}
     for op in [value.op for member in group.members for value in member.operands]:
         if not isinstance(op, Index) or op in group.members or op in first or op.operand in group.sides:
             continue
         source = op.operand.type
         assert isinstance(source, Matrix)
-        inside = op.result not in group.sides and all(u in group.members for u in op.result.users())
+        inside = op.parent in here and all(u in group.members for u in op.result.users())
+        inside = inside and op.result not in group.sides
         if inside and op.operand not in group.kind and taken_columns(op) and same_dim(source.rows, main.rows):
             first[op] = None
             group.per_op[op] = ([], [op.operand], [])
