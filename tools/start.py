@@ -1,10 +1,16 @@
-"""How the command `sysmlc` begins: as long as it loads, an interrupt ends it at once, and shows nobody what was being loaded."""
+"""How the command `sysmlc` begins: as long as it loads, an interrupt ends it at once, and shows nobody what was being loaded.
+
+So this module loads next to nothing itself: `_signal` is what `signal` wraps in enumerations.
+"""
 
 from __future__ import annotations
 
+import _signal as signal
 import os
-import signal
-from types import FrameType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
 
 INTERRUPTED = 130
 """The exit status of what an interrupt ended, as shells have it."""

@@ -6,10 +6,10 @@ is the interface SystemML users know. All of them load on first use: importing t
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # for type checkers, without loading `typing`
+    from typing import Any
 
-if TYPE_CHECKING:
     from sysmlc.api import Program, compile, run
     from sysmlc.ir.source import Diagnostic, DiagnosticGroup
     from sysmlc.mlcontext import MLContext, dml, dmlFromFile
@@ -46,6 +46,8 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'sysmlc' has no attribute {name!r}")
+    import importlib
+
     value = getattr(importlib.import_module(home), name)
     globals()[name] = value
     return value

@@ -203,3 +203,12 @@ def test_ignored_interrupts_stay_ignored() -> None:
     ignoring = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n" + text
     done = subprocess.run([sys.executable, "-c", ignoring], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "started\n", "")
+
+
+def test_the_command_begins_before_anything_is_loaded() -> None:
+    text = (
+        "import sys, sysmlc.tools.start\nprint(*{'typing', 're', 'enum', 'signal'}.intersection(sys.modules))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-S", "-c", text], capture_output=True, text=True, env=environment)
+    assert (done.stdout, done.stderr) == ("\n", "")
