@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from math import inf, isnan
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sysmlc.ir.core import Op, Value
 from sysmlc.ir.types import i1, i64
@@ -23,8 +22,7 @@ _DEEPEST: Final = 30
 _PATTERNS: Final = ("whole", "symmetric", "ascending", "one_in_row")
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What holds for all cells of a matrix, or for a number."""
 
     low: float = -inf
@@ -120,21 +118,30 @@ def between(low: float, high: float, nan: bool, whole: bool = False) -> Facts:
     return Facts(-inf if isnan(low) else low, inf if isnan(high) else high, nan, whole)
 
 
+def replace(facts: Facts, **changes: Any) -> Facts:
+    """The same but for some fields."""
+    return facts._replace(**changes)
+
+
 Transfer = Callable[[Op, Sequence[Facts]], Facts]
 transfers: Final[dict[str, Transfer]] = {}
 """What operations make of what is known of their operands, by name; filled by the dialects."""
 _known: dict[Value, Facts] = {}
 _asking = 0
+_looking = False
 
 
 @contextmanager
 def assumed(facts: Mapping[Value, Facts]) -> Iterator[None]:
-    """While this lasts, `facts_of` knows what an analysis has found."""
+    """While this lasts, `facts_of` knows what an analysis has found, and looks into what values are made of."""
+    global _looking
     _known.update(facts)
+    _looking = True
     try:
         yield
     finally:
         _known.clear()
+        _looking = False
 
 
 def facts_of(value: Value) -> Facts:
@@ -144,7 +151,7 @@ def facts_of(value: Value) -> Facts:
     if found is not None:
         return found
     op = value.op
-    if op is None or not _known or _asking >= _DEEPEST:
+    if op is None or not _looking or _asking >= _DEEPEST:
         return by_type(value)
     _asking += 1
     try:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import floor, inf, sqrt
 from typing import Final
 
 from sysmlc.ir.dialects.dml_cell import PREDICATES
-from sysmlc.ir.facts import ANY, TRUTH, ZERO, Facts, between
+from sysmlc.ir.facts import ANY, TRUTH, ZERO, Facts, between, replace
 
 _EXACT: Final = 2.0**53
 """Integers up to here are numbers of their own."""

@@ -7,7 +7,6 @@ no bounds that an error in the last place would break. An operation without an e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from math import inf
 from typing import Final
 
@@ -15,7 +14,7 @@ from sysmlc.ir.core import Op, Value
 from sysmlc.ir.dialects.cell_facts import binary, extreme_of, joined, unary
 from sysmlc.ir.dialects.dml_cell import BINARY, UNARY
 from sysmlc.ir.dialects.shapes import constant
-from sysmlc.ir.facts import ANY, NOTHING, TRUTH, ZERO, Facts, between, by_type, number, transfers_for
+from sysmlc.ir.facts import ANY, NOTHING, TRUTH, ZERO, Facts, between, by_type, number, replace, transfers_for
 from sysmlc.ir.types import Matrix, i1, i64, same_dim
 
 _SIZES: Final = Facts(0.0, inf, False, True)

@@ -22,7 +22,6 @@ from sysmlc.passes.equalities.laws import INCREASING, ROOTS
 from sysmlc.passes.fusion.cost import FLOPS
 from sysmlc.passes.sparsity import Expectations
 from sysmlc.passes.sum_product.nodes import divisor
-from sysmlc.passes.use_facts import CellFacts
 
 _FUNCTIONS: Final = {op for one in LAWS for op in (*one.ops, *one.needs)} | {*INCREASING, *ROOTS}
 """What laws are about, besides sums and products."""
@@ -50,7 +49,7 @@ class Equalities(Pass):
         if not found:
             return
         expected = Expectations()
-        with assumed(CellFacts(module).solve()):
+        with assumed({}):  # what is known across loops, `use-facts` has used
             for region, ops in found:
                 island = _Island(region, ops, expected)
                 for name, times in saturate(island.graph, laws, 200 + 8 * len(ops)).items():
