@@ -86,7 +86,7 @@ class FuseRows(Pass):
         for op in reversed(list(best.members)):
             op.erase()
         reorder(region, places)
-        if best.guards:
+        if not best.is_certain:
             # Where sizes do not allow this scan, parts of it may still be one.
             self._fuse_all(made.regions[1], rejected | {(best.main, best.single), (best.main, True)})
         self.count("operations fused", len(best.members))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 from sysmlc.ir.core import Builder, Op, Region, Value, clone
 from sysmlc.ir.dialects.core import Constant, Yield
 from sysmlc.ir.dialects.dml_cell import Aggregate, Binary
@@ -13,6 +15,7 @@ from sysmlc.ir.dialects.scf import If
 from sysmlc.ir.dialects.shapes import constant, constant_int
 from sysmlc.ir.types import Matrix, Type, f64, matrix
 from sysmlc.passes.form_cells import SIMPLE_CONSTANTS
+from sysmlc.passes.rows.fits import Fit, Size, product_factors
 from sysmlc.passes.rows.grow import (
     LARGE,
     MANY,
@@ -21,7 +24,6 @@ from sysmlc.passes.rows.grow import (
     Guard,
     RowGroup,
     is_constant_column,
-    product_factors,
 )
 
 
@@ -29,12 +31,11 @@ def build(group: RowGroup, b: Builder) -> Op:
     """Insert the fused operation, or a choice between it and the operations one by one. Results are `group.outputs()`."""
     outputs = group.outputs()
     types = [v.type for v in outputs]
-    if not group.guards:
+    if group.is_certain:
         return _fused(group, outputs, types, b)
-    condition: Value | None = None
-    for guard in group.guards:
-        holds = _holds(guard, group.main, b)
-        condition = holds if condition is None else b(Binary, "and", condition, holds)
+    holds = [_holds(guard, group.main, b) for guard in group.guards]
+    holds += [_fits(fit, b) for fit in group.fits]
+    condition = reduce(lambda one, other: b(Binary, "and", one, other), holds)
     fused, plain = Region(), Region()
     then = Builder(fused, loc=b.loc)
     then.op(Yield, _fused(group, outputs, types, then).results)
@@ -76,6 +77,18 @@ def _holds(guard: Guard, main: Value, b: Builder) -> Value:
         return b(Binary, "le", size, b(Constant, value=MAX_NARROW))
     count = NRow if what == "rows" else NCol
     return b(Binary, "eq", b(count, value), b(count, main))
+
+
+def _fits(fit: Fit, b: Builder) -> Value:
+    def size(of: Size) -> Value:
+        if isinstance(of.known, int):
+            return b(Constant, value=of.known)
+        assert of.value is not None
+        return b(NRow if of.axis == "rows" else NCol, of.value)
+
+    one = size(fit.one)
+    equal = b(Binary, "eq", one, size(fit.other))
+    return b(Binary, "or", b(Binary, "eq", one, b(Constant, value=1)), equal) if fit.repeated else equal
 
 
 def _fused(group: RowGroup, outputs: list[Value], types: list[Type], b: Builder) -> Op:

@@ -19,6 +19,7 @@ from sysmlc.ir.dialects.dml_stat import RowIndex
 from sysmlc.ir.dialects.shapes import constant_int
 from sysmlc.ir.types import NUMBERS, Dim, Matrix, same_dim
 from sysmlc.passes.estimate import SPARSE
+from sysmlc.passes.rows.fits import Fit, fits, product_factors
 from sysmlc.passes.rows.order import Order, Tainted
 from sysmlc.passes.sparsity import Expectations
 
@@ -56,6 +57,7 @@ class RowGroup:
     lines: set[Value] = field(default_factory=set)
     """Matrices that are read along and may have one row only, the same for all: nothing is made of them alone."""
     guards: dict[Guard, None] = field(default_factory=dict)
+    fits: dict[Fit, None] = field(default_factory=dict)
     per_op: dict[Op, tuple[list[Guard], list[Value], list[Value]]] = field(default_factory=dict)
     """What each member brought along: conditions, rows of other matrices, sides."""
 
@@ -67,6 +69,11 @@ class RowGroup:
         factors = product_factors(op)
         operands = op.operands if factors is None else factors
         return any(self.kind.get(v) == "wide" for v in operands)
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether nothing has to be asked at run time."""
+        return not self.guards and not self.fits
 
     @property
     def scans(self) -> int:
@@ -98,14 +105,6 @@ class RowGroup:
         return [op.results[0] for op in self.members if self.is_output(op)]
 
 
-def product_factors(op: Op) -> tuple[Value, Value] | None:
-    """`(a, b)` of `t(a) %*% b`, None for other operations."""
-    if not isinstance(op, MatMul) or "r" in op.transpose:
-        return None
-    if op.transpose == "l":
-        return op.lhs, op.rhs
-    made = op.lhs.op
-    return (made.operands[0], op.rhs) if made is not None and made.name == "dml.t" else None
 
 
 def grow(order: Order, main: Value, single: bool = False) -> RowGroup:
@@ -378,10 +377,15 @@ def _prune(group: RowGroup) -> None:
             if kind == "single" or first:
                 del group.members[op]
                 changed = True
-    for op in group.members:
-        guards, _, sides = group.per_op[op]
-        group.guards.update(dict.fromkeys(guards))
-        group.sides.update(dict.fromkeys(sides))
+    read = {v for op in group.members for v in (product_factors(op) or op.operands)}
+    for op, (guards, _, sides) in group.per_op.items():
+        # A matrix that is read along needs its conditions also where the operation that brought it along was left out.
+        group.guards.update((g, None) for g in guards if op in group.members or g[1] in read)
+        if op in group.members:
+            group.sides.update(dict.fromkeys(sides))
+    if group.main not in read:
+        group.members.clear()
+    group.fits = dict.fromkeys(fits(group.members, group.guards))
 
 
 def _absorb(group: RowGroup) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import numpy as np
 import pytest
+from scipy import sparse
 
 import sysmlc
 from sysmlc.runtime.bridge import NativeError
@@ -68,3 +72,68 @@ def test_outer_with_a_vector_of_one_cell(expression: str, value: float, level: i
     for script, more in (("u = as.matrix(k)\n", {"k": 5.0}), ("", {"u": np.array([[5.0]])})):
         program = sysmlc.compile(f"{script}r = {expression}", outputs=["r"], optimize=level)
         assert program.run(inputs={**GIVEN, **more})["r"] == value
+
+
+@pytest.mark.parametrize("stored", [np.asarray, sparse.csr_matrix])
+@pytest.mark.parametrize("level", [0, 2])
+def test_the_left_operand_of_an_expression_over_rows_may_not_be_smaller(level: int, stored: Any) -> None:
+    program = sysmlc.compile("P = (X %*% B) * Y\nQ = t(X) %*% P", outputs=["Q"], optimize=level)
+    program.prepare(dict.fromkeys("XBY", "matrix"))
+    X = np.arange(20.0).reshape(5, 4) * (np.arange(20).reshape(5, 4) % 3 == 0)
+    B, Y = np.ones((4, 1)), np.ones((5, 3))
+    message = r"<script>:1:5: error: the operands of \* do not fit: 5x1 and 5x3\n"
+    with pytest.raises(NativeError, match=message):
+        program.run(inputs={"X": stored(X), "B": B, "Y": Y})
+    found = program.run(inputs={"X": stored(X), "B": np.ones((4, 3)), "Y": Y[:, :1]})["Q"]
+    assert np.array_equal(found, X.T @ (X @ np.ones((4, 3))))
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "P = (X %*% B) * Y\nQ = t(X) %*% P",
+        "P = Y * (X %*% B)\nQ = t(X) %*% P",
+        "P = X * Y\nQ = t(P) %*% (P %*% B)",
+        "P = rowSums(X) * Y\nQ = t(X) %*% P",
+        "P = (X %*% B) * Y\nP = P / rowSums(P)\nQ = t(X) %*% P",
+        "P = ifelse(Y > 0, X %*% B, 1)\nQ = t(X) %*% P",
+    ],
+)
+def test_expressions_over_rows_fail_as_their_operations_do(script: str) -> None:
+    """Random shapes, most of which fit: equal results, or the same error in the same place."""
+    rng = np.random.default_rng(len(script))
+    programs = [sysmlc.compile(script, outputs=["P", "Q"], optimize=level) for level in (0, 2)]
+    for program in programs:
+        program.prepare(dict.fromkeys("XBY", "matrix"))
+    failed = 0
+    for _ in range(40):
+        rows, cols, some = (int(rng.choice(c)) for c in ([1, 4, 9], [1, 3, 5], [1, 2, 3]))
+        inner, rows_y = rng.choice([cols, cols, cols, 2]), rng.choice([1, rows, rows, 2])
+        inputs = {
+            "X": cells(rng, rows, cols),
+            "B": rng.random((inner, some)),
+            "Y": cells(rng, rows_y, rng.choice([1, some, some, 2, cols])),
+        }
+        expected, found = (outcome(p, inputs) for p in programs)
+        failed += isinstance(expected, str)
+        if isinstance(expected, str) or isinstance(found, str):
+            assert expected == found
+        else:
+            for a, b in zip(expected, found, strict=True):
+                np.testing.assert_allclose(a, b)
+    assert 5 < failed < 35
+
+
+def cells(rng: np.random.Generator, rows: int, cols: int) -> Any:
+    made = rng.random((rows, cols)) + 0.1
+    return made if rng.random() < 0.6 else sparse.csr_matrix(made * (rng.random((rows, cols)) < 0.4))
+
+
+def outcome(program: sysmlc.Program, inputs: dict[str, Any]) -> Any:
+    """Its results, or the text of its error, with the shape of a transposed matrix."""
+    try:
+        context = program.run(inputs=inputs)
+    except NativeError as error:
+        return re.sub(r"(\d+)x(\d+) transposed", r"\2x\1", str(error))
+    # A sparse result and its zeros are the same as a dense one; 0/0 is nobody's business here.
+    return [np.nan_to_num(m.toarray() if sparse.issparse(m) else m, nan=0.0) for m in map(context.get, "PQ")]
