@@ -8,7 +8,7 @@ from typing import Any
 
 from sysmlc.ir.core import Builder, Op, Region, Value
 from sysmlc.ir.dialects.core import Constant, Yield
-from sysmlc.ir.dialects.dml_cell import Binary, IfElse, Unary
+from sysmlc.ir.dialects.dml_cell import PREDICATES, Binary, IfElse, Unary
 from sysmlc.ir.dialects.dml_scalar import Cast
 from sysmlc.ir.dialects.kernel import CellKernel, KernelFor, KernelIf
 from sysmlc.ir.dialects.kernel_lanes import (
@@ -273,8 +273,18 @@ def _combined(code: Code, fn: str, state: State, value: Value) -> State:
         return [code(Binary, "mul", state[0], value)]
     if len(state) == 1:
         return [code(Binary, "add", state[0], value)]
+    if _is_truth(value):  # such a sum counts, which is exact
+        return [code(Binary, "add", state[0], value), state[1]]
     total, error = code.op(TwoSum, state[0], value).results
     return [total, code(Binary, "add", state[1], error)]
+
+
+def _is_truth(value: Value) -> bool:
+    """Whether all lanes are 0 or 1, made of truth values."""
+    op = value.op
+    if op is not None and op.name == "dml.cast":
+        op = op.operands[0].op
+    return op is not None and op.fn in PREDICATES
 
 
 def merge(code: Code, fn: str, a: State, b: State) -> State:

@@ -18,7 +18,7 @@ LEVELS = (
     f"{FACTS},inline,infer,{LOOPS},{ALGEBRA}",  # -O2
 )
 
-REGIONS = ("", "", "fuse-outer,fuse-rows,cse,canonicalize,dce")
+REGIONS = ("", "", "fuse-outer,fuse-ahead,fuse-rows,cse,canonicalize,dce")
 """What is fused before programs are lowered, after algebra is done and elements are chosen."""
 
 PROGRAM = "decompose,form-cells,fuse-cells,select-format,mark-dense,lower-cells,lower-outer,lower-rows,update-in-place,settle-edits,view-rows,lower-program,manage-ownership,plan-memory"

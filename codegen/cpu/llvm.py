@@ -127,7 +127,10 @@ class KernelPrinter:
             return flag
         self.truth[result] = flag
         kind = type_text(result.type)
-        return self.let(f"uitofp {with_element(kind, 'i1')} {flag} to {kind}")
+        if not isinstance(result.type, Vector):
+            return self.let(f"uitofp i1 {flag} to {kind}")
+        one = constant(kind, 1.0)  # kept or not, which takes one instruction
+        return self.let(f"select {with_element(kind, 'i1')} {flag}, {kind} {one}, {kind} zeroinitializer")
 
     def arithmetic(self, op: Op) -> str:
         fn = op.fn

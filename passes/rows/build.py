@@ -6,7 +6,7 @@ from functools import reduce
 
 from sysmlc.ir.core import Builder, Op, Region, Value, clone
 from sysmlc.ir.dialects.core import Constant, Yield
-from sysmlc.ir.dialects.dml_cell import Aggregate, Binary
+from sysmlc.ir.dialects.dml_cell import PREDICATES, Aggregate, Binary
 from sysmlc.ir.dialects.dml_create import Fill
 from sysmlc.ir.dialects.dml_matrix import Index, Length, MatMul, NCol, NRow
 from sysmlc.ir.dialects.dml_scalar import Cast
@@ -154,7 +154,12 @@ def _fused(group: RowGroup, outputs: list[Value], types: list[Type], b: Builder)
                 closing[result] = inner(Binary, "mul", cells, cells) if op.fn == "sumsq" else cells
                 kinds[result] = "col:sum"
         else:
-            made = inner.insert(clone(op, {v: row(v) for v in op.operands}))
+            beside = {v: row(v) for v in op.operands}
+            if is_share(op):
+                reciprocal = inner(Binary, "div", inner(Constant, value=1.0), beside[op.operands[1]])
+                known[result] = inner(Binary, "mul", beside[op.operands[0]], reciprocal)
+                continue
+            made = inner.insert(clone(op, beside))
             made.results[0].type = next(iter(made.infer()))
             known[result] = made.results[0]
     inner.loc = b.loc
@@ -166,6 +171,17 @@ def _fused(group: RowGroup, outputs: list[Value], types: list[Type], b: Builder)
         outputs=tuple(kinds.get(v, "map") for v in outputs),
         regions=[region],
         types=types,
+    )
+
+
+def is_share(op: Op) -> bool:
+    """Whether truth values are divided by how many of them hold in the row. Multiplied by the reciprocal, of which there is one a
+    row, they are the same: both are rounded once, and nothing overflows."""
+    count = op.operands[1].op if op.fn == "div" else None
+    return (
+        count is not None
+        and count.name == "dml.sum"
+        and all(v.op is not None and v.op.fn in PREDICATES for v in (op.operands[0], *count.operands))
     )
 
 
