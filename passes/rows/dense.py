@@ -404,53 +404,58 @@ class DenseLoops:
         self.done = frozenset()
 
     def broad(self, output: Output) -> None:
-        """Outer products, added to a partial result with one row for each column of the narrow factor."""
+        """Outer products, added to a partial result with one row for each column of the narrow factor.
+
+        Sums for some of its columns stay in registers while the rows of the block pass by; numbers of the narrow factor are
+        read as often as they are used, which the multiplication does on its way.
+        """
         block, frame = self.block, self.frame
         wide, narrow = factors(self.plan, output)
-        rows = range(block.rows)
         outer = block.code
-        self.done = frozenset(self.actions.kept)
         following = self.fetch_from(output)
 
         def columns(code: Code, numbers: list[Value]) -> None:
             block.code = code
-            self.splats, self.bases = {}, {}
-            self.prepare(wide)
-            factor = [
-                [code.wide(self.narrow_number(code, narrow, n, j), self.lanes) for j in rows] for n in numbers
-            ]
             places = [code.partial(frame.outs[output.index], code.mul(n, frame.cols)) for n in numbers]
+            kept = [] if narrow.op is None else [block.kept(code, narrow, n) for n in numbers]
             ahead = self.fetch_once(code, following, numbers[0])
 
             def body(inner: Code, c: Value, mask: Value | None, carried: list[Value]) -> list[Value]:
-                known: dict[tuple[Value, int], Value] = {}
                 if mask is None and block.rows > 1:
                     self.fetch(inner, ahead, c)
+
+                def row(code: Code, j: Value, sums: list[Value]) -> list[Value]:
+                    one = DenseLoops(block.one_row(code, j), self.level, self.actions, self.scans)
+                    one.done = frozenset(self.actions.kept)
+                    one.prepare(wide)
+                    cell = one.value(code, wide, 0, c, mask, {})
+                    given = numbers if narrow.op is None else [j] * len(numbers)
+                    base = (
+                        [one.block.row_address(code, narrow.index, 0)] * len(numbers)
+                        if narrow.op is None
+                        else kept
+                    )
+                    made = []
+                    for place, n, total in zip(base, given, sums, strict=True):
+                        number = code(Load, code.at(place, n), types=[code.elem])
+                        made.append(multiply_add(code, cell, code.wide(number, self.lanes), total))
+                    return made
+
                 addresses = [inner.partial(p, c) for p in places]
                 totals = [open_sum(inner, a, self.lanes, mask) for a in addresses]
-                for j in rows:
-                    cell = self.value(inner, wide, j, c, mask, known)
-                    totals = [multiply_add(inner, cell, factor[n][j], t) for n, t in enumerate(totals)]
-                pairs = list(
-                    zip(totals, addresses, strict=True)
-                )  # of which two may be the same: all are read first
-                ends = [close_sum(inner, total, a, self.lanes, mask) for total, a in pairs]
+                totals = inner.loop(inner.integer(0), inner.integer(block.rows), 1, totals, row)
+                # Two places may be the same: all are read first.
+                ends = [
+                    close_sum(inner, t, a, self.lanes, mask) for t, a in zip(totals, addresses, strict=True)
+                ]
                 for end, address in zip(ends, addresses, strict=True):
                     store_vector(inner, end, address, mask)
                 return []
 
             self.loop([], body)
 
-        by_steps(outer, frame.length_of(narrow), self.steps, columns)
+        by_steps(outer, frame.length_of(narrow), (8, 3, 1) if block.rows > 1 else (1,), columns)
         block.code = outer
-        self.done = frozenset()
-
-    def narrow_number(self, code: Code, narrow: Value, k: Value, j: int) -> Value:
-        if narrow.op is None:
-            place = code.at(self.block.row_address(code, narrow.index, j), k)
-        else:
-            place = code.at(self.block.kept(code, narrow, k), code.integer(j))
-        return code(Load, place, types=[code.elem])
 
 
 assert ROWS % 8 == 0

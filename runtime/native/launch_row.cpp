@@ -84,6 +84,13 @@ struct RowLaunch {
         return kernel->out_kind[k] == SM_OUT_MAP ? 0 : 2 * SM_ROW_BLOCK * first[k];
     }
 
+    // Partial results of chunks are whole cache lines apart, in pairs, as they are fetched: threads write to them all the time.
+    int64_t partial_stride(int k) const { return (partial_cells(k) + 15) / 16 * 16; }
+    double* partial(int k, int64_t chunk) {
+        auto base = reinterpret_cast<intptr_t>(partials[k].data());
+        return reinterpret_cast<double*>((base + 127) / 128 * 128) + chunk * partial_stride(k);
+    }
+
     void find_lengths();
     int64_t columns(int32_t inputs) const;
     void choose_variant();
@@ -266,7 +273,7 @@ void RowLaunch::run_chunk(int64_t chunk) {
     T* aligned = memory.get() + (-(reinterpret_cast<intptr_t>(memory.get()) / int64_t(sizeof(T))) & (kLine - 1));
     a.scratch = reinterpret_cast<double*>(aligned);
     for (int k = 0; k < kernel->n_out; k++)
-        if (kernel->out_kind[k] != SM_OUT_MAP) a.out[k] = partials[k].data() + chunk * partial_cells(k);
+        if (kernel->out_kind[k] != SM_OUT_MAP) a.out[k] = partial(k, chunk);
     std::unique_ptr<T[]> written[SM_MAX_IN];
     for (int i = 0; i < kernel->n_in; i++)
         if (expanded[i]) step = std::min(step, std::max<int64_t>(SM_ROW_BLOCK, kDenseCells / std::max<int64_t>(in[i]->cols, 1) / SM_ROW_BLOCK * SM_ROW_BLOCK));
@@ -310,9 +317,9 @@ void RowLaunch::run() {
             call.out_rs[k] = first[k];
             continue;
         }
-        partials[k].assign(size_t(chunks() * partial_cells(k)), 0.0);
+        partials[k].assign(size_t(chunks() * partial_stride(k) + 16), 0.0);
         if (kernel->out_kind[k] == SM_OUT_FULL && kernel->out_fn[k] != SM_AGG_SUM)
-            for (int64_t c = 0; c < chunks(); c++) std::fill_n(partials[k].begin() + c * partial_cells(k), int(SM_ROW_BLOCK), nothing(kernel->out_fn[k]));
+            for (int64_t c = 0; c < chunks(); c++) std::fill_n(partial(k, c), int(SM_ROW_BLOCK), nothing(kernel->out_fn[k]));
     }
     if (rows == 0) return;
     with_element(elem(), [&](auto type) { parallel_for(ctx, chunks(), [&](int64_t chunk) { run_chunk<decltype(type)>(chunk); }); });
@@ -320,8 +327,8 @@ void RowLaunch::run() {
 
 void RowLaunch::combine() {
     for (int k = 0; k < kernel->n_out; k++) {
-        int64_t size = partial_cells(k), n = first[k];
-        const double* parts = partials[k].data();
+        int64_t size = partial_stride(k), n = first[k];
+        const double* parts = partial(k, 0);
         auto** made = static_cast<sm_matrix**>(results[k]);
         auto sum_of = [&](int64_t c) {
             Sum sum;
@@ -363,7 +370,7 @@ void RowLaunch::combine() {
                 double* cells = values(r.get());
                 if (!wide(k) && !wide(k, 1)) {
                     for (int64_t chunk = 0; chunk < chunks(); chunk++)
-                        for (int64_t i = 0; i < size; i++) cells[i / SM_ROW_BLOCK] += parts[chunk * size + i];
+                        for (int64_t i = 0; i < partial_cells(k); i++) cells[i / SM_ROW_BLOCK] += parts[chunk * size + i];
                     *made = r.take();
                     break;
                 }
