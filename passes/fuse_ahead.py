@@ -21,7 +21,7 @@ from sysmlc.ir.dialects.scf import While
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.passes.effects import cannot_fail
 from sysmlc.passes.fuse_rows import is_worth_it
-from sysmlc.passes.rows.grow import RowGroup, candidates, grow
+from sysmlc.passes.rows.grow import Order, RowGroup, candidates, grow
 
 
 @register_pass
@@ -82,7 +82,8 @@ def _move_ahead(branch: Op, side: Region) -> int:
             moved[op] = None
     for op in moved:
         region.insert_before(branch, op.detach())
-    groups = [grow(region, v, single) for v in candidates(region) for single in (False, True)]
+    order = Order(region)
+    groups = [grow(order, v, single) for v in candidates(region) for single in (False, True)]
     shared = [g for g in groups if is_worth_it(g) and _is_shared(g, moved)]
     kept: dict[Op, None] = {}
     if shared:
