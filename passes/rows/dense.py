@@ -429,15 +429,13 @@ class DenseLoops:
                     one.done = frozenset(self.actions.kept)
                     one.prepare(wide)
                     cell = one.value(code, wide, 0, c, mask, {})
-                    given = numbers if narrow.op is None else [j] * len(numbers)
-                    base = (
-                        [one.block.row_address(code, narrow.index, 0)] * len(numbers)
-                        if narrow.op is None
-                        else kept
-                    )
                     made = []
-                    for place, n, total in zip(base, given, sums, strict=True):
-                        number = code(Load, code.at(place, n), types=[code.elem])
+                    for n, total in enumerate(sums):
+                        if narrow.op is None:
+                            place = code.at(one.block.row_address(code, narrow.index, 0), numbers[n])
+                        else:
+                            place = code.at(kept[n], j)
+                        number = code(Load, place, types=[code.elem])
                         made.append(multiply_add(code, cell, code.wide(number, self.lanes), total))
                     return made
 
