@@ -371,7 +371,7 @@ void RowLaunch::combine() {
                 if (!wide(k) && !wide(k, 1)) {
                     for (int64_t chunk = 0; chunk < chunks(); chunk++)
                         for (int64_t i = 0; i < partial_cells(k); i++) cells[i / SM_ROW_BLOCK] += parts[chunk * size + i];
-                    *made = r.take();
+                    *made = rounded(ctx, r.get(), elem()).take();
                     break;
                 }
                 // Partials have one row for each column of the factor that is not wide.

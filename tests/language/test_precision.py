@@ -293,3 +293,14 @@ def test_the_pipeline_is_that_of_double_precision() -> None:
         at = names.index("set-precision")
         assert names[at : at + 2] == ["set-precision", "cse"]
         assert names[:at] + names[at + 2 :] == [p.name for p in pipeline(level)]
+
+
+def test_products_of_few_columns_are_single() -> None:
+    """Their partial results are f64: the result is what the others read."""
+    X = np.random.default_rng(3).random((40, 6)).astype(np.float32)
+    script = "P = X %*% B\nP = P >= rowMaxs(P)\nn = rowSums(P)\nS = t(P) %*% (1 / n)\nR = t(P / n) %*% X\nR = R / S"
+    program = sysmlc.compile(script, outputs=["S", "R"], precision="single")
+    found = program.run(inputs={"X": X, "B": np.eye(6, 3, dtype=np.float32)})
+    P = X[:, :3] == X[:, :3].max(axis=1, keepdims=True)
+    np.testing.assert_allclose(found["S"].ravel(), P.sum(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(found["R"], P.T @ X / P.sum(axis=0)[:, None], rtol=1e-5)
