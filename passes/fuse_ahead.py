@@ -20,8 +20,9 @@ from sysmlc.ir.dialects.core import Module
 from sysmlc.ir.dialects.scf import While
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.passes.effects import cannot_fail
-from sysmlc.passes.fuse_rows import is_worth_it
-from sysmlc.passes.rows.grow import Order, RowGroup, candidates, grow
+from sysmlc.passes.rows.grow import RowGroup, candidates, grow
+from sysmlc.passes.rows.order import Order
+from sysmlc.passes.rows.worth import is_worth_it
 
 
 @register_pass

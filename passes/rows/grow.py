@@ -105,8 +105,6 @@ class RowGroup:
         return [op.results[0] for op in self.members if self.is_output(op)]
 
 
-
-
 def grow(order: Order, main: Value, single: bool = False) -> RowGroup:
     """The largest group of a region that scans `main`, without what gains nothing from it."""
     group = RowGroup(main, single)

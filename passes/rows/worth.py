@@ -16,7 +16,8 @@ from sysmlc.passes.estimate import SPARSE
 from sysmlc.passes.fusion.groups import may_be_sparse
 from sysmlc.passes.lower_cells import MAX_INPUTS, MAX_OUTPUTS
 from sysmlc.passes.lower_rows import MAX_ASSEMBLED
-from sysmlc.passes.rows.grow import MANY, RowGroup, is_less, product_factors
+from sysmlc.passes.rows.fits import product_factors
+from sysmlc.passes.rows.grow import MANY, RowGroup, is_less
 from sysmlc.passes.sparsity import Expectations
 
 MAX_MEMBERS = 40
