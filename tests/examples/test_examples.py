@@ -15,6 +15,7 @@ import pytest
 from sysmlc.codegen.reference import evaluate
 from sysmlc.frontends.dml.lower import compile_source
 from sysmlc.ir.source import Source
+from sysmlc.tools.sysmlc import main
 
 from .expected import EXAMPLES, check, read
 
@@ -42,8 +43,15 @@ def run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
     return done.stdout
 
 
+def compiled(*command: object) -> None:
+    """The command `sysmlc` in this process, which keeps its compiling processes from one call to the next."""
+    assert main([str(word) for word in command]) == 0
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_runs_in_process_and_as_an_executable(name: str, data: Path, tmp_path: Path) -> None:
+def test_runs_in_process_and_as_an_executable(
+    name: str, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     compiler = [sys.executable, "-m", "sysmlc.tools.sysmlc"]
     script = str(ROOT / "examples" / f"{name}.dml")
     folder = tmp_path / "out"
@@ -55,12 +63,12 @@ def test_runs_in_process_and_as_an_executable(name: str, data: Path, tmp_path: P
     written = results(name, folder)
 
     # Compiled for the same arguments, it is the same program.
-    run([*compiler, script, "-o", "fixed", *arguments], tmp_path, SOURCES)
+    compiled(script, "-o", tmp_path / "fixed", *arguments)
     assert run([str(tmp_path / "fixed")], tmp_path, {}) == in_process
     assert results(name, folder) == written
 
     # Compiled for any arguments, it may take another way to the same results: it does not know the sizes of its inputs.
-    run([*compiler, script, "-o", "program"], tmp_path, SOURCES)
+    compiled(script, "-o", tmp_path / "program")
     assert run([str(tmp_path / "program"), *arguments], tmp_path, {}) == in_process
     check(name, data, folder)
     found = results(name, folder)
@@ -70,7 +78,9 @@ def test_runs_in_process_and_as_an_executable(name: str, data: Path, tmp_path: P
     # The reference evaluator, which no pass has seen, agrees with both; some examples are cut short for it.
     shorter = [f"{key}={value}" for key, value in EXAMPLES[name].shorter.items()]
     if shorter:
-        in_process = run([*compiler, "run", script, *arguments, *shorter], tmp_path, SOURCES)
+        capfd.readouterr()
+        compiled("run", script, *arguments, *shorter)
+        in_process = capfd.readouterr().out
         written = results(name, folder)
         assert run([str(tmp_path / "program"), *arguments, *shorter], tmp_path, {}) == in_process
         found = results(name, folder)
@@ -86,18 +96,17 @@ def test_runs_in_process_and_as_an_executable(name: str, data: Path, tmp_path: P
 @pytest.mark.parametrize("name", ["logistic_regression", "als_cg"])
 def test_single_precision(name: str, data: Path, tmp_path: Path) -> None:
     """In process and as an executable: what double precision gives, to the digits that f32 has."""
-    compiler = [sys.executable, "-m", "sysmlc.tools.sysmlc"]
     script, example = str(ROOT / "examples" / f"{name}.dml"), EXAMPLES[name]
     found = []
-    run([*compiler, script, "-o", "program", "--precision=single"], tmp_path, SOURCES)
-    for command in (
-        [*compiler, "run", script],
-        [*compiler, "run", script, "--precision=single"],
-        [str(tmp_path / "program")],
-    ):
+    compiled(script, "-o", tmp_path / "program", "--precision=single")
+    for command in (["run", script], ["run", script, "--precision=single"], []):
         folder = tmp_path / f"out{len(found)}"
         folder.mkdir()
-        run([*command, "-nvargs", *example.arguments(data, folder)], tmp_path, SOURCES)
+        arguments = ["-nvargs", *example.arguments(data, folder)]
+        if command:
+            compiled(*command, *arguments)
+        else:
+            run([str(tmp_path / "program"), *arguments], tmp_path, SOURCES)
         found.append({key: read(folder / file) for key, file in example.outputs.items()})
     double, *singles = found
     for single in singles:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from sysmlc.codegen.reference import evaluate
 from sysmlc.frontends.dml.lower import compile_source
 from sysmlc.ir.source import Diagnostic, DiagnosticGroup, Source
 from sysmlc.runtime.bridge import Context, NativeError
+from sysmlc.tools.sysmlc import main
 
 NUMBERS = """
 twice = function(double v) return (double w) { w = 2 * v }
@@ -68,9 +67,7 @@ ONE = 'print("" + $1 + $2 + ($1 == $2))\nprint($1 + $2)\n'
 def executable(text: str, folder: Path) -> Path:
     script = folder / "script.dml"
     script.write_text(text)
-    command = [sys.executable, "-m", "sysmlc.tools.sysmlc", str(script), "-o", str(folder / "program")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
-    assert done.returncode == 0, done.stderr
+    assert main([str(script), "-o", str(folder / "program")]) == 0
     return folder / "program"
 
 
@@ -147,8 +144,7 @@ def test_errors_are_those_of_the_value(text: str, value: str, message: str) -> N
 def test_an_executable_for_given_arguments_takes_no_others(tmp_path: Path) -> None:
     script = tmp_path / "a.dml"
     script.write_text("y = ifdef($y, 2)\nprint($x + y)\n")
-    command = [sys.executable, "-m", "sysmlc.tools.sysmlc", str(script), "-o", str(tmp_path / "a")]
-    subprocess.run([*command, "-nvargs", "x=3"], check=True, timeout=100, env=os.environ)
+    assert main([str(script), "-o", str(tmp_path / "a"), "-nvargs", "x=3"]) == 0
 
     def run(*args: str) -> tuple[int, str]:
         done = subprocess.run([str(tmp_path / "a"), *args], capture_output=True, text=True, timeout=60)

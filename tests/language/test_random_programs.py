@@ -29,6 +29,7 @@ from sysmlc.frontends.dml.lower import compile_source
 from sysmlc.ir.core import Op
 from sysmlc.ir.source import Diagnostic, Source
 from sysmlc.runtime.bridge import Context, NativeError, value_kind
+from sysmlc.tools.sysmlc import main as sysmlc
 from tests.language.random_programs import Writer, write
 
 
@@ -157,7 +158,7 @@ def test_formats_and_plans_change_nothing(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [3, 11])
-def test_as_executables(number: int, tmp_path: Path) -> None:
+def test_as_executables(number: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Scripts whose inputs are written out, compiled to executables, print what they print in process."""
     made = write(random.Random(number))
     head = []
@@ -172,12 +173,13 @@ def test_as_executables(number: int, tmp_path: Path) -> None:
     tail = [f'print("{name} " + sum(round({name} * 1000)))' for name in shown]
     script = tmp_path / "random.dml"
     script.write_text("\n".join(head) + "\n" + made.text + "\n".join(tail) + "\n")
-    command = [sys.executable, "-m", "sysmlc.tools.sysmlc"]
-    subprocess.run([*command, script, "-o", tmp_path / "prog"], check=True, timeout=120)
-    made_prints = subprocess.run([tmp_path / "prog"], capture_output=True, text=True, timeout=60, env={})
-    run_prints = subprocess.run([*command, "run", script], capture_output=True, text=True, timeout=60)
-    assert made_prints.stderr == run_prints.stderr == ""
-    assert made_prints.stdout == run_prints.stdout
+    assert sysmlc([str(script), "-o", str(tmp_path / "prog")]) == 0
+    alone = subprocess.run([tmp_path / "prog"], capture_output=True, text=True, timeout=60, env={})
+    capfd.readouterr()
+    assert sysmlc(["run", str(script)]) == 0
+    in_process = capfd.readouterr()
+    assert alone.stderr == in_process.err == ""
+    assert alone.stdout == in_process.out
 
 
 def literal(value: object) -> str:
