@@ -12,6 +12,7 @@ from typing import Final
 
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.shapes import constant
+from sysmlc.ir.facts import facts_of
 from sysmlc.ir.types import Dim, Matrix, f64, same_dim
 from sysmlc.passes.sum_product.nodes import Graph, Node
 
@@ -119,9 +120,11 @@ class Island:
         rows, cols, scalar = (type.rows, type.cols, False) if isinstance(type, Matrix) else (1, 1, True)
         g = self.graph
         if fn == "fill":
-            for dim, size in ((rows, op.operands[1]), (cols, op.operands[2])):
+            for dim, size, side in ((rows, op.operands[1], "rows"), (cols, op.operands[2], "cols")):
                 if isinstance(dim, str):
-                    g.sizes.setdefault(dim, (size, "value"))
+                    # Of a size that may be negative the matrix is asked: making it says so.
+                    asked = (size, "value") if facts_of(size).low >= 0 else (op.results[0], side)
+                    g.sizes.setdefault(dim, asked)
             return g.make("fill", args[:1], None, rows, cols, False)
         attr = (
             op.attrs.get("dir", "full")
