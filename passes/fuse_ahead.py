@@ -20,7 +20,8 @@ from sysmlc.ir.dialects.core import Module
 from sysmlc.ir.dialects.scf import While
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.passes.effects import cannot_fail
-from sysmlc.passes.rows.grow import RowGroup, candidates, grow
+from sysmlc.passes.rows.candidates import candidates
+from sysmlc.passes.rows.grow import RowGroup, grow
 from sysmlc.passes.rows.order import Order
 from sysmlc.passes.rows.worth import is_worth_it
 

@@ -16,7 +16,8 @@ from sysmlc.ir.dialects.core import Module
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.passes.fuse_cells import reorder
 from sysmlc.passes.rows.build import build
-from sysmlc.passes.rows.grow import RowGroup, candidates, grow
+from sysmlc.passes.rows.candidates import candidates
+from sysmlc.passes.rows.grow import RowGroup, grow
 from sysmlc.passes.rows.order import Order
 from sysmlc.passes.rows.worth import MAX_MEMBERS, is_worth_it
 

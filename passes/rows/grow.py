@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from sysmlc.ir.core import Op, Region, Value
+from sysmlc.ir.core import Op, Value
 from sysmlc.ir.dialects.dml_cell import Aggregate, Binary, IfElse, Unary
 from sysmlc.ir.dialects.dml_create import Fill
 from sysmlc.ir.dialects.dml_matrix import CBind, Index, MatMul
@@ -404,31 +404,3 @@ def _absorb(group: RowGroup) -> None:
             group.per_op[op] = ([], [op.operand], [])
             group.guards.update(dict.fromkeys(rows_of_range(op, group.main)))
     group.members = {**first, **group.members}
-
-
-def candidates(region: Region) -> list[Value]:
-    """Matrices that several operations may scan: left operands of products, operands of row aggregates, and what those
-    are made of cell by cell; in program order. `t(X) %*% Y` scans X as well, which pays when there are two and
-    X is dense: the non-zeros of a sparse one are read as fast by the library."""
-    closed: set[Value] = set()
-    found: dict[Value, None] = {}
-
-    def add(value: Value) -> None:
-        type, op = value.type, value.op
-        if value in found or not isinstance(type, Matrix) or type.cols == 1:
-            return
-        found[value] = None
-        if op is not None and op.parent is region and isinstance(op, (Unary, Binary, IfElse)):
-            for operand in op.operands:
-                add(operand)
-
-    for op in region:
-        if isinstance(op, MatMul):
-            factors = product_factors(op)
-            if factors is None or (factors[0] in closed and Expectations().density(factors[0]) >= SPARSE):
-                add(op.lhs if factors is None else factors[0])
-            elif factors[0] is not factors[1]:
-                closed.add(factors[0])
-        elif isinstance(op, RowIndex) or (isinstance(op, Aggregate) and op.dir == "row"):
-            add(op.operand)
-    return list(found)

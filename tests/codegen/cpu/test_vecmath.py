@@ -56,14 +56,14 @@ def sigmoid(x: Array) -> Array:
 
 
 CASES: dict[str, tuple[Callable[[Array], Array], float, list[Draw]]] = {
-    "exp": (np.exp, 0.8, [uniform(-750, 715), uniform(-1, 1), magnitudes(-20, 0)]),
+    "exp": (np.exp, 0.85, [uniform(-750, 715), uniform(-1, 1), magnitudes(-20, 0)]),
     "log": (
         np.log,
         0.9,
         [lambda rng: np.abs(any_bits(rng)), uniform(0.5, 2), uniform(0.9, 1.1), uniform(1e-320, 1e-308)],
     ),
     "tanh": (np.tanh, 2.6, [uniform(-25, 25), uniform(-1, 1), magnitudes(-20, 0)]),
-    "sigmoid": (sigmoid, 2.3, [uniform(-750, 40), uniform(-2, 2)]),
+    "sigmoid": (sigmoid, 2.6, [uniform(-750, 40), uniform(-2, 2)]),
     "sinh": (np.sinh, 2.6, [uniform(-712, 712), uniform(-25, 25), uniform(-1, 1), magnitudes(-20, 0)]),
     "cosh": (np.cosh, 1.3, [uniform(-712, 712), uniform(-2, 2)]),
     "sin": (np.sin, 0.9, [uniform(-10, 10), uniform(-5e5, 5e5), magnitudes(-10, 12), near_quadrants]),
