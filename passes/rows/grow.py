@@ -398,7 +398,7 @@ def _absorb(group: RowGroup) -> None:
         source = op.operand.type
         assert isinstance(source, Matrix)
         inside = op.parent in here and all(u in group.members for u in op.result.users())
-        inside = inside and op.result not in group.sides
+        inside = inside and op.result is not group.main and op.result not in group.sides
         if inside and op.operand not in group.kind and taken_columns(op) and same_dim(source.rows, main.rows):
             first[op] = None
             group.per_op[op] = ([], [op.operand], [])
