@@ -97,6 +97,40 @@ def test_sums_are_of_double_precision() -> None:
     assert got == pytest.approx(4e6 * float(np.float32(0.1)), rel=1e-14)
 
 
+SCANS = """shifted = X %*% B - rowMaxs(X %*% B)
+logP = shifted - log(rowSums(exp(shifted)))
+loss = -sum(Y * logP)
+G = t(X) %*% (exp(logP) - Y)
+Q = exp(logP) * (X %*% V)
+H = t(X) %*% (Q - exp(logP) * rowSums(Q))
+"""
+
+
+def test_scans_of_rows_round_no_more_than_cells_do() -> None:
+    """What a scan adds up over many rows is as close as NumPy comes with cells of f32 and sums of f64, but for the
+    rounding of the result to f32."""
+    random = np.random.default_rng(5)
+    X, B, V = (random.standard_normal(s).astype(np.float32) for s in ((20_000, 14), (14, 3), (14, 3)))
+    Y = np.eye(3, dtype=np.float32)[random.integers(0, 3, len(X))]
+
+    def numbers(cell: type) -> dict[str, Any]:
+        x, b, v, y = (a.astype(cell) for a in (X, B, V, Y))
+        scores = x @ b
+        shifted = scores - scores.max(axis=1, keepdims=True)
+        logP = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        Q = np.exp(logP) * (x @ v)
+        R = Q - np.exp(logP) * Q.sum(axis=1, keepdims=True)
+        exact = x.astype(float)
+        return {"loss": -(y * logP).sum(dtype=float), "G": exact.T @ (np.exp(logP) - y), "H": exact.T @ R}
+
+    exact, near = numbers(np.float64), numbers(np.float32)
+    program = sysmlc.compile(SCANS, outputs=list(exact), precision="single")
+    found = program.run(inputs={"X": X, "B": B, "V": V, "Y": Y})
+    for name, value in exact.items():
+        bound = 3 * np.max(np.abs(near[name] - value)) + np.finfo(np.float32).eps * np.max(np.abs(value))
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=bound, err_msg=name)
+
+
 # -- against the evaluator -------------------------------------------------------------------------------------------
 
 UNARY = (
