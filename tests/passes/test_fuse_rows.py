@@ -209,8 +209,10 @@ def test_is_fused(pattern: str) -> None:
     script = SCRIPTS[pattern]
     inputs = data(script, np.zeros((1000, 50)), 4)
     names = outputs(script)
-    (region,) = row_regions(logical(script, types(inputs, True), names, True))
+    region, *others = row_regions(logical(script, types(inputs, True), names, True))
     assert region.roles[0] == "row"
+    # The place of the largest cell of a row vector is a scan of that vector.
+    assert len(others) == script.count("rowIndexMax(q)")
     # Sizes that are not known become a condition; ranges are only taken where it is known that they are there.
     assert "[," in script or row_regions(logical(script, types(inputs, False), names, True))
 

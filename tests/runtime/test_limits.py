@@ -156,7 +156,7 @@ def test_more_than_the_machine_has(command: Run) -> None:
 
 @pytest.mark.parametrize("megabytes", [240, 280, 320])
 def test_memory_of_the_linear_algebra_library(command: Run, megabytes: int, tmp_path: Path) -> None:
-    """It would end the process with a message of its own."""
+    """It would end the process with a message of its own. Compiling may come first, and need too much."""
     done = subprocess.run(
         command("solve", 2000),
         capture_output=True,
@@ -168,7 +168,9 @@ def test_memory_of_the_linear_algebra_library(command: Run, megabytes: int, tmp_
     )
     if done.returncode:
         assert done.returncode == 1
-        assert_matches(r"a\.dml:\d+:\d+: error: out of memory", done.stderr)
+        assert_matches(
+            r"a\.dml:\d+:\d+: error: out of memory|compiling may take more memory than", done.stderr
+        )
 
 
 def test_small_stack(tmp_path: Path) -> None:
