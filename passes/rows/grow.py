@@ -387,7 +387,10 @@ def _prune(group: RowGroup) -> None:
 
 
 def _absorb(group: RowGroup) -> None:
-    """Take ranges of columns of other matrices along, which would be copied only to be read here."""
+    """Take ranges of columns of other matrices along, which would be copied only to be read here.
+
+    Not those that are as wide as the scanned matrix: what is put together from columns is narrow.
+    """
     main = group.main.type
     assert isinstance(main, Matrix)
     first: dict[Op, None] = {}
@@ -398,7 +401,7 @@ def _absorb(group: RowGroup) -> None:
         source = op.operand.type
         assert isinstance(source, Matrix)
         inside = op.parent in here and all(u in group.members for u in op.result.users())
-        inside = inside and op.result is not group.main and op.result not in group.sides
+        inside = inside and op.result not in group.sides and group.kind.get(op.result) != "wide"
         if inside and op.operand not in group.kind and taken_columns(op) and same_dim(source.rows, main.rows):
             first[op] = None
             group.per_op[op] = ([], [op.operand], [])

@@ -259,6 +259,16 @@ def test_threads_do_not_matter(pattern: str, threads: Any) -> None:
         assert results[0] == results[1] == results[2]
 
 
+@pytest.mark.parametrize("script", [
+    "Z = X * Y[, 2:4]; R = t(X) %*% rowSums(Z); T = rowSums(Z ^ 2)",
+    "P = ifelse(X > 0, X, Y[, 1:3]) %*% B; R = P; T = sum(X)",
+    "Z = Y[, 2:4]; R = t(Z) %*% (Z %*% v); T = rowSums(Z)",
+])  # fmt: skip
+def test_ranges_as_wide_as_the_scan(script: str) -> None:
+    """They are made before: what a scan puts together from columns is narrow."""
+    check(script, data(script, MATRICES["narrow"], 4), known=True)
+
+
 def test_known_sizes_change_nothing() -> None:
     script = SCRIPTS["mlr loss"]
     inputs = data(script, RNG.normal(size=(999, 23)), 3)

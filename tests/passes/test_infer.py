@@ -19,14 +19,18 @@ from sysmlc.passes import parse_pipeline
 
 
 class Witness(Evaluator):
-    """Compares types with values while it runs."""
+    """Compares types with values while it runs; but for undefined ones, which are never looked at: they have the type of what
+    the variable holds on other paths."""
 
     def __init__(self, module: Op, inputs: dict[str, Any]) -> None:
         super().__init__(module, inputs, {}, lambda line: None)
         self.seen = 0
+        self.undefined: list[Any] = []
 
     def op(self, op: Op, env: dict[Value, Any]) -> Sequence[Any]:
         results = super().op(op, env)
+        if op.name == "dml.undefined":
+            self.undefined += results
         sizes: dict[str, int] = {}
         for value in op.operands:
             self.check(op, value.type, env[value], sizes)
@@ -42,7 +46,7 @@ class Witness(Evaluator):
         return super().region(region, values, env)
 
     def check(self, op: Op, type: Type, value: Any, sizes: dict[str, int]) -> None:
-        if not isinstance(type, Matrix):
+        if not isinstance(type, Matrix) or any(value is one for one in self.undefined):
             return
         self.seen += 1
         for dim, size in zip((type.rows, type.cols), value.shape, strict=True):
