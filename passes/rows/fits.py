@@ -34,6 +34,11 @@ class Fit:
     other: Size
     repeated: bool = False
 
+    @property
+    def is_impossible(self) -> bool:
+        """Whether it can never hold: sizes that are the same, or 1 and repeated, are no conditions."""
+        return isinstance(self.one.known, int) and isinstance(self.other.known, int)
+
 
 Shape = tuple[Size, Size]
 

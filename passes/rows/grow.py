@@ -384,6 +384,8 @@ def _prune(group: RowGroup) -> None:
     if group.main not in read:
         group.members.clear()
     group.fits = dict.fromkeys(fits(group.members, group.guards))
+    if any(fit.is_impossible for fit in group.fits):  # with sides of one column, say
+        group.members.clear()
 
 
 def _absorb(group: RowGroup) -> None:

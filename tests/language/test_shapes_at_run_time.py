@@ -124,6 +124,20 @@ def test_expressions_over_rows_fail_as_their_operations_do(script: str) -> None:
     assert 5 < failed < 35
 
 
+def test_what_cannot_fit_is_not_supposed() -> None:
+    """One column for a side of unknown size is a supposition; here another operand has three."""
+    script = """
+X = rand(rows=2, cols=n, seed=1)
+M = colSums(floor(matrix(0, rows=1, cols=3) %*% round(rand(rows=ncol(X), cols=ncol(X), min=-3, max=3, seed=2))))
+P = sum(M + matrix(0, rows=1, cols=3))
+"""
+    program = sysmlc.compile(script, outputs=["P"])
+    program.prepare({"n": "i64"})
+    assert program.run(inputs={"n": 3})["P"] == 0
+    with pytest.raises(NativeError, match="1x3 %.% 4x4"):
+        program.run(inputs={"n": 4})
+
+
 def cells(rng: np.random.Generator, rows: int, cols: int) -> Any:
     made = rng.random((rows, cols)) + 0.1
     return made if rng.random() < 0.6 else sparse.csr_matrix(made * (rng.random((rows, cols)) < 0.4))
