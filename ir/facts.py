@@ -162,6 +162,14 @@ def facts_of(value: Value) -> Facts:
     return found
 
 
+def is_size(value: Value) -> bool:
+    """Whether a number is known not to be negative: by the analysis, or by the operation that makes it alone."""
+    op = value.op
+    if op is not None and transfer(op, [by_type(v) for v in op.operands])[value.index].low >= 0:
+        return True
+    return facts_of(value).low >= 0
+
+
 def by_type(value: Value) -> Facts:
     """What the type of a value tells."""
     if value.type is i1:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sysmlc.ir.algebra import Expr, Number, Variable
 from sysmlc.ir.core import Value
-from sysmlc.ir.facts import facts_of
+from sysmlc.ir.facts import facts_of, is_size
 from sysmlc.ir.nearest import nearest
 from sysmlc.ir.source import Diagnostic, Location
 from sysmlc.ir.types import Matrix, f64, i1, i64
@@ -46,6 +46,7 @@ _FACTS: Final[Mapping[str, Callable[[Value], Any]]] = {
     "is_integral": _is_integral,
     "is_scalar": lambda v: not isinstance(v.type, Matrix),
     "is_matrix": lambda v: isinstance(v.type, Matrix),
+    "is_size": is_size,
     "low": lambda v: facts_of(v).low,
     "high": lambda v: facts_of(v).high,
     "no_nan": lambda v: not facts_of(v).nan,

@@ -8,7 +8,7 @@
     X + Y -> X                                   if nnz(Y) == 0 and rows(X) == rows(Y) and cols(X) == cols(Y)
 
 A variable that occurs twice must be the same value both times. Guards know `rows cols nnz` of a matrix or a matrix expression
-of the left side, `uses` (how often it is used), `is_const`, `is_i64`, `is_f64`, `is_i1`, `is_integral`, numbers, scalar
+of the left side, `uses` (how often it is used), `is_const`, `is_size`, `is_i64`, `is_f64`, `is_i1`, `is_integral`, numbers, scalar
 variables (their constant values), and what `use-facts` knows of cells: `low high no_nan whole symmetric ascending one_in_row`. What is not known makes a comparison neither true nor false; a rule applies only when its
 guard is certainly true. Functions are operations of the dialect the vocabulary names, or its abbreviations.
 """

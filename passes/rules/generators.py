@@ -10,7 +10,7 @@ from sysmlc.ir.dialects.dml_matrix import NNZ, MatMul, Order, RBind, Rev, Table,
 from sysmlc.ir.dialects.dml_scalar import Cast
 from sysmlc.ir.dialects.dml_stat import Cumulative, GroupedAggregate
 from sysmlc.ir.dialects.shapes import constant, constant_int
-from sysmlc.ir.facts import facts_of
+from sysmlc.ir.facts import is_size
 from sysmlc.ir.rewrite import Replacement, rule
 from sysmlc.ir.types import Matrix, f64, same_dim
 
@@ -24,7 +24,7 @@ def sum_of_constant_matrix(op: Aggregate, b: Builder) -> Replacement:
     value = constant(filled.value)
     if not isinstance(value, (int, float)) or not abs(value) < 1e100:
         return None
-    if any(facts_of(size).low < 0 for size in (filled.rows, filled.cols)):
+    if not (is_size(filled.rows) and is_size(filled.cols)):
         return None  # making the matrix says what is wrong with a negative size
     count = b(Binary, "mul", b(Cast, filled.rows, types=[f64]), b(Cast, filled.cols, types=[f64]))
     return b(Binary, "mul", filled.value, count)

@@ -12,7 +12,7 @@ from typing import Final
 
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.shapes import constant
-from sysmlc.ir.facts import facts_of
+from sysmlc.ir.facts import is_size
 from sysmlc.ir.types import Dim, Matrix, f64, same_dim
 from sysmlc.passes.sum_product.nodes import Graph, Node
 
@@ -123,7 +123,7 @@ class Island:
             for dim, size, side in ((rows, op.operands[1], "rows"), (cols, op.operands[2], "cols")):
                 if isinstance(dim, str):
                     # Of a size that may be negative the matrix is asked: making it says so.
-                    asked = (size, "value") if facts_of(size).low >= 0 else (op.results[0], side)
+                    asked = (size, "value") if is_size(size) else (op.results[0], side)
                     g.sizes.setdefault(dim, asked)
             return g.make("fill", args[:1], None, rows, cols, False)
         attr = (
