@@ -20,7 +20,7 @@ from sysmlc.ir.dialects.core import Module
 from sysmlc.ir.dialects.scf import While
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.passes.effects import cannot_fail
-from sysmlc.passes.rows.candidates import candidates
+from sysmlc.passes.rows.candidates import starts
 from sysmlc.passes.rows.grow import RowGroup, grow
 from sysmlc.passes.rows.order import Order
 from sysmlc.passes.rows.worth import is_worth_it
@@ -85,11 +85,11 @@ def _move_ahead(branch: Op, side: Region) -> int:
     for op in moved:
         region.insert_before(branch, op.detach())
     order = Order(region)
-    groups = [grow(order, v, single) for v in candidates(region) for single in (False, True)]
+    groups = [grow(order, *one) for one in starts(region)]
     shared = [g for g in groups if is_worth_it(g) and _is_shared(g, moved)]
     kept: dict[Op, None] = {}
     if shared:
-        best = max(shared, key=lambda g: (len(g.members), g.scans))
+        best = max(shared, key=lambda g: g.rank)
         pending = [op for op in best.members if op in moved]
         while pending:
             op = pending.pop()

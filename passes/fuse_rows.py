@@ -16,7 +16,7 @@ from sysmlc.ir.dialects.core import Module
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.passes.fuse_cells import reorder
 from sysmlc.passes.rows.build import build
-from sysmlc.passes.rows.candidates import candidates
+from sysmlc.passes.rows.candidates import starts
 from sysmlc.passes.rows.grow import RowGroup, grow
 from sysmlc.passes.rows.order import Order
 from sysmlc.passes.rows.worth import MAX_MEMBERS, is_worth_it
@@ -48,8 +48,9 @@ class FuseRows(Pass):
         bounds: dict[tuple[Value, bool], tuple[int, int]] = {}
         while True:
             order = Order(region)
-            tries = [(v, single) for v in candidates(region) for single in (False, True)]
-            tries = [t for t in tries if t not in rejected and bounds.setdefault(t, _UNKNOWN) != _NOTHING]
+            tries = [
+                t for t in starts(region) if t not in rejected and bounds.setdefault(t, _UNKNOWN) != _NOTHING
+            ]
             grown: dict[tuple[Value, bool], RowGroup] = {}
             while tries:
                 best = max(tries, key=bounds.__getitem__)
@@ -59,7 +60,7 @@ class FuseRows(Pass):
                 group = grow(order, *best)
                 if is_worth_it(group):
                     grown[best] = group
-                    bounds[best] = (len(group.members), group.scans)
+                    bounds[best] = group.rank
                     continue
                 tries.remove(best)
                 if len(group.members) <= MAX_MEMBERS:

@@ -12,6 +12,11 @@ from sysmlc.passes.rows.fits import product_factors
 from sysmlc.passes.sparsity import Expectations
 
 
+def starts(region: Region) -> list[tuple[Value, bool]]:
+    """What groups of a region are grown from: each matrix, with sides of several columns and of one."""
+    return [(value, single) for value in candidates(region) for single in (False, True)]
+
+
 def candidates(region: Region) -> list[Value]:
     """Matrices that several operations may scan: left operands of products, operands of row aggregates, and what those
     are made of cell by cell; in program order. `t(X) %*% Y` scans X as well, which pays when there are two and

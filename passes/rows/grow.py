@@ -76,6 +76,11 @@ class RowGroup:
         return not self.guards and not self.fits
 
     @property
+    def rank(self) -> tuple[int, int]:
+        """What makes a group better than another one: more members, then more scans that become one."""
+        return len(self.members), self.scans
+
+    @property
     def scans(self) -> int:
         """How often wide values would be read without the group: by each product, and by each level of cellwise operations.
 

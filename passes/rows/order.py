@@ -19,9 +19,10 @@ class Order:
         self.region = region
         self.ops = list(region)
         self.places = {op: i for i, op in enumerate(self.ops)}
-        self.before: dict[Op, Op] = {}  # of each operation that keeps its place, the one before
         fixed = [op for op in self.ops if keeps_place(op)]
-        self.before.update(zip(fixed[1:], fixed, strict=False))
+        self.before = dict(
+            zip(fixed[1:], fixed, strict=False)
+        )  # of each operation that keeps its place, the one before
 
     def holder(self, op: Op | None) -> Op | None:
         """The operation of the region that is or holds this one, None when it stands outside."""
