@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import math
 import re
 import sys
 import tempfile
@@ -135,6 +136,12 @@ def workloads(scale: float) -> dict[str, Workload]:
         "(U%*%t(V) - X)%*%V": Workload(
             "R = (U %*% t(V) - X) %*% V\nr = sum(R)", als, lambda d: d["U"] @ (d["V"].T @ d["V"]) - d["X"] @ d["V"], make_als
         ),
+        "t(U%*%t(V) - X)%*%U": Workload(
+            "R = t(U %*% t(V) - X) %*% U\nr = sum(R)", als, lambda d: d["V"] @ (d["U"].T @ d["U"]) - d["X"].T @ d["U"], make_als
+        ),
+        "sum((X!=0)*(X - U%*%t(V))^2)": Workload(
+            "r = sum((X != 0) * (X - U %*% t(V)) ^ 2)", als, lambda d: ((d["X"].data - sampled(d["X"], d["U"], d["V"])) ** 2).sum(), make_als
+        ),
         "sum(X*log(U%*%t(V)+eps)), 1e-3": Workload(
             "r = sum(X * log(U %*% t(V) + 1e-15))", {"X": topics, "U": W, "V": H}, lambda d: (d["X"].data * np.log(sampled(d["X"], d["U"], d["V"]) + 1e-15)).sum(),
             rand("X", side, side, 1e-3) + rand("U", side, 100, seed=2) + rand("V", side, 100, seed=3),
@@ -200,14 +207,19 @@ def size(value: Any) -> int:
 
 
 def systemds_seconds(work: Workload, rounds: int, folder: Path, codegen: bool) -> float:
-    """Median of timed rounds inside one process, after three to warm up."""
+    """Median of timed rounds inside one process, after three to warm up; infinite when it runs out of memory."""
     body = "".join(f"  {line}\n" for line in work.dml.split("\n"))
     script = folder / "expression.dml"
     script.write_text(
         f"{work.systemds}s = 0.0\nfor (i in 1:{rounds + 3}) {{\n  begin = time()\n{body}  s = s + r\n"
         '  print("seconds " + ((time() - begin) / 1e9))\n}\nprint(s)\n'
     )
-    text = run(systemds(script, codegen=codegen, folder=folder), folder, systemds_environment()).output
+    try:
+        text = run(systemds(script, codegen=codegen, folder=folder), folder, systemds_environment()).output
+    except SystemExit as failure:
+        if "OutOfMemoryError" not in str(failure):
+            raise
+        return math.inf
     return median([float(t) for t in re.findall(r"seconds ([0-9.E-]+)", text)][3:])
 
 
@@ -262,10 +274,12 @@ def main() -> None:
                 else f"{traffic:.1f} GB/s ({traffic / bandwidth:.2f})"
             )
             ms = [
-                f"{seconds[k] * 1e3:.2f}" if k in seconds else "-"
+                ("no memory" if math.isinf(seconds[k]) else f"{seconds[k] * 1e3:.2f}")
+                if k in seconds
+                else "-"
                 for k in ("O2", "O0", "NumPy", "NumExpr", "JAX", "SystemDS", "codegen")
             ]
-            peer = min((seconds[k] for k in ("SystemDS", "codegen") if k in seconds), default=float("nan"))
+            peer = min((seconds[k] for k in ("SystemDS", "codegen") if k in seconds), default=math.nan)
             rows.append(
                 [
                     title,

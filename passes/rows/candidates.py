@@ -21,6 +21,7 @@ def candidates(region: Region) -> list[Value]:
     """Matrices that several operations may scan: left operands of products, operands of row aggregates, and what those
     are made of cell by cell; in program order. `t(X) %*% Y` scans X as well, which pays when there are two and
     X is dense: the non-zeros of a sparse one are read as fast by the library."""
+    expected = Expectations()
     closed: set[Value] = set()
     found: dict[Value, None] = {}
 
@@ -36,7 +37,7 @@ def candidates(region: Region) -> list[Value]:
     for op in region:
         if isinstance(op, MatMul):
             factors = product_factors(op)
-            if factors is None or (factors[0] in closed and Expectations().density(factors[0]) >= SPARSE):
+            if factors is None or (factors[0] in closed and expected.density(factors[0]) >= SPARSE):
                 add(op.lhs if factors is None else factors[0])
             elif factors[0] is not factors[1]:
                 closed.add(factors[0])

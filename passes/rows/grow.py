@@ -21,7 +21,6 @@ from sysmlc.ir.types import NUMBERS, Dim, Matrix, same_dim
 from sysmlc.passes.estimate import SPARSE
 from sysmlc.passes.rows.fits import Fit, fits, product_factors
 from sysmlc.passes.rows.order import Order, Tainted
-from sysmlc.passes.sparsity import Expectations
 
 MAX_NARROW = 32
 """Columns of a side: beyond that a product is better left to the library."""
@@ -135,7 +134,9 @@ def grow(order: Order, main: Value, single: bool = False) -> RowGroup:
 
 
 def _join(group: RowGroup, op: Op, tainted: Tainted) -> bool:
-    if op.dialect != "dml" or not (any(v in group.kind for v in op.operands) or product_factors(op)):
+    # What meets the group in a line only, which may be one row for all, need not have its rows.
+    meets = any(v in group.kind and v not in group.lines for v in op.operands)
+    if op.dialect != "dml" or not (meets or product_factors(op)):
         return False
     attempt = _Attempt(group, tainted)
     made = attempt.kind_of(op)
@@ -252,7 +253,7 @@ class _Attempt:
 
     def is_sparse(self) -> bool:
         """Whether the scan goes along non-zeros, which is worth more than to read other cells with it."""
-        return Expectations().density(self.group.main) < SPARSE
+        return self.tainted.order.expected.density(self.group.main) < SPARSE
 
     def main_cells(self) -> Dim:
         main = self.group.main.type
@@ -297,13 +298,13 @@ class _Attempt:
         return widest
 
     def has_rows(self, value: Value) -> bool:
-        """Whether a matrix has as many rows as the scanned one, or may have: then it becomes a condition."""
+        """Whether a matrix has as many rows as the scanned one, or may have: then it becomes a condition. Row vectors hardly have."""
         type, main = value.type, self.group.main.type
         assert isinstance(type, Matrix)
         assert isinstance(main, Matrix)
         if same_dim(type.rows, main.rows):
             return True
-        if isinstance(type.rows, int) and isinstance(main.rows, int):
+        if 1 in (type.rows, main.rows) or (isinstance(type.rows, int) and isinstance(main.rows, int)):
             return False
         self.guards.append(("rows", value))
         return True

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.passes.effects import keeps_place
+from sysmlc.passes.sparsity import Expectations
 
 if TYPE_CHECKING:
     from sysmlc.passes.rows.grow import RowGroup
@@ -23,6 +24,7 @@ class Order:
         self.before = dict(
             zip(fixed[1:], fixed, strict=False)
         )  # of each operation that keeps its place, the one before
+        self.expected = Expectations()
 
     def holder(self, op: Op | None) -> Op | None:
         """The operation of the region that is or holds this one, None when it stands outside."""

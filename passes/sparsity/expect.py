@@ -87,6 +87,7 @@ class Expectations:
             found = {t: max([trial.sketch(v) for v in vs], key=_density) for t, vs in sources.items()}
             grown = [t for t in sources if found[t].density > assumed[t].density * _STEADY]
             if not grown:
+                self._known.update(trial._known)  # what follows from the truth is true
                 break
             assumed.update({t: found[t] if number < _ROUNDS else _all_of(t) for t in grown})
         self._known.update({t: _bounded(s, t) for t, s in assumed.items()})
