@@ -385,7 +385,7 @@ def compile_script(command: Command) -> None:
         return
     from sysmlc.codegen.cpu import link
 
-    compiled = program.compiled(command.inputs, program.args, command.outputs, runtime_args=True)
+    compiled = program.compiled(command.inputs, program.args, command.outputs, runtime_args=True, here=True)
     make = {"exe": link.link_executable, "lib": link.link_library, "obj": link.link_object}[command.emit]
     make(compiled, output)
 

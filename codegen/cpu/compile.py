@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sysmlc.codegen.cpu.tables import Parameter, variant_table
 from sysmlc.codegen.cpu.target import Target, make_targets
+from sysmlc.codegen.cpu.workers import workers
 from sysmlc.ir.types import PRECISIONS
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def lower_module(module: Module, options: Options) -> None:
     from sysmlc.passes.pipelines import lowering
 
     _run_passes(options.passes(), module)
+    workers().start(2)  # soon there will be kernels
     _run_passes(lowering(options.fuses, options.formats), module)
 
 

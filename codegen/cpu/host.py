@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from sysmlc.codegen.cpu.cache import key_of, object_cache
-from sysmlc.codegen.cpu.workers import Task, workers
+from sysmlc.codegen.cpu.workers import workers
 
 _TELLING = ("vendor_id", "cpu family", "model", "model name", "stepping", "flags")
 
@@ -18,15 +17,6 @@ def host_processor() -> tuple[str, dict[str, bool]]:
         found = _remember(workers().call(ask_llvm))
     name, features = json.loads(found)
     return name, features
-
-
-def with_processor(task: Task) -> Any:
-    """What a task gives. Another worker asks LLVM meanwhile, if that has to be done: whoever compiles will want to know."""
-    if _remembered() is not None:
-        return workers().call(task[0], *task[1])
-    made, answer = workers().each([task, (ask_llvm, ())])
-    _remember(answer)
-    return made
 
 
 def _remembered() -> bytes | None:

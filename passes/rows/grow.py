@@ -21,6 +21,7 @@ from sysmlc.ir.types import NUMBERS, Dim, Matrix, same_dim
 from sysmlc.passes.estimate import SPARSE
 from sysmlc.passes.rows.fits import Fit, fits, product_factors
 from sysmlc.passes.rows.order import Order, Tainted
+from sysmlc.passes.sparsity import Expectations
 
 MAX_NARROW = 32
 """Columns of a side: beyond that a product is better left to the library."""
@@ -47,6 +48,7 @@ class RowGroup:
     main: Value
     single: bool = False
     """Whether sides of unknown width are taken to have one column."""
+    expected: Expectations = field(default_factory=Expectations)
     members: dict[Op, None] = field(default_factory=dict)
     kind: dict[Value, str] = field(default_factory=dict)
     """Of row values: wide, narrow or single."""
@@ -111,7 +113,7 @@ class RowGroup:
 
 def grow(order: Order, main: Value, single: bool = False) -> RowGroup:
     """The largest group of a region that scans `main`, without what gains nothing from it."""
-    group = RowGroup(main, single)
+    group = RowGroup(main, single, order.expected)
     group.kind[main] = "wide"
     group.level[main] = 0
     tainted = Tainted(group, order)
@@ -253,7 +255,7 @@ class _Attempt:
 
     def is_sparse(self) -> bool:
         """Whether the scan goes along non-zeros, which is worth more than to read other cells with it."""
-        return self.tainted.order.expected.density(self.group.main) < SPARSE
+        return self.group.expected.density(self.group.main) < SPARSE
 
     def main_cells(self) -> Dim:
         main = self.group.main.type

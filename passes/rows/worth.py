@@ -18,7 +18,6 @@ from sysmlc.passes.lower_cells import MAX_INPUTS, MAX_OUTPUTS
 from sysmlc.passes.lower_rows import MAX_ASSEMBLED
 from sysmlc.passes.rows.fits import product_factors
 from sysmlc.passes.rows.grow import MANY, RowGroup, is_less
-from sysmlc.passes.sparsity import Expectations
 
 MAX_MEMBERS = 40
 """Beyond that registers run out and compile time grows."""
@@ -48,7 +47,7 @@ def _is_thin(group: RowGroup) -> bool:
     if len(products) != 1 or product_factors(products[0]) is not None:
         return False
     (product,) = products
-    if Expectations().density(group.main) < SPARSE:
+    if group.expected.density(group.main) < SPARSE:
         return False
     limit = SHORT * len({_level(group, op) for op in group.members if _reads_again(group, op)})
     side, main = product.rhs, group.main.type

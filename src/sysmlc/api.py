@@ -209,11 +209,13 @@ class Program:
         outputs: Sequence[str],
         *,
         runtime_args: bool = False,
+        here: bool = False,
     ) -> Compiled:
-        """Code for inputs of these kinds and these arguments, from the cache when nothing it was made of has changed."""
+        """Code for inputs of these kinds and these arguments, from the cache when nothing it was made of has changed.
+
+        It is compiled by a worker, so that this process stays small, or `here`, which is sooner."""
         from sysmlc.codegen.cpu import saved
         from sysmlc.codegen.cpu.cache import compiler_version, key_of, object_cache
-        from sysmlc.codegen.cpu.host import with_processor
         from sysmlc.codegen.cpu.workers import workers
 
         parts = [sorted(kinds.items()), sorted(args.items()), list(outputs), runtime_args]
@@ -227,9 +229,9 @@ class Program:
         )
         found = object_cache().get(key)
         if found is None or not saved.is_current(found):
-            workers().start(2)  # one waits for kernels, with the compiler loaded
+            workers().start(1 if here else 2)  # one waits for kernels, with the compiler loaded
             arguments = (self.source, dict(kinds), dict(args), tuple(outputs), self.options, runtime_args)
-            found = with_processor((compile_script, arguments))
+            found = compile_script(*arguments) if here else workers().call(compile_script, *arguments)
             object_cache().put(key, found)
         return saved.unpack(found, self.options)
 

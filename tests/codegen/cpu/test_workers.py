@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from sysmlc.codegen.cpu import objects
 from sysmlc.codegen.cpu.workers import WorkerDiedError, Workers, workers
 from sysmlc.ir.source import Diagnostic, Source
 
@@ -115,6 +116,7 @@ def test_a_forked_process_has_its_own() -> None:
 
 BUSY = """
 import sys, time
+from sysmlc.codegen.cpu import objects
 from sysmlc.codegen.cpu.workers import workers
 workers().start(2)
 print("started", flush=True)
@@ -136,3 +138,14 @@ def test_busy_workers_end_with_the_process_they_belong_to(end: signal.Signals) -
 def test_what_a_worker_still_has_to_do_is_done(some: Workers) -> None:
     """The thread that waits for the end of this process disturbs nobody."""
     assert some.each([(time.sleep, (0.2,)), (double, (4,)), (double, (5,))]) == [None, 8, 10]
+
+
+def test_what_waiting_workers_compile_is_a_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure there would end them."""
+    made: list[bytes] = []
+    compile_object = objects.compile_object
+    monkeypatch.setattr(
+        objects, "compile_object", lambda *given: made.append(compile_object(*given)) or made[-1]
+    )
+    objects.rehearse.__wrapped__()
+    assert made[0].startswith(b"\x7fELF")
