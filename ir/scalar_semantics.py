@@ -101,8 +101,9 @@ def _div(x: float, y: float) -> float:
 
 
 def _integral(f: Callable[[float], int]) -> Callable[[float], float]:
-    """`f` with its integer result as a double; whole numbers (all big ones are), NaN and infinities stay as they are."""
-    return lambda x: float(f(x)) if abs(x) < _EXACT and x != int(x) else x
+    """`f` with its integer result as a double; whole numbers (all big ones are), NaN and infinities stay as they are;
+    -0.5 goes up to -0.0."""
+    return lambda x: math.copysign(f(x), x) if abs(x) < _EXACT and x != int(x) else x
 
 
 def _mod(x: float, y: float) -> float:

@@ -127,7 +127,7 @@ def describe(cell: Cell, name: str) -> CellKernel:
 
 def leads(cell: Cell) -> tuple[int, ...]:
     """For each input the mask of those that stand to the right of it: an operator has the shape of its left operand, to which a
-    vector on the right is broadcast, never the other way round. Empty when there is nothing to say."""
+    vector on the right is broadcast, never the other way round; the operands of `ifelse` have one shape. Empty when there is nothing to say."""
     first: dict[Value, int] = {}
     masks = [0] * len(cell.operands)
     for arg, operand in zip(cell.body.args, cell.operands, strict=True):
@@ -138,9 +138,10 @@ def leads(cell: Cell) -> tuple[int, ...]:
         if not inside or not op.results:
             continue
         first[op.result] = inside[0]
-        for other in inside[1:]:
-            if other != inside[0]:
-                masks[inside[0]] |= 1 << other
+        for left in inside if op.name == "dml.ifelse" else inside[:1]:  # which broadcasts nothing
+            for other in inside:
+                if other != left:
+                    masks[left] |= 1 << other
     return tuple(masks) if any(masks) else ()
 
 

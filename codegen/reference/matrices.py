@@ -152,6 +152,13 @@ def as_scalar(op: Op, a: Any) -> float:
     return float(a[0, 0])
 
 
+@evaluates("as_vector")
+def as_vector(op: Op, a: Any) -> Any:
+    if a.shape[0 if op.side == "row" else 1] != 1:
+        raise fail(op, f"{op.function} needs a {op.side} vector, got {a.shape[0]}x{a.shape[1]}")
+    return a
+
+
 @evaluates("reshape")
 def reshape(op: Op, a: Any, rows: int, cols: int, byrow: bool) -> Any:
     _size(op, rows, cols)

@@ -15,6 +15,7 @@ from sysmlc.frontends.dml.builtins_cells import aggregate, binary, family, op, u
 from sysmlc.frontends.dml.frame import Frame, PoisonedError
 from sysmlc.ir.core import Value
 from sysmlc.ir.dialects import dml_matrix as m
+from sysmlc.ir.dialects import dml_pick as pick
 from sysmlc.ir.dialects import dml_stat as stat
 from sysmlc.ir.dialects.dml_scalar import ListRemove, Time
 from sysmlc.ir.source import Diagnostic
@@ -123,17 +124,17 @@ TABLE: Final[dict[str, Builtin]] = {
     "rev": Builtin(_X, op(m.Rev)),
     "roll": Builtin("X: matrix, shift: integer", op(m.Roll)),
     "order": Builtin(
-        "target: matrix, by: column = 1, decreasing: boolean = FALSE, index.return: boolean = FALSE", op(m.Order)
+        "target: matrix, by: column = 1, decreasing: boolean = FALSE, index.return: boolean = FALSE", op(pick.Order)
     ),
     "removeEmpty": Builtin(
         "target: matrix, margin: text, select: matrix = none, empty.return: boolean = TRUE", matrices.remove_empty
     ),
-    "replace": Builtin("target: matrix, pattern: number, replacement: number", op(m.Replace)),
+    "replace": Builtin("target: matrix, pattern: number, replacement: number", op(pick.Replace)),
     "lower.tri": Builtin(
-        "target: matrix, diag: boolean = FALSE, values: boolean = FALSE", family(m.Triangle, "lower_tri")
+        "target: matrix, diag: boolean = FALSE, values: boolean = FALSE", family(pick.Triangle, "lower_tri")
     ),
     "upper.tri": Builtin(
-        "target: matrix, diag: boolean = FALSE, values: boolean = FALSE", family(m.Triangle, "upper_tri")
+        "target: matrix, diag: boolean = FALSE, values: boolean = FALSE", family(pick.Triangle, "upper_tri")
     ),
     "remove": Builtin("L: list, i: integer", op(ListRemove), results=2),
     # linear algebra

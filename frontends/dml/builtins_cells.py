@@ -11,7 +11,7 @@ from sysmlc.frontends.dml.scalars import OPERATORS, apply, combine, negated
 from sysmlc.frontends.dml.types import NUMERIC, describe, merge
 from sysmlc.ir.core import Value
 from sysmlc.ir.dialects.dml_cell import Aggregate, Binary, IfElse, Outer, Unary
-from sysmlc.ir.dialects.dml_matrix import AsScalar
+from sysmlc.ir.dialects.dml_matrix import AsScalar, AsVector
 from sysmlc.ir.dialects.dml_scalar import AsMatrix
 from sysmlc.ir.dialects.dml_stat import CountDistinct, Quantile, WeightedMean
 from sysmlc.ir.source import Diagnostic
@@ -143,7 +143,16 @@ def operator_name(node: ast.Call, op: str) -> str:
 
 def outer(frame: Frame, node: ast.Call, u: Value, v: Value, op: str) -> Value:
     """`outer(u, v, "op")`"""
-    return frame.emit(node, Outer, u, v, op=operator_name(node, op))
+    fn = operator_name(node, op)
+    u, v = (_vector(frame, node, value, side) for value, side in ((u, "column"), (v, "row")))
+    return frame.emit(node, Outer, u, v, op=fn)
+
+
+def _vector(frame: Frame, node: ast.Call, value: Value, side: str) -> Value:
+    """A matrix that has one column or one row, which is asked when the program runs where it is not known."""
+    assert isinstance(value.type, Matrix)
+    known = (value.type.rows if side == "row" else value.type.cols) == 1
+    return value if known else frame.emit(node, AsVector, value, side=side, function=node.name)
 
 
 def ppred(frame: Frame, node: ast.Call, x: Value, y: Value, op: str) -> Value:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from typing import Any, Final
 
 from sysmlc.frontends.dml import ast
@@ -173,9 +174,22 @@ def _check_value(frame: Frame, name: str, given: str, arg: ast.Arg) -> None:
         )
 
 
+_ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_LOCAL: Final = re.compile(r"file:(//[^/]*)?(?=/)")
+
+
 def _path(frame: Frame, node: ast.Expr) -> Value:
+    """The name of a file. The run time takes `file:` away and refuses other addresses as well, where it sees them first."""
     known = known_text(frame, node)
-    if known is not None and frame.workdir != "." and not os.path.isabs(known) and "://" not in known:
+    if known is not None and (local := _LOCAL.match(known)):
+        return frame.constant(node, known[local.end() :])
+    if known is not None and (address := _ADDRESS.match(known)):
+        raise Diagnostic(
+            f"files at '{address[0]}' are not in this version, local ones are",
+            node.loc,
+            hint="copy the file to this machine",
+        )
+    if known is not None and frame.workdir != "." and not os.path.isabs(known):
         return frame.constant(node, os.path.normpath(os.path.join(frame.workdir, known)))
     return text(frame, node, "the path")
 

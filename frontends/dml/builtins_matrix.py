@@ -21,10 +21,9 @@ from sysmlc.ir.dialects.dml_matrix import (
     NCol,
     NRow,
     RBind,
-    RemoveEmpty,
     Reshape,
-    Table,
 )
+from sysmlc.ir.dialects.dml_pick import RemoveEmpty, Table
 from sysmlc.ir.dialects.dml_scalar import (
     AsMatrix,
     Concat,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sysmlc.ir.core import Op, Value
-from sysmlc.ir.define import NATIVE, PURE, Attr, Operand, Operands, define
+from sysmlc.ir.define import NATIVE, Attr, Operand, Operands, define
 from sysmlc.ir.dialects.shapes import (
     common_element,
-    constant,
     constant_int,
+    count,
     matrix_of,
     range_size,
     size_dim,
@@ -139,9 +139,8 @@ class Length(Op):
         return (i64,)
 
     def fold(self) -> Sequence[Value | int] | None:
-        source = matrix_of(self, self.operand)
-        rows, cols = source.rows, source.cols
-        return [rows * cols] if isinstance(rows, int) and isinstance(cols, int) else None
+        cells = count(matrix_of(self, self.operand))
+        return None if cells is None else [cells]
 
 
 @define("dml.nnz", traits=NATIVE)
@@ -282,7 +281,10 @@ class Reshape(Op):
 
     def infer(self) -> Sequence[Type]:
         source = matrix_of(self, self.operand)
-        return (matrix(size_dim(self.rows), size_dim(self.cols), source.elem, source.nnz),)
+        made = matrix(size_dim(self.rows), size_dim(self.cols), source.elem, source.nnz)
+        if differ_dim(count(source), count(made)):
+            raise self.error(f"cannot put the cells of {source} into {made}")
+        return (made,)
 
 
 @define("dml.as_scalar", traits=NATIVE)
@@ -298,79 +300,25 @@ class AsScalar(Op):
         return (f64,)
 
 
-@define("dml.order", traits=PURE)
-class Order(Op):
-    """Rows sorted by the columns in `by` (a matrix of column ids), stable; or with `index_return` (i1) the permutation."""
+@define("dml.as_vector", traits=NATIVE)
+class AsVector(Op):
+    """The same matrix, which must have one column (`side` "column") or one row ("row") to be an argument of `function`."""
 
     operand: Operand[Matrix]
-    by: Operand[Matrix]
-    decreasing: Operand[Scalar]
-    index_return: Operand[Scalar]
+    side: Attr[str]
+    function: Attr[str]
 
     def infer(self) -> Sequence[Type]:
         source = matrix_of(self, self.operand)
-        index = constant(self.index_return)
-        cols = 1 if index is True else source.cols if index is False or source.cols == 1 else None
-        return (matrix(source.rows, cols, source.elem),)
+        rows, cols = (1, source.cols) if self.side == "row" else (source.rows, 1)
+        if differ_dim(source.rows, rows) or differ_dim(source.cols, cols):
+            raise self.error(f"needs a {self.side} vector, got {source}")
+        return (matrix(rows, cols, source.elem, source.nnz),)
 
-
-@define("dml.table", traits=PURE)
-class Table(Op):
-    """Contingency table: `out[a_i, b_i] += w_i`. Sizes `rows`, `cols` (i64) drop what lies outside; -1 means as large as needed."""
-
-    a: Operand[Matrix]
-    b: Operand[Matrix]
-    weights: Operand[Matrix]
-    rows: Operand[Scalar]
-    cols: Operand[Scalar]
-
-    def infer(self) -> Sequence[Type]:
-        a = matrix_of(self, self.a)
-        nnz = a.rows * a.cols if isinstance(a.rows, int) and isinstance(a.cols, int) else None
-        return (matrix(size_dim(self.rows), size_dim(self.cols), f64, nnz),)
-
-
-@define("dml.remove_empty", traits=PURE)
-class RemoveEmpty(Op):
-    """Rows (`margin` "rows") or columns without all-empty ones, or those picked by the 0/1 vector `select` (0x0: none given)."""
-
-    operand: Operand[Matrix]
-    margin: Operand[Scalar]
-    select: Operand[Matrix]
-    empty_return: Operand[Scalar]
-
-    def infer(self) -> Sequence[Type]:
+    def fold(self) -> Sequence[Value | int] | None:
         source = matrix_of(self, self.operand)
-        margin = constant(self.margin)
-        rows = source.rows if margin == "cols" else None
-        cols = source.cols if margin == "rows" else None
-        return (matrix(rows, cols, source.elem),)
-
-
-@define("dml.replace", traits=PURE)
-class Replace(Op):
-    """Cells equal to `pattern` (NaN matches NaN) become `replacement`."""
-
-    operand: Operand[Matrix]
-    pattern: Operand[Scalar]
-    replacement: Operand[Scalar]
-
-    def infer(self) -> Sequence[Type]:
-        source = matrix_of(self, self.operand)
-        return (matrix(source.rows, source.cols, source.elem),)
-
-
-@define("dml", names=("lower_tri", "upper_tri"), traits=PURE)
-class Triangle(Op):
-    """The lower or upper triangle: its values (`values`, i1) or ones; `diag` (i1) includes the diagonal."""
-
-    operand: Operand[Matrix]
-    diag: Operand[Scalar]
-    values: Operand[Scalar]
-
-    def infer(self) -> Sequence[Type]:
-        source = matrix_of(self, self.operand)
-        return (matrix(source.rows, source.cols, source.elem),)
+        known = source.rows == 1 if self.side == "row" else source.cols == 1
+        return [self.operand] if known else None
 
 
 @define("dml.write_matrix", traits={"f32"})

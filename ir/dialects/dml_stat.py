@@ -5,10 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from sysmlc.ir.core import Op
+from sysmlc.ir.core import Op, Value
 from sysmlc.ir.define import NATIVE, PURE, Attr, Operand, define
-from sysmlc.ir.dialects.shapes import matrix_of, size_dim
-from sysmlc.ir.types import Matrix, Scalar, Type, differ_dim, f64, matrix
+from sysmlc.ir.dialects.shapes import length, matrix_of, may_be_vector, size_dim
+from sysmlc.ir.types import Dim, Matrix, Scalar, Type, differ_dim, f64, matrix
+
+
+def _column(op: Op, value: Value) -> Matrix:
+    """The type of an operand that must be a column vector."""
+    source = matrix_of(op, value)
+    if differ_dim(source.cols, 1):
+        raise op.error(f"needs a column vector, got {source}")
+    return source
+
+
+def _square(op: Op, value: Value) -> Matrix:
+    """The type of an operand that must be a square matrix."""
+    source = matrix_of(op, value)
+    if differ_dim(source.rows, source.cols):
+        raise op.error(f"needs a square matrix, got {source}")
+    return source
+
+
+def _weigh(op: Op, weights: Value, data: Matrix) -> None:
+    """Weights are as many as the data, or 0x0: none."""
+    found = matrix_of(op, weights)
+    if (found.rows, found.cols) == (0, 0):
+        return
+    if differ_dim(found.rows, data.rows) or differ_dim(found.cols, data.cols):
+        raise op.error(f"has weights of {found} for data of {data}")
+
 
 CUMULATIVE: Final = ("cumsum", "cumprod", "cummin", "cummax", "rowcumsum")
 
@@ -56,6 +82,7 @@ class WeightedMean(Op):
     weights: Operand[Matrix]
 
     def infer(self) -> Sequence[Type]:
+        _weigh(self, self.weights, matrix_of(self, self.operand))
         return (f64,)
 
 
@@ -68,6 +95,7 @@ class Moment(Op):
     k: Operand[Scalar]
 
     def infer(self) -> Sequence[Type]:
+        _weigh(self, self.weights, _column(self, self.operand))
         return (f64,)
 
 
@@ -80,6 +108,10 @@ class Cov(Op):
     weights: Operand[Matrix]
 
     def infer(self) -> Sequence[Type]:
+        x, y = matrix_of(self, self.x), matrix_of(self, self.y)
+        if differ_dim(x.cols, 1) or differ_dim(y.cols, 1) or differ_dim(x.rows, y.rows):
+            raise self.error(f"needs two column vectors of equal length, got {x} and {y}")
+        _weigh(self, self.weights, x)
         return (f64,)
 
 
@@ -91,6 +123,7 @@ class Median(Op):
     weights: Operand[Matrix]
 
     def infer(self) -> Sequence[Type]:
+        _weigh(self, self.weights, _column(self, self.operand))
         return (f64,)
 
 
@@ -103,7 +136,8 @@ class Quantile(Op):
     p: Operand[Matrix]
 
     def infer(self) -> Sequence[Type]:
-        p = matrix_of(self, self.p)
+        _weigh(self, self.weights, _column(self, self.operand))
+        p = _column(self, self.p)
         return (matrix(p.rows, 1),)
 
 
@@ -116,6 +150,7 @@ class InterQuantile(Op):
     p: Operand[Scalar]
 
     def infer(self) -> Sequence[Type]:
+        _weigh(self, self.weights, _column(self, self.operand))
         return (matrix(None, 1),)
 
 
@@ -127,6 +162,7 @@ class InterQuartileMean(Op):
     weights: Operand[Matrix]
 
     def infer(self) -> Sequence[Type]:
+        _weigh(self, self.weights, _column(self, self.operand))
         return (f64,)
 
 
@@ -155,7 +191,22 @@ class GroupedAggregate(Op):
     ngroups: Operand[Scalar]
 
     def infer(self) -> Sequence[Type]:
-        return (matrix(size_dim(self.ngroups), matrix_of(self, self.target).cols),)
+        target, groups, weights = (matrix_of(self, v) for v in (self.target, self.groups, self.weights))
+        if not may_be_vector(groups):
+            raise self.error(f"needs a vector of groups, got {groups}")
+        ids, given = length(groups), length(weights)
+        if differ_dim(given, ids) and given != 0:
+            raise self.error(f"has weights of {weights} for groups of {groups}")
+        cols: Dim = target.cols
+        if target.rows == 1 and ids != 1:  # a row of values is taken for a column
+            if differ_dim(cols, ids):
+                raise self.error(f"has a target of {target}, but groups of {groups}")
+            cols = 1 if isinstance(ids, int) else None
+        elif differ_dim(target.rows, ids):
+            raise self.error(f"has a target of {target}, but groups of {groups}")
+        elif target.rows is None or isinstance(target.rows, str):
+            cols = 1 if cols == 1 else cols if ids == 1 or differ_dim(cols, ids) else None
+        return (matrix(size_dim(self.ngroups), cols),)
 
 
 @define("dml.solve", traits=PURE)
@@ -167,9 +218,7 @@ class Solve(Op):
     symmetric: Attr[bool] = False  # type: ignore[assignment]
 
     def infer(self) -> Sequence[Type]:
-        a, b = matrix_of(self, self.a), matrix_of(self, self.b)
-        if differ_dim(a.rows, a.cols):
-            raise self.error(f"needs a square matrix, got {a}")
+        a, b = _square(self, self.a), matrix_of(self, self.b)
         if differ_dim(a.rows, b.rows):
             raise self.error(f"the right side has other rows than the matrix: {a} and {b}")
         return (matrix(a.cols, b.cols, a.elem),)
@@ -182,9 +231,7 @@ class Factor(Op):
     operand: Operand[Matrix]
 
     def infer(self) -> Sequence[Type]:
-        source = matrix_of(self, self.operand)
-        if differ_dim(source.rows, source.cols):
-            raise self.error(f"needs a square matrix, got {source}")
+        source = _square(self, self.operand)
         return (matrix(source.rows, source.cols, source.elem),)
 
 
@@ -195,9 +242,7 @@ class Det(Op):
     operand: Operand[Matrix]
 
     def infer(self) -> Sequence[Type]:
-        source = matrix_of(self, self.operand)
-        if differ_dim(source.rows, source.cols):
-            raise self.error(f"needs a square matrix, got {source}")
+        _square(self, self.operand)
         return (f64,)
 
 
@@ -219,7 +264,7 @@ class LU(Op):
     operand: Operand[Matrix]
 
     def infer(self) -> Sequence[Type]:
-        source = matrix_of(self, self.operand)
+        source = _square(self, self.operand)
         return (matrix(source.rows, source.cols),) * 3
 
 
@@ -230,7 +275,7 @@ class Eigen(Op):
     operand: Operand[Matrix]
 
     def infer(self) -> Sequence[Type]:
-        source = matrix_of(self, self.operand)
+        source = _square(self, self.operand)
         return (matrix(source.rows, 1), matrix(source.rows, source.cols))
 
 

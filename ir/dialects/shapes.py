@@ -62,6 +62,22 @@ def size_dim(value: Value) -> Dim:
     return assumed_sizes.get(value) if assumed_sizes else None
 
 
+def count(type: Matrix) -> int | None:
+    """How many cells a matrix is known to have."""
+    rows, cols = type.rows, type.cols
+    return rows * cols if isinstance(rows, int) and isinstance(cols, int) else None
+
+
+def may_be_vector(type: Matrix) -> bool:
+    """Whether a matrix may have one row or one column."""
+    return not differ_dim(type.rows, 1) or not differ_dim(type.cols, 1)
+
+
+def length(vector: Matrix) -> Dim:
+    """How many cells a vector has."""
+    return vector.rows if vector.cols == 1 else vector.cols if vector.rows == 1 else None
+
+
 def common_element(op: Op, *values: Value) -> Scalar:
     """The element type that all matrices among `values` have."""
     types = [v.type for v in values if isinstance(v.type, Matrix)]

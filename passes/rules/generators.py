@@ -6,7 +6,8 @@ from sysmlc.ir.core import Builder, Value
 from sysmlc.ir.dialects.core import Constant
 from sysmlc.ir.dialects.dml_cell import Aggregate, Binary
 from sysmlc.ir.dialects.dml_create import Fill, Seq
-from sysmlc.ir.dialects.dml_matrix import NNZ, MatMul, Order, RBind, Rev, Table, Transpose
+from sysmlc.ir.dialects.dml_matrix import NNZ, MatMul, RBind, Rev, Transpose
+from sysmlc.ir.dialects.dml_pick import Order, Table
 from sysmlc.ir.dialects.dml_scalar import Cast
 from sysmlc.ir.dialects.dml_stat import Cumulative, GroupedAggregate
 from sysmlc.ir.dialects.shapes import constant, constant_int

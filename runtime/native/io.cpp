@@ -4,6 +4,8 @@
 #include "io_formats.h"
 #include "io_number.h"
 
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
@@ -74,7 +76,22 @@ double number(const std::string& path, const std::string& text) {
     return v;
 }
 
-std::string name_of(const sm_string* path) { return std::string(view(path)); }
+// The file that a path names: `file:///x` is x, and what is elsewhere cannot be reached.
+std::string local(std::string_view path) {
+    constexpr std::string_view kFile = "file:/";
+    if (path.substr(0, kFile.size()) == kFile) {
+        path.remove_prefix(kFile.size() - 1);
+        size_t root = path.substr(0, 2) == "//" ? path.find('/', 2) : 0;
+        return std::string(root == std::string_view::npos ? path : path.substr(root));
+    }
+    size_t end = path.find("://");
+    auto letter = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '+' || c == '-' || c == '.'; };
+    bool address = end != std::string_view::npos && end > 0 && std::all_of(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(end), letter);
+    if (address) fail("files at '%s' are not in this version, local ones are: %s", std::string(path.substr(0, end + 3)).c_str(), quoted(path).c_str());
+    return std::string(path);
+}
+
+std::string name_of(const sm_string* path) { return local(view(path)); }
 
 // Data and metadata appear together: both are complete before either gets its name.
 template <class F>
@@ -198,7 +215,7 @@ SM_API void sm_write_str(sm_ctx* ctx, sm_string* value, sm_string* path, sm_stri
 
 SM_API int32_t sm_read_metadata(const char* path, const char* options, sm_metadata* out, char* error, int64_t error_size) {
     try {
-        peek(path, options, out);
+        peek(local(path), options, out);
         return 0;
     } catch (const std::exception& e) {
         if (error && error_size > 0) std::snprintf(error, static_cast<size_t>(error_size), "%s", e.what());

@@ -131,6 +131,14 @@ SM_API sm_matrix* sm_roll(sm_ctx* ctx, sm_matrix* X, int64_t shift) {
     });
 }
 
+SM_API sm_matrix* sm_as_vector(sm_ctx* ctx, sm_matrix* X, const char* side, const char* function) {
+    return SM_ENTRY(ctx, {
+        bool row = side[0] == 'r';
+        if ((row ? X->rows : X->cols) != 1) sm::fail("%s needs a %s vector, got %s", function, side, sm::shape(X).c_str());
+        return sm::Matrix::borrow(X).take();
+    });
+}
+
 SM_API sm_matrix* sm_diag(sm_ctx* ctx, sm_matrix* X) {
     return SM_ENTRY(ctx, { return sm::with_element(X, [&](auto type) { return sm::diagonal<decltype(type)>(ctx, X); }).take(); });
 }

@@ -75,6 +75,19 @@ def test_of_one(fn: str) -> None:
     check(f"{fn}(x)", "x", [{"x": x} for x in SPECIAL])
 
 
+def test_of_literals() -> None:
+    """What is computed when the script is compiled is what the program would compute, the sign of a zero included."""
+    texts = ["0.0", "0.5", "-0.5", "-0.4", "2.5", "-2.5", "3.0", "1e17", "-1e300"]
+    calls = [f"{fn}({text})" for fn in UNARY if fn != "!" for text in texts]
+    script = "".join(f"r{i} = as.double({call})\n" for i, call in enumerate(calls))
+    outputs = [f"r{i}" for i in range(len(calls))]
+    folded, computed = (sysmlc.compile(script, outputs=outputs, optimize=level).run() for level in (2, 0))
+    for name, call in zip(outputs, calls, strict=True):
+        a, b = folded[name], computed[name]
+        assert close(a, b), call
+        assert math.isnan(a) or math.copysign(1.0, a) == math.copysign(1.0, b), call
+
+
 @pytest.mark.parametrize("fn", [*BINARY, *CALLS])
 def test_of_two(fn: str) -> None:
     check(

@@ -163,6 +163,8 @@ COMPILE_TIME = [
     ("X = read('nowhere.csv')\nprint(sum(X))", "nowhere.csv"),
     ("x = matrix('1 2 x', 1, 3)", "'x' is not a number"),
     ("x = eval('f', 1)", "'f'"),
+    ("X = matrix(1, 2, 2)\nwrite(X, 'hdfs://host/x')", "files at 'hdfs://' are not in this version"),
+    ("X = read('s3a://bucket/x.csv', format='csv')", "files at 's3a://' are not in this version"),
 ]
 
 
@@ -257,6 +259,22 @@ def test_unusable_files(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> No
     assert main([str(script), "-o", "/proc/prog"]) == 1
     assert capfd.readouterr().err.count("error: ") == 2
     assert [p.name for p in tmp_path.iterdir()] == ["a.dml"]
+
+
+def test_addresses_of_files(tmp_path: Path) -> None:
+    """`file:` is this machine; another one is an error, and no folder of that name."""
+    script = "X = matrix(1.5, 2, 2)\nwrite(X, p, format='csv')\ns = sum(read(p))\n"
+    program = sysmlc.compile(script, inputs={"p": ""}, outputs=["s"])
+    for form in ("file://{}", "file:{}", "file://localhost{}", "{}"):
+        path = tmp_path / f"x{len(form)}"
+        assert program.run({"p": form.format(path)})["s"] == 6.0
+        assert (
+            sysmlc.run(script.replace("p,", f"'{form.format(path)}',").replace("(p)", f"('{path}')"))["s"]
+            == 6.0
+        )
+    with pytest.raises(NativeError, match="files at 'hdfs://' are not in this version, local ones are"):
+        program.run({"p": "hdfs://host/x"})
+    assert not Path("hdfs:").exists()
 
 
 def limited(kilobytes: int) -> None:

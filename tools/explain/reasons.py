@@ -26,7 +26,18 @@ _KINDS: Final = {
     **dict.fromkeys(("matmul", "tsmm"), "product"),
     **dict.fromkeys(("solve", "inv", "cholesky", "qr", "lu", "svd", "eigen", "det"), "solver"),
     **dict.fromkeys(
-        ("index", "left_index", "get_cell", "set_cell", "cbind", "rbind", "as_matrix", "as_scalar"), "index"
+        (
+            "index",
+            "left_index",
+            "get_cell",
+            "set_cell",
+            "cbind",
+            "rbind",
+            "as_matrix",
+            "as_scalar",
+            "as_vector",
+        ),
+        "index",
     ),
     **dict.fromkeys(("rand", "fill", "seq", "sample", "matrix_of_text", "matrix_of_box"), "create"),
     **dict.fromkeys(("read_matrix", "write_matrix"), "file"),
