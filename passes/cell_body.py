@@ -26,10 +26,13 @@ from sysmlc.ir.source import UNKNOWN, Location
 from sysmlc.ir.types import Scalar, Vector, bytes_of, f64, i64
 from sysmlc.passes.cell_places import PLACES, merge_places, start_place
 
-EXPENSIVE = frozenset({
+ROUNDED = frozenset({
     "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "sigmoid", "pow", "log_base",
-    "div", "mod", "intdiv", "sqrt",
 })  # fmt: skip
+"""Functions whose results are off by more than half a unit in the last place, and take a while."""
+EXPENSIVE = ROUNDED | {"div", "mod", "intdiv", "sqrt"}
+WHOLE = PREDICATES | {"round", "floor", "ceil", "sign", "intdiv"}
+"""Functions whose results are exact, even of numbers that are not."""
 IDENTITY = {"sum": 0.0, "prod": 1.0, "min": float("inf"), "max": float("-inf")}
 
 EXTREMES = frozenset({"min", "max"})
@@ -162,6 +165,26 @@ class Output:
     index: int
     kind: str
     fn: str
+
+
+def rounded_outputs(kernel: CellKernel) -> list[int]:
+    """The outputs whose cells carry the error of a function, whatever the inputs are."""
+    found: set[Value] = set()
+    for op in kernel.body:
+        carried = [v in found for v in op.operands]
+        if op.name == "core.yield":
+            return [i for i, there in enumerate(carried) if there]
+        if op.fn in ("min", "max", "ifelse"):
+            rounded = all(carried[-2:])
+        else:
+            rounded = any(carried) and op.fn not in WHOLE
+        if rounded or (op.fn in ROUNDED and not _is_constant_power(op)):
+            found.update(op.results)
+    raise AssertionError("a body without a yield")
+
+
+def _is_constant_power(op: Op) -> bool:
+    return op.fn == "pow" and op.operands[1].op is not None and op.operands[1].op.name == "core.constant"
 
 
 class Frame:

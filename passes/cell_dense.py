@@ -16,6 +16,7 @@ from sysmlc.passes.cell_body import (
     Output,
     State,
     merge,
+    rounded_outputs,
     start,
     step,
     store_full,
@@ -41,6 +42,8 @@ CACHE_LINE = 64
 """Bytes in a cache line."""
 COLUMN_BLOCK = 4
 """Rows that share one pass over the partial results of column aggregates."""
+STRETCH = 8
+"""Vectors of cells, each rounded by a function, that are added up without compensation."""
 MAX_STATE = 16
 """Vectors of running values that stay in registers."""
 STREAM = 1
@@ -94,6 +97,8 @@ class _Dense:
         self.unroll = (2 if long and all(long) else 4) if cheap and self.block == 1 else 1
         while self.unroll * vectors > MAX_STATE and self.unroll > 1:
             self.unroll //= 2
+        rounded = rounded_outputs(frame.kernel) if frame.elem is f64 else []
+        self.plain = [o.fn == "sum" and o.index in rounded for o in self.full + self.rows]
 
     def emit(self) -> None:
         frame, code = self.frame, self.frame.code
@@ -154,7 +159,10 @@ class _Dense:
             mask = inner(Mask, inner.sub(self.frame.c1, c), lanes=self.lanes)
             return flat(self.cells(inner, c, rows, split(carried, states)[0], mask, stream))
 
-        done = code.loop(self.frame.c0, self.c_main, self.unroll * self.lanes, flat(states), main)
+        if any(self.plain):
+            done = self.by_stretches(code, states, rows, stream)
+        else:
+            done = code.loop(self.frame.c0, self.c_main, self.unroll * self.lanes, flat(states), main)
         done = code.loop(self.c_main, self.frame.c1, self.lanes, done, tail)
         final = split(done, states)[0]
         at = len(full)
@@ -164,6 +172,27 @@ class _Dense:
                 store_row(code, output, joined, self.outs[output.index], n)
                 at += self.unroll
         return final[: len(full)]
+
+    def by_stretches(self, code: Code, states: list[State], rows: list[_Row], stream: Value) -> list[Value]:
+        """The columns up to the last whole vector. Sums of rounded cells are plain for a few vectors: what that loses is little next to
+        what the functions have lost."""
+        length = code.integer(STRETCH * self.lanes)
+
+        def stretch(inner: Code, c: Value, carried: list[Value]) -> list[Value]:
+            before = split(carried, states)[0]
+            zero = inner.cell(0.0, self.lanes)
+            begun = [[zero] if plain else state for plain, state in zip(self.plain, before, strict=True)]
+
+            def vector(deep: Code, at: Value, running: list[Value]) -> list[Value]:
+                return flat(self.cells(deep, at, rows, split(running, begun)[0], None, stream))
+
+            end = inner.add(c, length)
+            end = inner(Select, inner.relation("ilt", end, self.c_main), end, self.c_main)
+            made = split(inner.loop(c, end, self.lanes, flat(begun), vector), begun)[0]
+            every = zip(self.plain, before, made, strict=True)
+            return flat([step(inner, "sum", old, new[0]) if plain else new for plain, old, new in every])
+
+        return code.loop(self.frame.c0, self.c_main, length, flat(states), stretch)
 
     def open_row(self, code: Code, r: Value) -> _Row:
         cells = []

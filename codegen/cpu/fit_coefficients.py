@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from mpmath import mp, mpf
 
 mp.prec = 200
@@ -102,6 +103,8 @@ FITS = (
         lambda r: r**2 / mp.exp(r), -HALF_LN2 * mpf("1.0001"), HALF_LN2 * mpf("1.0001"), 9),
     Fit("EXP_STEP", "exp(r) = 1 + r + r^2 EXP_STEP(r), |r| <= ln(2)/32", _limit(_exp_part, mpf(1) / 2),
         lambda r: r**2 / mp.exp(r), -HALF_LN2 / 16 * mpf("1.0001"), HALF_LN2 / 16 * mpf("1.0001"), 4),
+    Fit("EXPM1_STEP", "exp(r) - 1 = r + r^2 EXPM1_STEP(r), |r| <= ln(2)/32", _limit(_exp_part, mpf(1) / 2),
+        lambda r: r, -HALF_LN2 / 16 * mpf("1.0001"), HALF_LN2 / 16 * mpf("1.0001"), 5),
     Fit("LOG_STEP", "log(1+r) = r + r^2 LOG_STEP(r), for what log_steps() leaves", _limit(_log_step_part, -mpf(1) / 2), lambda r: r,
         -mpf("0.0313"), mpf("0.0626"), 8),
     Fit("EXP_SINGLE", "exp(r) = 1 + r + r^2 EXP_SINGLE(r), |r| <= ln(2)/2", _limit(_exp_part, mpf(1) / 2),
@@ -129,27 +132,49 @@ FITS = (
 )  # fmt: skip
 
 
-def exp_steps() -> tuple[list[float], list[float]]:
-    """2^(j/16), and what is missing there."""
-    exact = [mpf(2) ** (mpf(j) / 16) for j in range(16)]
+def _split(exact: list[Any]) -> tuple[list[float], list[float]]:
     return [float(v) for v in exact], [float(v - mpf(float(v))) for v in exact]
 
 
-def log_steps() -> tuple[list[float], list[float], list[float]]:
-    """For the numbers from 3/4 to 3/2 with the highest bits j behind the point: short factors that bring them near 1, and minus
-    their logarithms, as multiples of 2^-42 and what is missing there. Next to 1 the factor is 1. Numbers below 1 count as
-    halves of others, so there ln 2 is added, in its two parts."""
-    factors = []
+def exp_steps() -> tuple[list[float], list[float]]:
+    """2^(j/16), and what is missing there."""
+    return _split([mpf(2) ** (mpf(j) / 16) for j in range(16)])
+
+
+def scaled_steps() -> tuple[list[float], list[float]]:
+    """c 2^(j/16), and what is missing there, for a factor c with which all of them are doubles but for a quarter of a rounding error.
+    2c is a little less than a power of 2, where rounding matters least, and e^-x times c is finite until the sigmoid is 0."""
+    exact = [mpf(2) ** (mpf(j) / 16) for j in range(16)]
+    powers = [np.longdouble(float(v)) + np.longdouble(float(v - mpf(float(v)))) for v in exact]
+    rng = np.random.default_rng(1)
+    found = np.zeros(0)
+    while not len(found):
+        found = 1.92 + rng.integers(0, 2**46, 2**20) * 2.0**-52
+        for power in powers:
+            product = found * power
+            off = np.abs(product - product.astype(np.float64)) / product
+            found = found[off < 2.0**-55]
+    return _split([mpf(found[0]) * v / 2**54 for v in exact])
+
+
+def log_steps() -> tuple[list[float], list[float]]:
+    """For the numbers from 3/4 to 3/2 with the highest bits j behind the point: factors that bring them near 1, and minus their
+    logarithms times LN2_HIGH / ln 2, as multiples of 2^-42. The factors are those among many for which that is nearly exact. Next
+    to 1 the factor is 1. Numbers below 1 count as halves of others, so there LN2_HIGH is added."""
+    share = mpf(LN2_HIGH) / mp.log(2)
+    factors, high = [], []
     for j in range(16):
         middle = (1 + (mpf(j) + mpf(1) / 2) / 16) / (1 if j < 8 else 2)
-        factors.append(1.0 if j in (0, 15) else float(mp.nint(128 / middle) / 128))
-    exact = [-mp.log(mpf(f)) for f in factors]
-    high = [float(mp.nint(v * 2**42) / 2**42) for v in exact]
-    low = [v - mpf(h) for v, h in zip(exact, high, strict=True)]
-    for j in range(8, 16):
-        high[j] += LN2_HIGH
-        low[j] += mpf(LN2_LOW)
-    return factors, high, [float(v) for v in low]
+        first = int(mp.nint(mp.log(1 if j in (0, 15) else middle) * share * 2**42))
+        for step in range(1 if j in (0, 15) else 2**16):
+            exact = mp.exp(-(first + step) / share / 2**42)
+            if abs(mpf(float(exact)) / exact - 1) < mpf(2) ** -66:
+                break
+        else:
+            assert j in (0, 15), "no factor for this step"
+        factors.append(float(exact))
+        high.append(float(mpf(first + step) / 2**42) + (0 if j < 8 else LN2_HIGH))
+    return factors, high
 
 
 def solve(fit: Fit) -> list[float]:
@@ -184,11 +209,12 @@ def main() -> None:
     )
     print("# fmt: off")
     tables = zip(("EXP_POWER", "EXP_POWER_LOW"), exp_steps(), strict=True)
-    logs = zip(("LOG_FACTOR", "LOG_HIGH", "LOG_LOW"), log_steps(), strict=True)
+    scaled = zip(("SCALED_POWER", "SCALED_POWER_LOW"), scaled_steps(), strict=True)
+    logs = zip(("LOG_FACTOR", "LOG_HIGH"), log_steps(), strict=True)
     print(
         f"\n# ln 2; small integers times the first part are exact.\nLN2_HIGH, LN2_LOW = {LN2_HIGH!r}, {LN2_LOW!r}"
     )
-    for name, values in (*tables, *logs):
+    for name, values in (*tables, *scaled, *logs):
         print(f"\n{name} = (")
         for value in values:
             print(f"    {value!r},")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from sysmlc.codegen.cpu.llvm_text import constant, suffix
 from sysmlc.codegen.cpu.target import Target
 
+LOG2_E = 1.4426950408889634
 MAGIC = 1.5 * 2.0**52
 """Adding it rounds to an integer, whose bits then are the lowest of the sum."""
 
@@ -205,8 +206,7 @@ class Lanes:
         """x * 2^n, rounded once, for x near 1 and any integer |n| < 2000."""
         if self.target.avx512:
             kind = self.types["f"]
-            arguments = [f"{kind} {x.text}", f"{kind} {n.text}", f"{kind} {x.text}", "i8 -1", "i32 4"]
-            return self.let("f", self.library.call(kind, "llvm.x86.avx512.mask.scalef.pd.512", arguments))
+            return self.avx512("mask.scalef.pd", *(f"{kind} {v.text}" for v in (x, n, x)), "i8 -1", "i32 4")
         half = self.intrinsic("floor", n * 0.5)
         return x * self.power_of_two(half) * self.power_of_two(n - half)
 
@@ -225,6 +225,19 @@ class Lanes:
         ]
         return self.avx512(
             "vpermi2var.pd", f"{kind} {halves[0]}", f"{self.types['i']} {index.text}", f"{kind} {halves[1]}"
+        )
+
+    def scale_where(self, flag: Lane, x: Lane, n: Lane) -> Lane:
+        """`scale(x, n)` where the flag holds, else 0, which costs nothing and disturbs nobody."""
+        kind = self.types["f"]
+        mask = self.let("i", f"bitcast {self.types['b']} {flag.text} to i8")
+        return self.avx512(
+            "mask.scalef.pd",
+            f"{kind} {x.text}",
+            f"{kind} {n.text}",
+            f"{kind} zeroinitializer",
+            f"i8 {mask.text}",
+            "i32 4",
         )
 
     def exponent(self, x: Lane) -> Lane:

@@ -6,29 +6,18 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sysmlc.codegen.cpu import vecmath_tables
 from sysmlc.codegen.cpu.coefficients import (
     ERF,
     ERFC,
     EXP,
-    EXP_POWER,
-    EXP_POWER_LOW,
-    EXP_STEP,
     LN2_HIGH,
     LN2_LOW,
     LOG,
-    LOG_FACTOR,
-    LOG_HIGH,
-    LOG_LOW,
-    LOG_STEP,
     LOG_TAIL,
 )
-from sysmlc.codegen.cpu.vecmath import MAGIC, Lane, Lanes
+from sysmlc.codegen.cpu.vecmath import LOG2_E, MAGIC, Lane, Lanes
 
-LOG2_E = 1.4426950408889634
-LN2, LN2_REST = float.fromhex("0x1.62e42fefa39efp-1"), float.fromhex("0x1.abc9e3b39803fp-56")
-"""ln 2 in two parts, for products that are not rounded."""
-SIXTEENTHS = 1.5 * 2.0**48
-"""Adding it rounds to sixteenths, whose number then is in the lowest bits of the sum."""
 EXP_MIN, EXP_MAX = -750.0, 710.0
 """Beyond these exp is 0 or infinite."""
 
@@ -60,28 +49,15 @@ def _one_more(r: Lane, rest: Lane) -> Lane:
     return one + ((r - (one - 1.0)) + rest)
 
 
-def _reduce_by_steps(lanes: Lanes, x: Lane) -> tuple[Lane, Lane, Lane]:
-    """n, t and p with e^x = 2^floor(n) (t + p), n in sixteenths: powers of 2^(1/16) come from a table, so that few terms are left
-    and r is so small that its own rounding does not count."""
-    shifted = lanes.fma(x, LOG2_E, SIXTEENTHS)
-    n = shifted - SIXTEENTHS
-    r = lanes.fma(n, -LN2_REST, lanes.fma(n, -LN2, x))
-    rest = lanes.fma(r * r, lanes.polynomial(EXP_STEP, r), r)
-    index = lanes.bits(shifted)
-    power, low = lanes.entry(EXP_POWER, index), lanes.entry(EXP_POWER_LOW, index)
-    return n, power, lanes.fma(power, rest, low)
-
-
 def exp(lanes: Lanes, x: Lane) -> Lane:
+    if lanes.target.avx512:
+        return vecmath_tables.exp(lanes, x)
     return _exp_below(lanes, lanes.at_most(x, EXP_MAX))
 
 
 def _exp_below(lanes: Lanes, x: Lane) -> Lane:
     """The same for x <= EXP_MAX."""
     x = lanes.at_least(x, EXP_MIN)
-    if lanes.target.avx512:
-        n, power, rest = _reduce_by_steps(lanes, x)
-        return lanes.scale(power + rest, n)
     n, r, rest = _reduce(lanes, x)
     return lanes.scale(_one_more(r, rest), n)
 
@@ -94,11 +70,15 @@ def _expm1_of_positive(lanes: Lanes, x: Lane) -> Lane:
 
 
 def tanh(lanes: Lanes, x: Lane) -> Lane:
+    if lanes.target.avx512:
+        return vecmath_tables.tanh(lanes, x)
     e = _expm1_of_positive(lanes, lanes.at_most(lanes.abs(x), 22.0) * 2.0)
     return lanes.with_sign(e / (e + 2.0), x)
 
 
 def sigmoid(lanes: Lanes, x: Lane) -> Lane:
+    if lanes.target.avx512:
+        return vecmath_tables.sigmoid(lanes, x)
     e = _exp_below(lanes, -lanes.abs(x))
     return lanes.choose(lanes.compare("olt", x, 0.0), e, 1.0) / (e + 1.0)
 
@@ -133,26 +113,9 @@ def _split(lanes: Lanes, x: Lane) -> tuple[Lane, Lane]:
     return k - lanes.choose(tiny, 54.0, 0.0), m
 
 
-SPECIAL_LOGS = 0x03530422
-"""Of NaN: itself; of 0: -Infinity; of Infinity: itself; of less than 0: NaN."""
-
-
-def _log_by_steps(lanes: Lanes, x: Lane) -> Lane:
-    """Without a division: a factor from a table brings the mantissa near 1."""
-    m, k = lanes.mantissa(x), lanes.exponent(x)  # which are of 2m where m < 1: the table knows
-    index = lanes.bits(m) >> 48
-    r = lanes.fma(m, lanes.entry(LOG_FACTOR, index), -1.0)
-    # k LN2_HIGH + LOG_HIGH is exact, and 0 or greater than r.
-    big = lanes.fma(k, LN2_HIGH, lanes.entry(LOG_HIGH, index))
-    total, error = lanes.quick_two_sum(big, r)
-    low = lanes.fma(k, LN2_LOW, lanes.entry(LOG_LOW, index)) + error
-    result = total + lanes.fma(r * r, lanes.polynomial(LOG_STEP, r), low)
-    return lanes.repaired(result, x, SPECIAL_LOGS)
-
-
 def log(lanes: Lanes, x: Lane) -> Lane:
     if lanes.target.avx512:
-        return _log_by_steps(lanes, x)
+        return vecmath_tables.log(lanes, x)
     k, m = _split(lanes, x)
     f = m - 1.0
     s = f / (f + 2.0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from sysmlc.codegen.cpu.coefficients import EXP_SINGLE, LOG_SINGLE, TANH_SINGLE
-from sysmlc.codegen.cpu.vecmath import Lane, Lanes
-from sysmlc.codegen.cpu.vecmath_elementary import LOG2_E, Function
+from sysmlc.codegen.cpu.vecmath import LOG2_E, Lane, Lanes
+from sysmlc.codegen.cpu.vecmath_elementary import Function
 
 MAGIC = 1.5 * 2.0**23
 """Adding it rounds to an integer, whose bits then are the lowest of the sum."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -258,6 +259,27 @@ def test_fused_outputs_of_all_kinds(shape: tuple[int, int], level: str) -> None:
     np.testing.assert_allclose(largest, error.max(axis=1), rtol=1e-13, atol=1e-16)
     np.testing.assert_allclose(squares, (error**2).sum(axis=0), rtol=1e-12)
     np.testing.assert_allclose(smallest, error.min(axis=0), rtol=1e-13, atol=1e-16)
+
+
+@pytest.mark.parametrize("cols", [1, 8, 63, 64, 65, 72, 1000])
+def test_sums_of_rounded_cells(cols: int, level: str) -> None:
+    """They are added in stretches; sums of other cells in the same kernel stay compensated."""
+
+    def body(b: Builder, v: Sequence[Value]) -> Sequence[Value]:
+        e = b(Unary, "exp", v[0])
+        positive = b(Binary, "gt", e, b(Constant, value=1.0))
+        chosen = b(IfElse, positive, v[1], v[1])
+        return [e, e, v[1], chosen, e]
+
+    kernel = fused(["full:sum", "row:sum", "full:sum", "full:sum", "row:min"], 2, body)
+    rng = np.random.default_rng(cols)
+    x, y = rng.uniform(-3, 3, (3, cols)), np.resize([1.0, 2.0**60, 1.0, -(2.0**60)], (3, cols))
+    total, rows, exact, chosen, smallest = runner(level).dense(kernel, [x, y], x.shape)
+    e = np.exp(x)
+    np.testing.assert_allclose(total, math.fsum(e.ravel()), rtol=1e-15)
+    np.testing.assert_allclose(rows, [math.fsum(row) for row in e], rtol=1e-15)
+    np.testing.assert_allclose(smallest, e.min(axis=1), rtol=1e-15)
+    assert exact == chosen == math.fsum(y.ravel())
 
 
 def test_sixteen_inputs_and_eight_outputs() -> None:
