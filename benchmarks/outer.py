@@ -1,21 +1,25 @@
-"""Speed of expressions over `U %*% t(V)` that a sparse matrix drives, against limits of the machine and against SciPy.
+"""Speed of expressions over `U %*% t(V)` that a sparse matrix drives, against limits of the machine, SciPy and SystemDS.
 
-    python benchmarks/outer.py [--threads 2] [--only NAME] [--small]
+    python benchmarks/outer.py [--threads 2] [--only NAME] [--small] [--systemds]
 
 Each line gives the time of one run, time for each non-zero, how much of the limit that is (the non-zeros and both factors
 read once at the bandwidth of the memory, and the multiplications at the peak of the processor), and how many times longer
-NumPy and SciPy take for the same, without forming the product.
+NumPy and SciPy take for the same, without forming the product. With `--systemds` (its command is $SYSTEMDS) the sweep over densities
+also tells how many times longer SystemDS takes, without and with its code generation, for matrices of the same kind.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from expressions import Workload, rand, systemds_seconds
 from measure import rest
 from scipy import sparse
 
@@ -112,8 +116,8 @@ def median(run: Callable[[], object], repeat: int = REPEAT) -> float:
     return sorted(times)[len(times) // 2]
 
 
-def report(name: str, script: str, inputs: Inputs, peer: Callable[..., Any]) -> None:
-    """Measure one script and print its line."""
+def report(name: str, script: str, inputs: Inputs, peer: Callable[..., Any], systemds: str = "") -> None:
+    """Measure one script and print its line; `systemds` makes inputs for SystemDS, if that is to be measured."""
     x, u = inputs["X"], inputs["U"]
     program = Run(script, inputs)
     ours = median(program)
@@ -123,9 +127,15 @@ def report(name: str, script: str, inputs: Inputs, peer: Callable[..., Any]) -> 
     expected = peer(**inputs)
     if np.isscalar(expected):
         assert np.isclose(program.result, expected, rtol=1e-9), (program.result, expected)
+    others = ""
+    if systemds:
+        work = Workload(script, inputs, lambda _: None, systemds)
+        with tempfile.TemporaryDirectory() as folder:
+            plain, codegen = (systemds_seconds(work, 5, Path(folder), on) / ours for on in (False, True))
+        others = f" {plain:8.1f}x SystemDS {codegen:8.1f}x with codegen"
     print(
         f"{name:<28}{1e3 * ours:9.2f} ms {1e9 * ours / max(x.nnz, 1):9.2f} ns/nz {limit / ours:7.2f} of limit"
-        f" {theirs / ours:8.1f}x SciPy",
+        f" {theirs / ours:8.1f}x SciPy{others}",
         flush=True,
     )
 
@@ -135,6 +145,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", default="")
     parser.add_argument("--small", action="store_true", help="a tenth of the sizes")
+    parser.add_argument(
+        "--systemds", action="store_true", help="measure it too, for the sweep over densities"
+    )
     options = parser.parse_args()
     Context().set_threads(options.threads)
     scale = 10 if options.small else 1
@@ -158,6 +171,9 @@ def main() -> None:
                 ENTROPY,
                 {"X": x, **factors},
                 lambda X, U, V: X.data @ np.log(sampled(X, U, V) + 0.001),
+                rand("X", n, n, density) + rand("U", n, rank, seed=2) + rand("V", n, rank, seed=3)
+                if options.systemds
+                else "",
             )
 
 

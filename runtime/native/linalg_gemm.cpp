@@ -110,6 +110,9 @@ void Gemm<T>::compute(int64_t i0, int64_t i1, int64_t j0, int64_t j1, int64_t fr
             } else {
                 t.pack_right(room + left_cells, x.b.at(j, s), x.b.ld, x.b.along_k, p.n, p.k);
                 p.b = room + left_cells;
+                bool follows = wide >= j1 - j0 && high >= i1 - i0 && !x.b.along_k && x.b.ld == x.n && s + depth < to;
+                p.ahead = follows ? x.b.at(j, s + depth) : nullptr;
+                p.ahead_bytes = std::min(depth, to - s - depth) * x.n * int64_t(sizeof(T));
             }
             for (int64_t i = i0; i < i1; i += high) {
                 p.m = std::min(high, i1 - i);

@@ -20,6 +20,8 @@ struct Piece {
     bool add;       // to what c holds
     bool triangle;  // tiles below the diagonal are left out; c begins at this row and column
     int64_t row, column;
+    const void* ahead;  // what is read next, if anything: it is fetched meanwhile
+    int64_t ahead_bytes;
 };
 
 template <class T>
