@@ -12,6 +12,7 @@ from typing import Final
 from sysmlc.ir.core import Builder, Op, Region, Value
 from sysmlc.ir.dialects.core import Constant, Module
 from sysmlc.ir.dialects.dml_cell import Binary, Unary
+from sysmlc.ir.dialects.dml_fit import RequireFit, holds
 from sysmlc.ir.dialects.dml_matrix import AsScalar, GetCell, Index, LeftIndex, SetCell
 from sysmlc.ir.dialects.dml_scalar import AsMatrix, Assert, Cast, Concat, RequireDefined
 from sysmlc.ir.dialects.scf import For, If, ParFor, While
@@ -191,6 +192,11 @@ def certain_assertion(op: Assert, b: Builder) -> Replacement:
 @rule(RequireDefined)
 def certainly_defined(op: RequireDefined, b: Builder) -> Replacement:
     return [] if constant(op.flag) is True else None
+
+
+@rule(RequireFit)
+def certain_fit(op: RequireFit, b: Builder) -> Replacement:
+    return [] if all(map(holds, op.demands)) else None
 
 
 # -- scalars ----------------------------------------------------------------------------------------------------------

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
-from sysmlc.ir.core import Op
+from sysmlc.ir.core import Op, Region
 from sysmlc.ir.dialects.core import Module
+from sysmlc.ir.dialects.dml_fit import RequireFit
 from sysmlc.ir.dialects.shapes import constant_int, size_dim
 from sysmlc.ir.symbols import symbol_table
 from sysmlc.ir.types import Dim, Matrix, Scalar, box, i64, same_dim, string
@@ -22,6 +23,45 @@ def keeps_place(op: Op) -> bool:
     if op.name == "scf.if":
         return any(map(keeps_place, (inner for r in op.regions for inner in r)))
     return "pure" not in op.traits and "terminator" not in op.traits
+
+
+def must_follow(region: Region) -> dict[Op, set[Op]]:
+    """For operations of a region, what comes before them beside what makes their operands: effects stay in order, and what fails
+    where sizes do not fit stays behind the check of these sizes, which says so better."""
+    found: dict[Op, set[Op]] = {}
+    effect: Op | None = None
+    checks: list[RequireFit] = []
+    for op in region:
+        if keeps_place(op):
+            if effect is not None:
+                found[op] = {effect}
+            effect = op
+        if isinstance(op, RequireFit):
+            checks.append(op)
+        elif checks and "terminator" not in op.traits and not ("pure" in op.traits and cannot_fail(op)):
+            sizes = set(_sizes_read(op))
+            last = next((check for check in reversed(checks) if _asks_about(check, sizes)), None)
+            if last is not None:
+                found.setdefault(op, set()).add(last)
+    return found
+
+
+def _sizes_read(op: Op) -> Iterator[Dim]:
+    for inner in op.walk():
+        for value in inner.operands:
+            if isinstance(value.type, Matrix):
+                yield value.type.rows
+                yield value.type.cols
+
+
+def _asks_about(check: RequireFit, sizes: set[Dim]) -> bool:
+    """Whether a check compares two of these sizes. One that is not known may be any."""
+    if not sizes:
+        return False
+    return any(
+        all(isinstance(d, int) or d is None or None in sizes or d in sizes for d in (one, other))
+        for one, other, _ in check.demands
+    )
 
 
 def is_unneeded_when_unused(op: Op) -> bool:
@@ -87,6 +127,8 @@ def cannot_fail(op: Op) -> bool:
         if name == "dml.ifelse" or len(shapes) < 2:
             return all(_same_shape(shapes[0], s) for s in shapes[1:])
         return _broadcasts(shapes[0], shapes[1])
+    if name == "fused.cell":
+        return sum(isinstance(t, Matrix) for t in types) < 2
     if "dir" in type(op).__dict__ or name == "dml.trace":
         return name != "dml.trace" or _is_square(types[0])
     if name == "dml.matmul":

@@ -7,13 +7,13 @@ operations back into an order in which everything is computed before it is used.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sysmlc.ir.core import Op, Region, Value, walk_regions
 from sysmlc.ir.dialects.core import Module
 from sysmlc.ir.passes import Pass, register_pass
-from sysmlc.passes.effects import keeps_place
+from sysmlc.passes.effects import must_follow
 from sysmlc.passes.fusion.search import plan_region, reads
 
 
@@ -35,9 +35,10 @@ class FuseCells(Pass):
         groups = [g for g in plan_region(region) if len(g.cells) > 1]
         if not groups:
             return
-        places = {op: i for i, op in enumerate(region)}
+        places, follows = {op: i for i, op in enumerate(region)}, must_follow(region)
         made = [(group, region.append(group.make())) for group in groups]
         places |= {op: max(places[c] for c in group.cells) for group, op in made}
+        follows |= {op: {f for c in group.cells for f in follows.get(c, ())} for group, op in made}
         for group, op in made:
             for old, new in zip(group.outputs, op.results, strict=True):
                 new.name = old.name
@@ -47,26 +48,22 @@ class FuseCells(Pass):
         for cell in sorted({c for g in groups for c in g.cells}, key=places.__getitem__, reverse=True):
             if not any(r.uses for r in cell.results):
                 cell.erase()
-        reorder(region, places)
+        reorder(region, places, follows)
         self.count("cells fused", sum(len(g.cells) for g in groups))
         self.count("fused operators", len(groups))
 
 
-def reorder(region: Region, places: Mapping[Op, int]) -> None:
-    """Order the operations so that definitions come before uses, as near to `places` as that allows; effects stay in order."""
+def reorder(region: Region, places: Mapping[Op, int], follows: Mapping[Op, Collection[Op]]) -> None:
+    """Order the operations so that definitions come before uses, and each behind what it `follows`, as near to `places` as that allows."""
     ops = sorted(region, key=places.__getitem__)
     terminators = [op for op in ops if "terminator" in op.traits]
     assert len(terminators) == 1
     index = {op: i for i, op in enumerate(ops)}
     waits: dict[Op, int] = {}
     wakes: dict[Op, list[Op]] = {op: [] for op in ops}
-    effect: Op | None = None
     for op in ops:
         needed = {d for v in reads(op) if (d := _definer(v, region)) is not None and d is not op}
-        if keeps_place(op):
-            if effect is not None:
-                needed.add(effect)
-            effect = op
+        needed.update(follows.get(op, ()))
         waits[op] = len(needed)
         for d in needed:
             wakes[d].append(op)

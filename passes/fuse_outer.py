@@ -254,6 +254,9 @@ class _Group:
             return False
         place = self.cone.places
         first = min(place[u] for u in users)
+        joined = (*(self.cone.seeds[s] for s in self.seeds), *self.ops, *(e.op for e in self.exits))
+        if any(place[check] > first for op in joined for check in self.cone.follows.get(op, ())):
+            return False
         return all(v.op is None or v.op not in place or place[v.op] < first for v in self.read)
 
 

@@ -76,18 +76,20 @@ class FuseRows(Pass):
         inputs.add(best.main.op)
         place = max((places[op] for op in inputs if op is not None and op in places), default=-2) + 1
         last = list(best.members)[-1]
-        before = set(region)
+        before, follows = set(region), dict(order.follows)
+        checks = {f for op in best.members for f in follows.get(op, ())}
         outputs, saved = best.outputs(), best.scans - 1
         made = build(best, Builder(region, loc=last.loc))
         for op in region:
             if op not in before:
                 places[op] = place
+                follows[op] = checks
         for old, new in zip(outputs, made.results, strict=True):
             new.name = old.name
             old.replace_by(new)
         for op in reversed(list(best.members)):
             op.erase()
-        reorder(region, places)
+        reorder(region, places, follows)
         if not best.is_certain:
             # Where sizes do not allow this scan, parts of it may still be one.
             self._fuse_all(made.regions[1], rejected | {(best.main, best.single), (best.main, True)})

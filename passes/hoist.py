@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.core import Module
+from sysmlc.ir.dialects.dml_fit import RequireFit
 from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import Matrix
@@ -52,7 +53,7 @@ class Hoist(Pass):
                 return
             if op.name == "dml.require_defined":
                 guarded = True
-            if "pure" in op.traits or _only_computes(op):
+            if "pure" in op.traits or isinstance(op, RequireFit) or _only_computes(op):
                 # Behind a check that a variable is defined, facts hold for defined values only.
                 safe = all(map(cannot_fail, _computing(op))) and not (
                     guarded and any(isinstance(v.type, Matrix) for o in op.walk() for v in o.operands)
@@ -104,8 +105,8 @@ def _runs(loop: Op) -> bool:
 
 
 def _only_computes(op: Op) -> bool:
-    """Whether a branch or a counting loop has no effect but its results."""
-    return op.name in _ENDING and all("pure" in o.traits for o in _computing(op))
+    """Whether a branch or a counting loop has no effect but its results and, perhaps, that it fails."""
+    return op.name in _ENDING and all("pure" in o.traits or isinstance(o, RequireFit) for o in _computing(op))
 
 
 def _computing(op: Op) -> list[Op]:

@@ -122,6 +122,11 @@ def _format(b: Builder, op: Op) -> Sequence[Value]:
     return _call(b, op, "sm_format", op.operands, pack="values", pack_from=1)
 
 
+def _require_fit(b: Builder, op: Op) -> Sequence[Value]:
+    extra = (op.attrs["rule"], op.attrs["what"])
+    return _call(b, op, "sm_require_fit", op.operands, pack="values", extra=extra)
+
+
 def _list_new(b: Builder, op: Op) -> Sequence[Value]:
     names = op.attrs.get("names_", ())
     return _call(b, op, "sm_list_new", op.operands, pack="values", named=True, names_=names)
@@ -171,6 +176,7 @@ _SPECIAL: Final[dict[str, Callable[[Builder, Op], Sequence[Value]]]] = {
     "dml.rbind": _bind,
     "dml.format": _format,
     "dml.list_new": _list_new,
+    "dml.require_fit": _require_fit,
     "dml.cast": _cast,
     "dml.ifelse": _choose,
     "dml.arg": _by_result_type,

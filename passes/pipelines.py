@@ -8,7 +8,7 @@ from typing import Any
 from sysmlc.ir.passes import Pass
 from sysmlc.passes import parse_pipeline
 
-FACTS = "inline,cse,infer,canonicalize,cse,dce"
+FACTS = "inline,cse,infer,guard-shapes,canonicalize,cse,dce"
 LOOPS = "simplify,canonicalize,cse,vectorize-loops,cse,infer,canonicalize,cse,hoist"
 ALGEBRA = "simplify,use-facts,equalities,sum-product,matmul-chain,cse,simplify{tables=products},decompose,canonicalize,cse,dce"
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from sysmlc.ir.core import Builder, Op, Region, Value, clone_region
 from sysmlc.ir.dialects.core import Constant, Module, Yield
 from sysmlc.ir.dialects.dml_cell import Binary
+from sysmlc.ir.dialects.dml_fit import RequireFit, compared
 from sysmlc.ir.dialects.scf import If
 from sysmlc.ir.dialects.shapes import constant_int
 from sysmlc.ir.passes import Pass, register_pass
@@ -179,6 +180,8 @@ class _Nest:
                 inner += self._inner(op)
             elif op.name == "scf.if":
                 make_choices(op)
+            elif isinstance(op, RequireFit):
+                self._fits(op)
             elif op.regions or ("pure" not in op.traits and "terminator" not in op.traits):
                 raise Stuck(f"{op.name} in the loop")
         if abs(step) > 1:
@@ -240,6 +243,15 @@ class _Nest:
         self.lift.stacks += nest.lift.stacks
         loop.replace_by(values)
         return nest.lift.conditions
+
+    def _fits(self, check: RequireFit) -> None:
+        """What a check asks for is asked for all rounds; where a vector would be repeated after all, the loop is kept."""
+        sizes = [self.integers.of(v) for v in check.sizes]
+        for i, j, repeated in compared(check.rule, len(sizes)):
+            one, other = sizes[i], Affine(1) if j is None else sizes[j]
+            if not (repeated and one == Affine(1)):
+                self.lift.require_equal(one, other)
+        check.erase()
 
     def _carried(self, inits: list[Value], lasts: list[Value]) -> list[Value]:
         """Sort out what is carried, write the body, and close it."""

@@ -14,6 +14,7 @@ from sysmlc.codegen.reference.cells import binary
 from sysmlc.codegen.reference.lists import ListValue
 from sysmlc.codegen.reference.table import element, fail, functions, structural
 from sysmlc.ir.core import Op, Region, Value
+from sysmlc.ir.dialects.dml_fit import demands, holds
 from sysmlc.ir.source import Diagnostic
 from sysmlc.ir.types import Matrix, Type, box, f32, f64, i1, i64, list_, string
 
@@ -145,6 +146,13 @@ class Evaluator:
     def _dml_require_defined(self, op: Op, env: dict[Value, Any]) -> Sequence[Any]:
         if not env[op.operands[0]]:
             raise fail(op, f"variable '{op.attrs['variable']}' is not defined")
+        return ()
+
+    def _dml_require_fit(self, op: Op, env: dict[Value, Any]) -> Sequence[Any]:
+        sizes = [int(env[v]) for v in op.operands]
+        if not all(map(holds, demands(str(op.attrs["rule"]), sizes))):
+            shapes = " and ".join(f"{r}x{c}" for r, c in zip(sizes[::2], sizes[1::2], strict=True))
+            raise fail(op, f"the operands of {op.attrs['what']} do not fit: {shapes}")
         return ()
 
     def _dml_undefined(self, op: Op, env: dict[Value, Any]) -> Sequence[Any]:

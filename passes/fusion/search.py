@@ -16,7 +16,7 @@ from itertools import combinations, count
 
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.fused import Cell
-from sysmlc.passes.effects import keeps_place
+from sysmlc.passes.effects import must_follow
 from sysmlc.passes.fusion.cost import bytes_of, group_seconds
 from sysmlc.passes.fusion.groups import Group, Shape, feeds, same_shape, shape_of
 
@@ -49,14 +49,11 @@ class Graph:
     """What joining two groups saves, and the joined group; None where it cannot or should not be done."""
 
     def __post_init__(self) -> None:
-        effect: Op | None = None
+        follows = must_follow(self.region)
         for i, op in enumerate(self.region):
             self.order[op] = i
             self.needs[op] = {d for v in reads(op) if (d := self._here(v)) is not None and d is not op}
-            if keeps_place(op):
-                if effect is not None:  # effects stay in order, which is a dependence as well
-                    self.needs[op].add(effect)
-                effect = op
+            self.needs[op] |= follows.get(op, set())
         self.cells.extend(op for op in self.order if isinstance(op, Cell))
         for cell in self.cells:
             users = [u for r in cell.results for u in r.users()]

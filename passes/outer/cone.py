@@ -20,6 +20,7 @@ from sysmlc.ir.dialects.dml_matrix import MatMul, Transpose
 from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.types import Dim, Matrix, same_dim
 from sysmlc.passes import estimate
+from sysmlc.passes.effects import must_follow
 from sysmlc.passes.form_cells import SIMPLE_CONSTANTS, as_cell
 from sysmlc.passes.fusion.groups import may_be_sparse
 from sysmlc.passes.outer.zeros import drivers_of, is_grid
@@ -66,6 +67,8 @@ class Cone:
     """Cellwise operations on other matrices that nothing but the cone needs: `X != 0`."""
     bare_sums: list[Aggregate] = field(default_factory=list)
     """Sums of a product itself, which need sums of its factors only."""
+    follows: dict[Op, set[Op]] = field(default_factory=dict)
+    """What operations come behind without needing its results."""
     drivers: dict[Value, list[frozenset[Value]]] = field(default_factory=dict)
     """For each value of the cone, the inputs whose zeros make it zero: alternatives, as `drivers_of` finds them."""
 
@@ -80,6 +83,8 @@ class Cone:
                 self.seeds[op.result] = op
             elif isinstance(op, (Unary, Binary, IfElse)) and any(v in self for v in op.operands):
                 self.ops[op.result] = op
+        if self.seeds:
+            self.follows = must_follow(self.region)
         if self.ops:
             self._find_companions()
             self._find_drivers()

@@ -173,7 +173,7 @@ class _Attempt:
 
     def kind_of(self, op: Op) -> str | None:
         """The kind of the result (`closing` when the scan has to end first); None: it cannot join."""
-        if any(v in self.tainted for v in op.operands):
+        if any(v in self.tainted for v in op.operands) or self.tainted.follows(op):
             return None
         factors = product_factors(op)
         matrices = [v for v in op.operands if isinstance(v.type, Matrix)]

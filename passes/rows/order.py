@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from sysmlc.ir.core import Op, Region, Value
-from sysmlc.passes.effects import keeps_place
+from sysmlc.passes.effects import must_follow
 from sysmlc.passes.sparsity import Expectations
 
 if TYPE_CHECKING:
@@ -14,16 +14,13 @@ if TYPE_CHECKING:
 
 
 class Order:
-    """Where the operations of a region stand, and which of them keep their places among each other."""
+    """Where the operations of a region stand, and what some of them follow whose results they do not need."""
 
     def __init__(self, region: Region) -> None:
         self.region = region
         self.ops = list(region)
         self.places = {op: i for i, op in enumerate(self.ops)}
-        fixed = [op for op in self.ops if keeps_place(op)]
-        self.before = dict(
-            zip(fixed[1:], fixed, strict=False)
-        )  # of each operation that keeps its place, the one before
+        self.follows = must_follow(region)
         self.expected = Expectations()
 
     def holder(self, op: Op | None) -> Op | None:
@@ -57,6 +54,10 @@ class Tainted:
         op = self.order.holder(value.op)
         return op is not None and value not in self.group.kind and self._of(op)
 
+    def follows(self, op: Op) -> bool:
+        """Whether an operation has to stay behind one that needs the group to be finished."""
+        return any(map(self._of, self.order.follows.get(op, ())))
+
     def _of(self, op: Op) -> bool:
         waiting = [op]
         while waiting:
@@ -78,8 +79,7 @@ class Tainted:
         if op in self.group.members:
             return True
         sources = [source for v in _reads(op) if (source := self.order.holder(v.op)) not in (None, op)]
-        if op in self.order.before:
-            sources.append(self.order.before[op])
+        sources += self.order.follows.get(op, ())
         if any(source in self.group.members or self.known.get(source) for source in sources):
             return True
         return [source for source in sources if source not in self.known] or False

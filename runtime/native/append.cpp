@@ -1,5 +1,6 @@
 // cbind and rbind. The result is CSR when that is better for the sum of the parts.
 #include "context.h"
+#include "fit.h"
 
 #include <string.h>
 
@@ -20,8 +21,7 @@ Parts parts(sm_ctx* ctx, int64_t n, sm_matrix** m, bool by_rows) {
     p.all.assign(m, m + n);
     for (sm_matrix* part : p.all) {
         int64_t first = by_rows ? m[0]->cols : m[0]->rows, here = by_rows ? part->cols : part->rows;
-        if (first != here)
-            fail("%s: numbers of %s differ: %s and %s", by_rows ? "rbind" : "cbind", by_rows ? "columns" : "rows", shape(m[0]).c_str(), shape(part).c_str());
+        if (first != here) bind_misfit(by_rows, shape_of(m[0]), shape_of(part));
         p.sparse = p.sparse || is_csr(part);
         bool overflow = __builtin_add_overflow(by_rows ? p.rows : p.cols, by_rows ? part->rows : part->cols, by_rows ? &p.rows : &p.cols);
         require(!overflow, "the result is too large");

@@ -1,5 +1,6 @@
 // Matrices from nothing, from text, from scalars and from other shapes.
 #include "context.h"
+#include "fit.h"
 
 #include <math.h>
 #include <string.h>
@@ -129,7 +130,7 @@ SM_API sm_matrix* sm_as_matrix(sm_ctx* ctx, double value, const char* elem) {
 SM_API double sm_as_scalar(sm_ctx* ctx, sm_matrix* X) {
     if (__builtin_expect(X->rows == 1 && X->cols == 1, 1)) return sm::cell(X, 0, 0);
     return SM_ENTRY(ctx, {
-        sm::fail("as.scalar needs a 1x1 matrix, got %s", sm::shape(X).c_str());
+        sm::not_single(sm::shape_of(X));
         return 0.0;
     });
 }

@@ -2,6 +2,8 @@
 // Everything that decides an order of operations depends on sizes and data only, never on the threads.
 #include "launch.h"
 
+#include "fit.h"
+
 #include <string.h>
 
 #include <algorithm>
@@ -19,33 +21,17 @@ std::string kernel_title(const char* name) {
     return s.substr(5, hash - 5);
 }
 
-// The operations of a kernel as the language writes them: "+", "exp and *"; "" when the name does not tell.
+// The operations of a kernel as the language writes them; "" when the name does not tell.
 static std::string operations(const char* name) {
-    static const struct {
-        const char *word, *sign;
-    } signs[] = {{"add", "+"}, {"sub", "-"}, {"mul", "*"}, {"div", "/"}, {"pow", "^"}, {"mod", "%%"}, {"intdiv", "%/%"}, {"eq", "=="},
-                 {"ne", "!="}, {"lt", "<"}, {"le", "<="}, {"gt", ">"}, {"ge", ">="}, {"and", "&"}, {"or", "|"}, {"not", "!"}, {"neg", "-"},
-                 {"log_base", "log"}};
-    std::string title = kernel_title(name), text;
-    if (title == "cell" || title == name) return title == "cell" ? "" : title;
-    for (size_t at = 0; at < title.size();) {
-        size_t end = std::min(title.find('_', at), title.size());
-        std::string word = title.substr(at, end - at);
-        if (word == "log" && title.compare(end, 5, "_base") == 0) word = "log_base", end += 5;
-        if (word == "map" || word == "full" || word == "row" || word == "col") break;
-        for (const auto& s : signs)
-            if (word == s.word) word = s.sign;
-        text += (text.empty() ? "" : ", ") + word;
-        at = end + 1;
-    }
-    return text;
+    std::string title = kernel_title(name);
+    return title == "cell" ? "" : title == name ? title : as_written(title);
 }
 
 void Launch::shape_mismatch() {
-    std::string shapes, what = operations(kernel->name);
+    std::vector<Shape> shapes;
     for (int i = 0; i < kernel->n_in; i++)
-        if (is_matrix(i)) shapes += (shapes.empty() ? "" : " and ") + shape(args[i].v.matrix);
-    fail("the operands%s%s do not fit: %s", what.empty() ? "" : " of ", what.c_str(), shapes.c_str());
+        if (is_matrix(i)) shapes.push_back(shape_of(args[i].v.matrix));
+    cells_misfit(operations(kernel->name), shapes.data(), int64_t(shapes.size()));
 }
 
 // Some matrix has the full shape; the others equal it or are broadcast as a row, a column or a single cell.

@@ -2,6 +2,7 @@
 #include "launch_outer.h"
 
 #include "csr_union.h"
+#include "fit.h"
 #include "launch.h"
 #include "linalg_product.h"
 
@@ -18,25 +19,17 @@ constexpr int64_t kSmallFactor = 1 << 20;  // cells up to which a sparse factor 
 // A factor may be read as it is when it is dense; a sparse one is made dense unless it is much larger that way.
 bool readable(const sm_matrix* m) { return is_dense(m) || cells(m) <= kSmallFactor || cells(m) <= 8 * m->nnz; }
 
-struct Shape {
-    int64_t rows, cols;
-};
-
 Shape product_shape(const sm_matrix* a, const sm_matrix* b, const char* transpose) {
     bool ta = std::strchr(transpose, 'l'), tb = std::strchr(transpose, 'r');
     int64_t inner = ta ? a->rows : a->cols, inner2 = tb ? b->cols : b->rows;
-    if (inner != inner2)
-        fail("inner dimensions of the matrix product differ: %s%s %%*%% %s%s", shape(a).c_str(), ta ? " transposed" : "", shape(b).c_str(),
-             tb ? " transposed" : "");
+    if (inner != inner2) product_misfit(shape_of(a), ta, shape_of(b), tb);
     return {ta ? a->cols : a->rows, tb ? b->rows : b->cols};
 }
 
 void close_shapes(const OuterLaunch& l, int k) {
     const sm_matrix* b = l.factor[k].get();
     int64_t inner = l.outputs[k] == 'R' ? l.cols : l.rows;
-    if (b->rows != inner)
-        fail("inner dimensions of the matrix product differ: %lldx%lld%s %%*%% %s", (long long)l.rows, (long long)l.cols,
-             l.outputs[k] == 'R' ? "" : " transposed", shape(b).c_str());
+    if (b->rows != inner) product_misfit({l.rows, l.cols}, l.outputs[k] != 'R', shape_of(b), false);
 }
 
 // "", "l", "r" and "lr" are written as one letter each.

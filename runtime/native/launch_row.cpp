@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "fit.h"
 #include "linalg_product.h"
 
 namespace sm {
@@ -129,8 +130,7 @@ void RowLaunch::find_lengths() {
         if (role(i) == kRow && matrix(i)->rows != rows && matrix(i)->rows != 1) mismatch();
         int64_t inner = role(i) == kSide ? matrix(i)->rows : matrix(i)->cols;
         if (role(i) != kRow && inner != cols)
-            fail("inner dimensions of the matrix product differ: %s %%*%% %s%s", shape(matrix(0)).c_str(), shape(matrix(i)).c_str(),
-                 role(i) == kSideTransposed ? " transposed" : "");
+            product_misfit(shape_of(matrix(0)), false, shape_of(matrix(i)), role(i) == kSideTransposed);
         several[i] = width(i) != 1 || (length_class(i) == 0 && cols == 1);
         if (!several[i]) continue;
         if (length_class(i) < 0) mismatch();

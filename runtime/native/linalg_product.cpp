@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "fit.h"
 #include "linalg_gemm.h"
 #include "simd_rows.h"
 
@@ -271,9 +272,7 @@ SM_API sm_matrix* sm_matmul(sm_ctx* ctx, sm_matrix* A, sm_matrix* B, const char*
     return SM_ENTRY(ctx, {
         bool ta = std::strchr(transpose, 'l'), tb = std::strchr(transpose, 'r');
         int64_t inner = ta ? A->rows : A->cols, inner2 = tb ? B->cols : B->rows;
-        if (inner != inner2)
-            fail("inner dimensions of the matrix product differ: %s%s %%*%% %s%s", shape(A).c_str(), ta ? " transposed" : "", shape(B).c_str(),
-                 tb ? " transposed" : "");
+        if (inner != inner2) product_misfit(shape_of(A), ta, shape_of(B), tb);
         if (A->elem != B->elem) fail("internal error: the factors of a product have different elements");
         if ((is_csr(A) && A->nnz == 0) || (is_csr(B) && B->nnz == 0)) return empty_product(ctx, A, ta, B, tb).take();
         // Transposes of CSR operands are made; a result may be stored dense when that is smaller.

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "fit.h"
 #include "linalg_blas.h"
 
 namespace sm {
@@ -18,7 +19,7 @@ Matrix dense_copy(sm_ctx* ctx, sm_matrix* m) {
 }
 
 int square(const char* op, const sm_matrix* a) {
-    if (a->rows != a->cols) fail("%s needs a square matrix, got %s", op, shape(a).c_str());
+    if (a->rows != a->cols) not_square(op, shape_of(a));
     return blas::size(a->rows);
 }
 

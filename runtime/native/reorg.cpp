@@ -1,5 +1,6 @@
 // Moving and selecting cells: rev, roll, diag, trace, triangles, replace.
 #include "context.h"
+#include "fit.h"
 
 #include <math.h>
 #include <string.h>
@@ -58,7 +59,7 @@ Matrix diagonal(sm_ctx* ctx, sm_matrix* X) {
         }
         return r;
     }
-    if (X->rows != X->cols) fail("diag needs a column vector or a square matrix, got %s", shape(X).c_str());
+    if (X->rows != X->cols) not_diagonal(shape_of(X));
     Matrix r = new_dense(ctx, X->rows, 1, X->elem);
     for (int64_t i = 0; i < X->rows; i++) values<T>(r.get())[i] = static_cast<T>(cell(X, i, i));
     return r;
@@ -145,7 +146,7 @@ SM_API sm_matrix* sm_diag(sm_ctx* ctx, sm_matrix* X) {
 
 SM_API double sm_trace(sm_ctx* ctx, sm_matrix* X) {
     return SM_ENTRY(ctx, {
-        if (X->rows != X->cols) sm::fail("trace needs a square matrix, got %s", sm::shape(X).c_str());
+        if (X->rows != X->cols) sm::not_square("trace", sm::shape_of(X));
         double sum = 0, rest = 0;
         for (int64_t i = 0; i < X->rows; i++) {
             double x = sm::cell(X, i, i), t = sum + x;

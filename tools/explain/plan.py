@@ -27,7 +27,9 @@ LOOPS: Final = ("scf.for", "scf.parfor", "scf.while")
 UNKNOWN_TRIPS: Final = 10
 """How often a loop is taken to run when that is not known."""
 
-_FREE: Final = frozenset({"nrow", "ncol", "length", "undefined", "input", "output", "require_defined"})
+_FREE: Final = frozenset(
+    {"nrow", "ncol", "length", "undefined", "input", "output", "require_defined", "require_fit"}
+)
 
 
 @dataclass(eq=False)
