@@ -12,17 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 
 from sysmlc.ir.core import Builder, Op, Region, Value
 from sysmlc.ir.dialects.core import Constant, Module
-from sysmlc.ir.dialects.dml_cell import Binary, IfElse
+from sysmlc.ir.dialects.dml_cell import Binary
 from sysmlc.ir.dialects.dml_fit import Demand, RequireFit, demands, holds
 from sysmlc.ir.dialects.dml_matrix import AsScalar, CBind, Diag, MatMul, NCol, NRow, RBind, Trace
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import Dim, Matrix
 
 _RULES: dict[type[Op], str] = {
-    Binary: "cells", IfElse: "cells", MatMul: "product", CBind: "cbind", RBind: "rbind", Trace: "square", Diag: "diag",
+    Binary: "cells", MatMul: "product", CBind: "cbind", RBind: "rbind", Trace: "square", Diag: "diag",
     AsScalar: "single",
 }  # fmt: skip
 
@@ -73,9 +74,7 @@ class _Guard:
 
     def guard(self, op: Op) -> None:
         rule = _RULES.get(type(op))
-        matrices = list(dict.fromkeys(v for v in op.operands if isinstance(v.type, Matrix)))
-        if rule == "product":
-            matrices = op.operands
+        matrices = [v for v in op.operands if isinstance(v.type, Matrix)]
         if rule is None or not matrices or op.attrs.get("transpose"):
             return
         sizes = [size for v in matrices for size in _sizes(v)]
@@ -97,8 +96,14 @@ class _Guard:
         if source not in self.read:
             made, of_rows = source
             near = Builder.after(made.op) if made.op is not None else _at_start(made.region)
-            self.read[source] = near(NRow if of_rows else NCol, made)
+            self.read[source] = self._read(made, of_rows, near)
         return self.read[source]
+
+    def _read(self, value: Value, rows: bool, b: Builder) -> Value:
+        op = value.op
+        if isinstance(op, RBind if rows else CBind):  # which need not be made to know its size
+            return reduce(lambda x, y: b(Binary, "add", x, y), [self.size(v, rows, b) for v in op.operands])
+        return b(NRow if rows else NCol, value)
 
 
 def _sizes(value: Value) -> Sequence[Dim]:

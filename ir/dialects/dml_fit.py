@@ -10,15 +10,16 @@ from sysmlc.ir.define import Attr, Operands, define
 from sysmlc.ir.dialects.shapes import size_dim
 from sysmlc.ir.types import Dim, Scalar, Type, same_dim
 
-RULES: Final = ("cells", "product", "cbind", "rbind", "square", "diag", "single")
+RULES: Final = ("cells", "equal", "product", "cbind", "rbind", "square", "diag", "single", "outer")
 
 
 @define("dml.require_fit")
 class RequireFit(Op):
     """Abort with the message of operation `what` unless its operands fit; `sizes` are the rows and columns of each, i64.
 
-    `rule`: `cells` (as many rows and columns as the first operand, or one), `product` (columns of the first are rows of the second),
-    `cbind`, `rbind` (as many rows, columns as the first), `square`, `diag` (square or one column), `single` (1x1).
+    `rule`: `cells` (as many rows and columns as the first operand, or one), `equal` (as many), `product` (columns of the first are
+    rows of the second), `cbind`, `rbind` (as many rows, columns as the first), `square`, `diag` (square or one column), `single` (1x1),
+    `outer` (a column and a row).
     """
 
     sizes: Operands[Scalar]
@@ -52,9 +53,9 @@ def demands(rule: str, sizes: Sequence[Dim]) -> list[Demand]:
 def compared(rule: str, count: int) -> Iterator[tuple[int, int | None, bool]]:
     """Which of the sizes have to equal which other one (None: 1), or may be 1 because they are repeated."""
     for i in range(2, count, 2):
-        if rule in ("cells", "cbind"):
+        if rule in ("cells", "equal", "cbind"):
             yield i, 0, rule == "cells"
-        if rule in ("cells", "rbind"):
+        if rule in ("cells", "equal", "rbind"):
             yield i + 1, 1, rule == "cells"
         if rule == "product":
             yield i, 1, False
@@ -63,6 +64,9 @@ def compared(rule: str, count: int) -> Iterator[tuple[int, int | None, bool]]:
     elif rule == "single":
         yield 0, None, False
         yield 1, None, False
+    elif rule == "outer":
+        yield 1, None, False
+        yield 2, None, False
 
 
 def holds(demand: Demand) -> bool:
