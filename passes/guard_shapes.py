@@ -16,14 +16,14 @@ from functools import reduce
 
 from sysmlc.ir.core import Builder, Op, Region, Value
 from sysmlc.ir.dialects.core import Constant, Module
-from sysmlc.ir.dialects.dml_cell import Binary
+from sysmlc.ir.dialects.dml_cell import Binary, IfElse
 from sysmlc.ir.dialects.dml_fit import Demand, RequireFit, demands, holds
 from sysmlc.ir.dialects.dml_matrix import AsScalar, CBind, Diag, MatMul, NCol, NRow, RBind, Trace
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import Dim, Matrix
 
 _RULES: dict[type[Op], str] = {
-    Binary: "cells", MatMul: "product", CBind: "cbind", RBind: "rbind", Trace: "square", Diag: "diag",
+    Binary: "cells", IfElse: "equal", MatMul: "product", CBind: "cbind", RBind: "rbind", Trace: "square", Diag: "diag",
     AsScalar: "single",
 }  # fmt: skip
 
@@ -75,6 +75,8 @@ class _Guard:
     def guard(self, op: Op) -> None:
         rule = _RULES.get(type(op))
         matrices = [v for v in op.operands if isinstance(v.type, Matrix)]
+        if rule == "equal":
+            matrices = list(dict.fromkeys(matrices))  # as kernels read them
         if rule is None or not matrices or op.attrs.get("transpose"):
             return
         sizes = [size for v in matrices for size in _sizes(v)]

@@ -10,7 +10,7 @@ from sysmlc.ir.define import Attr, Operands, define
 from sysmlc.ir.dialects.shapes import size_dim
 from sysmlc.ir.types import Dim, Scalar, Type, same_dim
 
-RULES: Final = ("cells", "equal", "product", "cbind", "rbind", "square", "diag", "single", "outer")
+RULES: Final = ("cells", "equal", "product", "cbind", "rbind", "square", "diag", "single")
 
 
 @define("dml.require_fit")
@@ -18,8 +18,7 @@ class RequireFit(Op):
     """Abort with the message of operation `what` unless its operands fit; `sizes` are the rows and columns of each, i64.
 
     `rule`: `cells` (as many rows and columns as the first operand, or one), `equal` (as many), `product` (columns of the first are
-    rows of the second), `cbind`, `rbind` (as many rows, columns as the first), `square`, `diag` (square or one column), `single` (1x1),
-    `outer` (a column and a row).
+    rows of the second), `cbind`, `rbind` (as many rows, columns as the first), `square`, `diag` (square or one column), `single` (1x1).
     """
 
     sizes: Operands[Scalar]
@@ -64,9 +63,6 @@ def compared(rule: str, count: int) -> Iterator[tuple[int, int | None, bool]]:
     elif rule == "single":
         yield 0, None, False
         yield 1, None, False
-    elif rule == "outer":
-        yield 1, None, False
-        yield 2, None, False
 
 
 def holds(demand: Demand) -> bool:

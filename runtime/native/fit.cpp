@@ -56,7 +56,6 @@ static bool fits(const char* rule, Shape a, Shape b) {
     if (is("cells")) return (b.rows == a.rows || b.rows == 1) && (b.cols == a.cols || b.cols == 1);
     if (is("equal")) return b.rows == a.rows && b.cols == a.cols;
     if (is("product")) return a.cols == b.rows;
-    if (is("outer")) return a.cols == 1 && b.rows == 1;
     return is("cbind") ? a.rows == b.rows : is("rbind") ? a.cols == b.cols : true;
 }
 
@@ -71,7 +70,6 @@ static bool fits(const char* rule, Shape a) {
     Shape first = shapes[0];
     if (is("cells") || is("equal")) cells_misfit(as_written(what), shapes.data(), int64_t(shapes.size()));
     if (is("product")) product_misfit(first, false, other, false);
-    if (is("outer")) fail("outer needs a column vector and a row vector, got %s and %s", text(first).c_str(), text(other).c_str());
     if (is("square")) not_square(what, first);
     if (is("diag")) not_diagonal(first);
     if (is("single")) not_single(first);
