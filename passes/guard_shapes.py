@@ -60,11 +60,10 @@ class _Guard:
             for nested in op.regions:
                 self.region(nested)
             self.guard(op)
-            if (
-                op.name != "dml.undefined"
-            ):  # which has the sizes of what it is replaced by, before it is looked at
-                for result in op.results:
-                    self.learn(result)
+            if op.name == "dml.undefined":
+                continue  # its type is that of what takes its place before anybody looks
+            for result in op.results:
+                self.learn(result)
         self.named, self.asked = outside
 
     def learn(self, value: Value) -> None:
@@ -83,7 +82,7 @@ class _Guard:
         wanted = [d for d in demands(rule, sizes) if not holds(d)]
         if not wanted or self.asked.issuperset(wanted):
             return
-        self.asked.update(wanted)
+        self.asked.update(d for d in wanted if None not in d)
         b = Builder.before(op)
         values = [self.size(v, rows, b) for v in matrices for rows in (True, False)]
         b.op(RequireFit, values, rule=rule, what=op.fn)
