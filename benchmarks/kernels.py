@@ -4,6 +4,8 @@
 
 Prints GB/s of useful traffic (each input read once, each output written once). The bandwidth is that of plain loops of
 the same kind: `read` (one array), `copy` (read one, write one) and `add` (read two, write one), written past the caches.
+`cached` is the kernel on one row that stays in the first cache: what its arithmetic allows, memory aside. Where that is
+less than the bandwidth, or hardly more, it is what stops the kernel.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import special
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -28,10 +31,13 @@ from sysmlc.codegen.cpu.target import make_target
 from sysmlc.ir.core import Builder, Value
 from sysmlc.ir.dialects.core import Constant
 from sysmlc.ir.dialects.dml_cell import Aggregate, Binary, Unary
-from sysmlc.ir.types import matrix
+from sysmlc.ir.types import f64, matrix
+from sysmlc.passes.form_cells import make_cell
 
 REPEAT = 7
 COLUMNS = 1024
+TRAFFIC = {"read": 8, "copy": 16, "add": 24}
+"""Bytes that a plain loop moves for each of its cells."""
 
 STREAM_TEXT = """
 define void @stream(ptr %a, ptr %b, ptr %c, i64 %from, i64 %to) {{
@@ -117,6 +123,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=1 << 26)
     parser.add_argument("--target", default="native")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--only", nargs="*")
     options = parser.parse_args()
     runner = Runner(make_target(options.target))
     threads, rows = options.threads, options.cells // COLUMNS
@@ -135,7 +142,7 @@ def main() -> None:
         parallel(pool, threads, cells, part)
 
     print(f"{options.target}, {threads} threads, {cells * 8 / 2**20:.0f} MiB a matrix")
-    print(f"{'kernel':10}{'GB/s':>8}{'memory':>8}{'share':>8}{'NumPy':>8}{'ratio':>8}")
+    print(f"{'kernel':30}{'GB/s':>8}{'memory':>8}{'share':>8}{'cached':>8}{'NumPy':>8}{'ratio':>8}")
 
     def case(
         name: str,
@@ -146,29 +153,45 @@ def main() -> None:
         reference: Callable[[], Any],
         by_rows: bool = False,
     ) -> None:
+        if options.only and name not in options.only:
+            return
         kernel = kernel_of(make, [matrix()] * len(inputs))
         function = runner.function(kernel, (1 << len(inputs)) - 1)
         partial = np.zeros((threads, max(2 * COLUMNS, rows if by_rows else 0)))
         stride = COLUMNS if by_rows else 0
 
-        def launch(k: int, first: int, last: int) -> None:
+        def arguments(k: int, cached: bool) -> CellArgs:
             args = CellArgs()
-            args.flags = 1
+            args.flags = not cached
+            step = 0 if cached else stride
             for i, value in enumerate(inputs):
-                args.inputs[i], args.input_strides[i] = value.ctypes.data, stride
+                args.inputs[i], args.input_strides[i] = value.ctypes.data, step
             args.outputs[0] = out.ctypes.data if kernel.outputs[0] == "map" else partial[k].ctypes.data
-            args.output_strides[0] = COLUMNS
+            args.output_strides[0] = 0 if cached else COLUMNS
+            return args
+
+        def launch(k: int, first: int, last: int) -> None:
+            args = arguments(k, False)
             if by_rows:
                 function(ctypes.addressof(args), first, last, 0, COLUMNS)
             else:
                 function(ctypes.addressof(args), 0, 1, first, last)
 
+        def launch_cached(k: int, first: int, last: int) -> None:
+            args = arguments(k, True)
+            function(ctypes.addressof(args), first // COLUMNS, last // COLUMNS, 0, COLUMNS)
+
         def run() -> None:
             parallel(pool, threads, rows if by_rows else cells, launch)
 
-        seconds, memory, peer = best(run, lambda: stream(kind), reference)
-        speed, limit, numpy = (cells * traffic / s / 1e9 for s in (seconds, memory, peer))
-        print(f"{name:10}{speed:8.1f}{limit:8.1f}{speed / limit:8.2f}{numpy:8.1f}{peer / seconds:8.1f}")
+        def again() -> None:
+            parallel(pool, threads, cells, launch_cached)
+
+        taken = best(run, lambda: stream(kind), again, reference)
+        traffics = (traffic, TRAFFIC[kind], traffic, traffic)
+        speed, limit, cached, numpy = (cells * t / s / 1e9 for t, s in zip(traffics, taken, strict=True))
+        share, ratio = speed / limit, speed / numpy
+        print(f"{name:30}{speed:8.1f}{limit:8.1f}{share:8.2f}{cached:8.1f}{numpy:8.1f}{ratio:8.1f}")
 
     def two(b: Builder) -> Value:
         return b(Constant, value=2.0)
@@ -183,6 +206,33 @@ def main() -> None:
     case("rowSums", "read", 8, lambda b, v: b(Aggregate, "sum", v, dir="row"), [x], lambda: X.sum(1), True)
     case("colSums", "read", 8, lambda b, v: b(Aggregate, "sum", v, dir="col"), [x], lambda: X.sum(0), True)
     case("max(X)", "read", 8, lambda b, v: b(Aggregate, "max_of", v), [x], x.max)
+
+    def one(b: Builder) -> Value:
+        return b(Constant, value=1.0)
+
+    def chained(b: Builder, v: Value, w: Value) -> Value:
+        return b(Binary, "mul", b(Unary, "sigmoid", v), b(Unary, "log", b(Binary, "add", w, one(b))))
+
+    def in_one(kind: str, body: Callable[..., Value]) -> Callable[..., Any]:
+        type = f64 if kind.startswith("full") else matrix()
+        return lambda b, *v: make_cell(b, v, (kind,), (type,), lambda b, cells: [body(b, *cells)]).results
+
+    for fn, reference in (("exp", np.exp), ("log", np.log), ("sigmoid", special.expit), ("tanh", np.tanh)):
+        summed = in_one("full:sum", lambda b, v, fn=fn: b(Unary, fn, v))
+        case(f"sum({fn}(X))", "read", 8, summed, [x], lambda f=reference: f(x).sum())
+    case(
+        "sum(sigmoid(X) * log(Y + 1))", "read", 16, in_one("full:sum", chained), [x, y], lambda: (special.expit(x) * np.log(y + 1)).sum()
+    )  # fmt: skip
+    case(
+        "exp(X * 0.5) + Y", "add", 24,
+        in_one("map", lambda b, v, w: b(Binary, "add", b(Unary, "exp", b(Binary, "mul", v, b(Constant, value=0.5))), w)),
+        [x, y], lambda: np.exp(x * 0.5) + y,
+    )  # fmt: skip
+    case(
+        "log(X + 1) * Y", "add", 24,
+        in_one("map", lambda b, v, w: b(Binary, "mul", b(Unary, "log", b(Binary, "add", v, one(b))), w)),
+        [x, y], lambda: np.log(x + 1) * y,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
