@@ -95,6 +95,7 @@ def _erfc_part(t: Any) -> Any:
 HALF_LN2 = mp.log(2) / 2
 LN2_HIGH = float.fromhex("0x1.62e42feep-1")
 LN2_LOW = float(mp.log(2) - LN2_HIGH)
+LN2_HIGH_SINGLE = float.fromhex("0x1.62e4p-1")
 S2 = ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2
 QUARTER_PI = mp.pi / 4
 
@@ -105,6 +106,10 @@ FITS = (
         lambda r: r**2 / mp.exp(r), -HALF_LN2 / 16 * mpf("1.0001"), HALF_LN2 / 16 * mpf("1.0001"), 4),
     Fit("EXPM1_STEP", "exp(r) - 1 = r + r^2 EXPM1_STEP(r), |r| <= ln(2)/32", _limit(_exp_part, mpf(1) / 2),
         lambda r: r, -HALF_LN2 / 16 * mpf("1.0001"), HALF_LN2 / 16 * mpf("1.0001"), 5),
+    Fit("EXP_STEP_SINGLE", "exp(r) - 1 = r + r^2 EXP_STEP_SINGLE(r), |r| <= ln(2)/64", _limit(_exp_part, mpf(1) / 2),
+        lambda r: r, -HALF_LN2 / 32 * mpf("1.0001"), HALF_LN2 / 32 * mpf("1.0001"), 1),
+    Fit("LOG_STEP_SINGLE", "log(1+r) = r + r^2 LOG_STEP_SINGLE(r), for what log_steps() leaves", _limit(_log_step_part, -mpf(1) / 2),
+        lambda r: r, -mpf("0.0157"), mpf("0.0313"), 2),
     Fit("LOG_STEP", "log(1+r) = r + r^2 LOG_STEP(r), for what log_steps() leaves", _limit(_log_step_part, -mpf(1) / 2), lambda r: r,
         -mpf("0.0313"), mpf("0.0626"), 8),
     Fit("EXP_SINGLE", "exp(r) = 1 + r + r^2 EXP_SINGLE(r), |r| <= ln(2)/2", _limit(_exp_part, mpf(1) / 2),
@@ -132,48 +137,49 @@ FITS = (
 )  # fmt: skip
 
 
-def _split(exact: list[Any]) -> tuple[list[float], list[float]]:
-    return [float(v) for v in exact], [float(v - mpf(float(v))) for v in exact]
+def _split(exact: list[Any], kind: type[Any]) -> tuple[list[float], list[float]]:
+    """Numbers of a kind, and what they lack."""
+    near = [float(kind(float(v))) for v in exact]
+    return near, [float(v - mpf(w)) for v, w in zip(exact, near, strict=True)]
 
 
-def exp_steps() -> tuple[list[float], list[float]]:
-    """2^(j/16), and what is missing there."""
-    return _split([mpf(2) ** (mpf(j) / 16) for j in range(16)])
-
-
-def scaled_steps() -> tuple[list[float], list[float]]:
-    """c 2^(j/16), and what is missing there, for a factor c with which all of them are doubles but for a quarter of a rounding error.
-    2c is a little less than a power of 2, where rounding matters least, and e^-x times c is finite until the sigmoid is 0."""
-    exact = [mpf(2) ** (mpf(j) / 16) for j in range(16)]
+def scaled_steps(count: int, kind: type[Any], digits: int, limit: float) -> tuple[list[float], list[float]]:
+    """c 2^(j/count), and what is missing there, for a factor c with which all of them are numbers of that kind but for `limit`
+    roundings. 2c is a little less than a power of 2, where rounding matters least."""
+    exact = [mpf(2) ** (mpf(j) / count) for j in range(count)]
     powers = [np.longdouble(float(v)) + np.longdouble(float(v - mpf(float(v)))) for v in exact]
     rng = np.random.default_rng(1)
     found = np.zeros(0)
     while not len(found):
-        found = 1.92 + rng.integers(0, 2**46, 2**20) * 2.0**-52
+        found = kind(0.96 + rng.integers(0, 2 ** (digits - 7), 2**20) * 2.0**-digits)
         for power in powers:
             product = found * power
-            off = np.abs(product - product.astype(np.float64)) / product
-            found = found[off < 2.0**-55]
-    return _split([mpf(found[0]) * v / 2**54 for v in exact])
+            off = np.abs(product - product.astype(kind)) / product
+            found = found[off < limit * 2.0**-digits]
+    return _split([mpf(float(found[0])) * v for v in exact], kind)
 
 
-def log_steps() -> tuple[list[float], list[float]]:
+def log_steps(
+    count: int, ln2: float, unit: float, kind: type[Any], enough: float
+) -> tuple[list[float], list[float]]:
     """For the numbers from 3/4 to 3/2 with the highest bits j behind the point: factors that bring them near 1, and minus their
-    logarithms times LN2_HIGH / ln 2, as multiples of 2^-42. The factors are those among many for which that is nearly exact. Next
-    to 1 the factor is 1. Numbers below 1 count as halves of others, so there LN2_HIGH is added."""
-    share = mpf(LN2_HIGH) / mp.log(2)
+    logarithms times `ln2` / ln 2 as multiples of a unit, so that adding multiples of `ln2` makes no error. The factors are those
+    among many for which that is nearly exact. Next to 1 the factor is 1. Numbers below 1 count as halves of others, so there `ln2`
+    is added."""
+    share = mpf(ln2) / mp.log(2)
     factors, high = [], []
-    for j in range(16):
-        middle = (1 + (mpf(j) + mpf(1) / 2) / 16) / (1 if j < 8 else 2)
-        first = int(mp.nint(mp.log(1 if j in (0, 15) else middle) * share * 2**42))
-        for step in range(1 if j in (0, 15) else 2**16):
-            exact = mp.exp(-(first + step) / share / 2**42)
-            if abs(mpf(float(exact)) / exact - 1) < mpf(2) ** -66:
+    for j in range(count):
+        middle = (1 + (mpf(j) + mpf(1) / 2) / count) / (1 if j < count // 2 else 2)
+        first = int(mp.nint(mp.log(1 if j in (0, count - 1) else middle) * share / unit))
+        for step in range(2**16):
+            exact = mp.exp(-(first + step) / share * unit)
+            factor = float(kind(float(exact)))
+            if abs(mpf(factor) / exact - 1) < enough:
                 break
         else:
-            assert j in (0, 15), "no factor for this step"
-        factors.append(float(exact))
-        high.append(float(mpf(first + step) / 2**42) + (0 if j < 8 else LN2_HIGH))
+            raise AssertionError("no factor for this step")
+        factors.append(factor)
+        high.append((first + step) * unit + (0 if j < count // 2 else ln2))
     return factors, high
 
 
@@ -208,17 +214,23 @@ def main() -> None:
         '"""Polynomials of the vector mathematics, lowest coefficient first. Written by `fit_coefficients.py`."""\n'
     )
     print("# fmt: off")
-    tables = zip(("EXP_POWER", "EXP_POWER_LOW"), exp_steps(), strict=True)
-    scaled = zip(("SCALED_POWER", "SCALED_POWER_LOW"), scaled_steps(), strict=True)
-    logs = zip(("LOG_FACTOR", "LOG_HIGH"), log_steps(), strict=True)
-    print(
-        f"\n# ln 2; small integers times the first part are exact.\nLN2_HIGH, LN2_LOW = {LN2_HIGH!r}, {LN2_LOW!r}"
-    )
-    for name, values in (*tables, *scaled, *logs):
-        print(f"\n{name} = (")
-        for value in values:
-            print(f"    {value!r},")
-        print(")")
+    print("\n# ln 2; small integers times the first part are exact.")
+    print(f"LN2_HIGH, LN2_LOW = {LN2_HIGH!r}, {LN2_LOW!r}")
+    print(f"LN2_HIGH_SINGLE, LN2_LOW_SINGLE = {LN2_HIGH_SINGLE!r}, {float(mp.log(2) - LN2_HIGH_SINGLE)!r}")
+    tables = {
+        "EXP_POWER EXP_POWER_LOW": _split([mpf(2) ** (mpf(j) / 16) for j in range(16)], np.float64),
+        "EXP_POWER_SINGLE": _split([mpf(2) ** (mpf(j) / 32) for j in range(32)], np.float32)[:1],
+        "SCALED_POWER SCALED_POWER_LOW": scaled_steps(16, np.float64, 53, 0.25),
+        "SCALED_POWER_SINGLE SCALED_POWER_SINGLE_LOW": scaled_steps(32, np.float32, 24, 0.62),
+        "LOG_FACTOR LOG_HIGH": log_steps(16, LN2_HIGH, 2.0**-42, np.float64, 2.0**-66),
+        "LOG_FACTOR_SINGLE LOG_HIGH_SINGLE": log_steps(32, LN2_HIGH_SINGLE, 2.0**-17, np.float32, 2.0**-31),
+    }
+    for names, pair in tables.items():
+        for name, values in zip(names.split(), pair, strict=True):
+            print(f"\n{name} = (")
+            for value in values:
+                print(f"    {value!r},")
+            print(")")
     for fit in FITS:
         coefficients = solve(fit)
         print(f"\n# {fit.meaning}; relative error {error_of(fit, coefficients):.1e}.")

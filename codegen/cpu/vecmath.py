@@ -113,6 +113,8 @@ class Lanes:
         self.library = library
         self.target = library.target
         self.lines: list[str] = []
+        self.single = single
+        self.packed = "ps" if single else "pd"
         self.count = n = self.target.lanes * (2 if single else 1)
         self.integer = "i32" if single else "i64"
         self.types = {
@@ -205,66 +207,50 @@ class Lanes:
     def scale(self, x: Lane, n: Lane) -> Lane:
         """x * 2^n, rounded once, for x near 1 and any integer |n| < 2000."""
         if self.target.avx512:
-            kind = self.types["f"]
-            return self.avx512("mask.scalef.pd", *(f"{kind} {v.text}" for v in (x, n, x)), "i8 -1", "i32 4")
+            return self.scalef(x, n)
         half = self.intrinsic("floor", n * 0.5)
         return x * self.power_of_two(half) * self.power_of_two(n - half)
 
     # -- what only AVX-512 has -----------------------------------------------------------------------------------------
 
-    def avx512(self, name: str, *arguments: str) -> Lane:
-        """An intrinsic of eight f64 that gives as many; `arguments` are typed."""
-        return self.let("f", self.library.call(self.types["f"], f"llvm.x86.avx512.{name}.512", arguments))
+    def avx512(self, name: str, *arguments: Lane | str) -> Lane:
+        """An intrinsic of a whole register that gives as much; arguments that are text are typed."""
+        typed = [a if isinstance(a, str) else f"{self.types[a.kind]} {a.text}" for a in arguments]
+        return self.let("f", self.library.call(self.types["f"], f"llvm.x86.avx512.{name}.512", typed))
+
+    def masked(self, name: str, *arguments: Lane | str, flag: Lane | None = None) -> Lane:
+        """One that takes a mask and a way of rounding; for all lanes, or those where the flag holds."""
+        mask = (
+            "-1"
+            if flag is None
+            else self.let("i", f"bitcast {self.types['b']} {flag.text} to i{self.count}").text
+        )
+        return self.avx512(f"mask.{name}.{self.packed}", *arguments, f"i{self.count} {mask}", "i32 4")
+
+    def scalef(self, x: Lane, n: Lane, flag: Lane | None = None) -> Lane:
+        """x * 2^floor(n), rounded once, where the flag holds; else 0, which takes no time and disturbs nobody."""
+        return self.masked("scalef", x, n, x if flag is None else self.of(0.0), flag=flag)
 
     def entry(self, table: Sequence[float], index: Lane) -> Lane:
-        """`table[index mod 16]`, from two registers."""
-        kind = self.types["f"]
-        halves = [
-            "<" + ", ".join(f"double {constant('double', v)}" for v in h) + ">"
-            for h in (table[:8], table[8:])
-        ]
-        return self.avx512(
-            "vpermi2var.pd", f"{kind} {halves[0]}", f"{self.types['i']} {index.text}", f"{kind} {halves[1]}"
+        """The entry of a table of two registers at `index`, whose higher bits do not count."""
+        kind = "float" if self.single else "double"
+        first, second = (
+            f"{self.types['f']} <" + ", ".join(f"{kind} {constant(kind, v)}" for v in half) + ">"
+            for half in (table[: self.count], table[self.count :])
         )
-
-    def scale_where(self, flag: Lane, x: Lane, n: Lane) -> Lane:
-        """`scale(x, n)` where the flag holds, else 0, which costs nothing and disturbs nobody."""
-        kind = self.types["f"]
-        mask = self.let("i", f"bitcast {self.types['b']} {flag.text} to i8")
-        return self.avx512(
-            "mask.scalef.pd",
-            f"{kind} {x.text}",
-            f"{kind} {n.text}",
-            f"{kind} zeroinitializer",
-            f"i8 {mask.text}",
-            "i32 4",
-        )
+        return self.avx512(f"vpermi2var.{self.packed}", first, index, second)
 
     def exponent(self, x: Lane) -> Lane:
-        """The k of x = ±2^k m with 1 <= m < 2, for any x that is not 0, infinite or NaN."""
-        kind = self.types["f"]
-        return self.avx512("mask.getexp.pd", f"{kind} {x.text}", f"{kind} {x.text}", "i8 -1", "i32 4")
+        """The k of x = ±2^k m with 1 <= m < 2; -Infinity of 0."""
+        return self.masked("getexp", x, x)
 
     def mantissa(self, x: Lane) -> Lane:
-        """The m of |x| = 2^k m with 3/4 <= m < 3/2."""
-        kind = self.types["f"]
-        return self.avx512(
-            "mask.getmant.pd", f"{kind} {x.text}", "i32 7", f"{kind} {x.text}", "i8 -1", "i32 4"
-        )
+        """The m of x = 2^k m with 3/4 <= m < 3/2; 1 of 0 and of Infinity, NaN of less than 0."""
+        return self.masked("getmant", x, "i32 15", x)
 
     def repaired(self, value: Lane, x: Lane, table: int) -> Lane:
         """`value`, but where x is special what the table says (of VFIXUPIMMPD: four bits for each kind of number)."""
-        kind = self.types["f"]
-        kinds = self.of(table, "i")
-        return self.avx512(
-            "mask.fixupimm.pd",
-            f"{kind} {value.text}",
-            f"{kind} {x.text}",
-            f"{self.types['i']} {kinds.text}",
-            "i32 0",
-            "i8 -1",
-            "i32 4",
-        )
+        return self.masked("fixupimm", value, x, self.of(table, "i"), "i32 0")
 
     # -- sums and products without error ------------------------------------------------------------------------------
 

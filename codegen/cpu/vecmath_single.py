@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from sysmlc.codegen.cpu import vecmath_tables
 from sysmlc.codegen.cpu.coefficients import EXP_SINGLE, LOG_SINGLE, TANH_SINGLE
 from sysmlc.codegen.cpu.vecmath import LOG2_E, Lane, Lanes
 from sysmlc.codegen.cpu.vecmath_elementary import Function
@@ -29,26 +30,28 @@ def _power_of_two(lanes: Lanes, n: Lane) -> Lane:
 
 def _scale(lanes: Lanes, x: Lane, n: Lane) -> Lane:
     """x * 2^n, rounded once, for x near 1 and any integer |n| < 250."""
-    if lanes.target.avx512:
-        kind = lanes.types["f"]
-        arguments = [f"{kind} {x.text}", f"{kind} {n.text}", f"{kind} {x.text}", "i16 -1", "i32 4"]
-        return lanes.let("f", lanes.library.call(kind, "llvm.x86.avx512.mask.scalef.ps.512", arguments))
     half = lanes.intrinsic("floor", n * 0.5)
     return x * _power_of_two(lanes, half) * _power_of_two(lanes, n - half)
 
 
 def exp(lanes: Lanes, x: Lane) -> Lane:
+    if lanes.target.avx512:
+        return vecmath_tables.exp(lanes, x)
     n, r = _reduce(lanes, lanes.at_least(lanes.at_most(x, EXP_MAX), EXP_MIN))
     return _scale(lanes, lanes.fma(r * r, lanes.polynomial(EXP_SINGLE, r), r) + 1.0, n)
 
 
 def sigmoid(lanes: Lanes, x: Lane) -> Lane:
+    if lanes.target.avx512:
+        return vecmath_tables.sigmoid(lanes, x)
     e = exp(lanes, -lanes.abs(x))
     return lanes.choose(lanes.compare("olt", x, 0.0), e, 1.0) / (e + 1.0)
 
 
 def tanh(lanes: Lanes, x: Lane) -> Lane:
     """Near 0 by a polynomial, else 1 - 2 / (e^2x + 1)."""
+    if lanes.target.avx512:
+        return vecmath_tables.tanh(lanes, x)
     size = lanes.abs(x)
     z = x * x
     small = lanes.fma(x * z, lanes.polynomial(TANH_SINGLE, z), x)
@@ -59,6 +62,8 @@ def tanh(lanes: Lanes, x: Lane) -> Lane:
 
 
 def log(lanes: Lanes, x: Lane) -> Lane:
+    if lanes.target.avx512:
+        return vecmath_tables.log(lanes, x)
     tiny = lanes.compare("olt", x, 2.0**-126)
     bits = lanes.bits(lanes.choose(tiny, x * 2.0**25, x))
     # Shift the boundary between exponents from 1 to sqrt(1/2).
