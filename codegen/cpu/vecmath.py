@@ -3,7 +3,8 @@
 The functions are part of each module that uses them (small ones are inlined), so results do not depend on a library,
 and are the same in process and in executables. Bounds, in units in the last place, measured by `tests/codegen/cpu`:
 exp 0.85, log 0.9, sigmoid 2.6, tanh 2.6, sinh 2.6, cosh 1.3, sin and cos 0.9, tan 2.3, asin 2.3, acos 1.2, atan 1.9, erf 1.2,
-pow 0.8 (exact where the result is), log_base 2.5. With AVX-512, exp and log look steps up in tables of two registers. sin, cos and tan of |x| > 2^19 are left to libm, lane by lane.
+pow 0.8 (exact where the result is), log_base 2.5. `vecmath_tables` has exp, log, sigmoid and
+tanh for AVX-512. sin, cos and tan of |x| > 2^19 are left to libm, lane by lane.
 """
 
 from __future__ import annotations
@@ -220,12 +221,10 @@ class Lanes:
 
     def masked(self, name: str, *arguments: Lane | str, flag: Lane | None = None) -> Lane:
         """One that takes a mask and a way of rounding; for all lanes, or those where the flag holds."""
-        mask = (
-            "-1"
-            if flag is None
-            else self.let("i", f"bitcast {self.types['b']} {flag.text} to i{self.count}").text
-        )
-        return self.avx512(f"mask.{name}.{self.packed}", *arguments, f"i{self.count} {mask}", "i32 4")
+        kind, mask = f"i{self.count}", "-1"
+        if flag is not None:
+            mask = self.let("i", f"bitcast {self.types['b']} {flag.text} to {kind}").text
+        return self.avx512(f"mask.{name}.{self.packed}", *arguments, f"{kind} {mask}", "i32 4")
 
     def scalef(self, x: Lane, n: Lane, flag: Lane | None = None) -> Lane:
         """x * 2^floor(n), rounded once, where the flag holds; else 0, which takes no time and disturbs nobody."""
