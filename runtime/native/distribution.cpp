@@ -9,6 +9,7 @@ namespace sm {
 namespace {
 
 constexpr double kEps = 1e-16, kTiny = 1e-300;
+constexpr int kTerms = 100000;  // of series and fractions, at most: those of huge parameters hardly shrink
 constexpr double kInf = std::numeric_limits<double>::infinity();
 
 double log_gamma(double x) {
@@ -23,12 +24,12 @@ double gamma_p(double a, double x, bool upper) {
     double scale = std::exp(-x + a * std::log(x) - log_gamma(a));
     if (x < a + 1) {
         double term = 1 / a, sum = term;
-        for (double n = a + 1; std::fabs(term) > std::fabs(sum) * kEps; n++) sum += term *= x / n;
+        for (int i = 1; i < kTerms && std::fabs(term) > std::fabs(sum) * kEps; i++) sum += term *= x / (a + i);
         double p = sum * scale;
         return upper ? 1 - p : p;
     }
     double b = x + 1 - a, c = 1 / kTiny, d = 1 / b, h = d;
-    for (int i = 1; i < 100000; i++) {
+    for (int i = 1; i < kTerms; i++) {
         double an = -i * (i - a);
         b += 2;
         d = an * d + b;
@@ -46,7 +47,7 @@ double beta_fraction(double a, double b, double x) {
     double c = 1, d = 1 - (a + b) * x / (a + 1);
     d = 1 / (std::fabs(d) < kTiny ? kTiny : d);
     double h = d;
-    for (int m = 1; m < 100000; m++) {
+    for (int m = 1; m < kTerms; m++) {
         double even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)), odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
         double step = 1;
         for (double f : {even, odd}) {
@@ -68,6 +69,8 @@ double beta_i(double a, double b, double x, double y) {
     double front = std::exp(log_gamma(a + b) - log_gamma(a) - log_gamma(b) + a * std::log(x) + b * std::log(y));
     return x < (a + 1) / (a + b + 2) ? front * beta_fraction(a, b, x) / a : 1 - front * beta_fraction(b, a, y) / b;
 }
+
+constexpr double kManyDegrees = 1e10;  // from there on t is normal, to 1 / (4 df)
 
 struct Distribution {
     enum Kind { kNormal, kExp, kChisq, kF, kT } kind;
@@ -91,6 +94,7 @@ struct Distribution {
             }
             default: {
                 if (std::isinf(x)) return (x > 0) == lower;
+                if (a > kManyDegrees) return Distribution{kNormal, 0, 1}.tail(x, lower);
                 double half = 0.5 * beta_i(a / 2, 0.5, a / (a + x * x), x * x / (a + x * x));
                 return (x > 0) == lower ? 1 - half : half;
             }
@@ -154,6 +158,8 @@ SM_API double sm_cdf(sm_ctx* ctx, double x, sm_string* dist, double a, double b,
 SM_API double sm_icdf(sm_ctx* ctx, double p, sm_string* dist, double a, double b, int32_t lower) {
     return SM_ENTRY(ctx, {
         require(p >= 0 && p <= 1, "icdf: a probability must be between 0 and 1, got %s", to_text(p).c_str());
-        return named("icdf", dist, a, b).inverse(lower ? p : 1 - p);
+        Distribution d = named("icdf", dist, a, b);
+        require(std::isfinite(a) && std::isfinite(b), "icdf: parameters of distributions must be finite, got %s", to_text(std::isfinite(a) ? b : a).c_str());
+        return d.inverse(lower ? p : 1 - p);
     });
 }

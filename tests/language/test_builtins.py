@@ -197,6 +197,24 @@ def test_distributions(call: str) -> None:
         np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-12, err_msg=script)
 
 
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("qchisq(target=0.9, df=1e300)", 1e300),
+        ("qt(target=0.9, df=1e15)", 1.2815515655446004),
+        ("qf(target=0.5, df1=1e12, df2=1e12)", 1.0),
+    ],
+)
+def test_inverses_end_for_huge_parameters(call: str, expected: float) -> None:
+    np.testing.assert_allclose(sysmlc.run(f"R = {call}\n", outputs=["R"])["R"], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("call", ["qnorm(target=0.5, sd=1/0)", "qnorm(target=0.5, mean=0/0)"])
+def test_inverses_need_finite_parameters(call: str) -> None:
+    with pytest.raises(NativeError, match="parameters of distributions must be finite"):
+        sysmlc.run(f"R = {call}\n", outputs=["R"])
+
+
 ELSEWHERE = {
     "as.list": "frontends/dml/test_builtins.py", "assert": "tools/test_bad_input.py", "print": "language/test_print_cases.py", "read": "runtime/io",
     "readMM": "frontends/dml/test_builtins.py", "write": "runtime/io", "stop": "language/test_print_cases.py", "remove": "language/oracle/list_changes.dml",
