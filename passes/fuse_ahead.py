@@ -21,9 +21,11 @@ from sysmlc.ir.dialects.scf import While
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.passes.effects import cannot_fail
 from sysmlc.passes.rows.candidates import starts
-from sysmlc.passes.rows.grow import RowGroup, grow
+from sysmlc.passes.rows.grow import RowGroup
 from sysmlc.passes.rows.order import Order
 from sysmlc.passes.rows.worth import is_worth_it
+from sysmlc.passes.rows.zeros import group_of
+from sysmlc.passes.sparsity import Expectations
 
 
 @register_pass
@@ -34,9 +36,10 @@ class FuseAhead(Pass):
     name = "fuse-ahead"
 
     def run(self, module: Module) -> None:
+        expected = Expectations()
         for loop in [op for op in module.walk() if isinstance(op, While)]:
             for branch, side in _needed(loop):
-                self.count("operations done ahead", _move_ahead(branch, side))
+                self.count("operations done ahead", _move_ahead(branch, side, expected))
 
 
 def _needed(loop: While) -> Iterator[tuple[Op, Region]]:
@@ -73,7 +76,7 @@ def _stripped(condition: Value) -> tuple[Value, bool]:
     return condition, True
 
 
-def _move_ahead(branch: Op, side: Region) -> int:
+def _move_ahead(branch: Op, side: Region, expected: Expectations) -> int:
     """Move what a scan takes up before the branch; how many operations that were."""
     region = branch.parent
     assert region is not None
@@ -84,8 +87,8 @@ def _move_ahead(branch: Op, side: Region) -> int:
             moved[op] = None
     for op in moved:
         region.insert_before(branch, op.detach())
-    order = Order(region)
-    groups = [grow(order, *one) for one in starts(region)]
+    order = Order(region, expected)
+    groups = [group_of(order, *one) for one in starts(order)]
     shared = [g for g in groups if is_worth_it(g) and _is_shared(g, moved)]
     kept: dict[Op, None] = {}
     if shared:

@@ -17,9 +17,11 @@ from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.passes.fuse_cells import reorder
 from sysmlc.passes.rows.build import build
 from sysmlc.passes.rows.candidates import starts
-from sysmlc.passes.rows.grow import RowGroup, grow
+from sysmlc.passes.rows.grow import RowGroup
 from sysmlc.passes.rows.order import Order
 from sysmlc.passes.rows.worth import MAX_MEMBERS, is_worth_it
+from sysmlc.passes.rows.zeros import group_of
+from sysmlc.passes.sparsity import Expectations
 
 _UNKNOWN, _NOTHING = (1 << 30, 0), (0, 0)
 """Sizes of a group that was not grown yet, and of one that is not worth it."""
@@ -33,13 +35,16 @@ class FuseRows(Pass):
     name = "fuse-rows"
 
     def run(self, module: Module) -> None:
+        expected = Expectations()
         for func in list(module.body):
             if func.name == "core.func":
                 for region in list(walk_regions([func])):
                     if region.parent is not None and region.parent.dialect != "fused":
-                        self._fuse_all(region)
+                        self._fuse_all(region, expected)
 
-    def _fuse_all(self, region: Region, rejected: frozenset[tuple[Value, bool]] = frozenset()) -> None:
+    def _fuse_all(
+        self, region: Region, expected: Expectations, rejected: frozenset[tuple[Value, bool]] = frozenset()
+    ) -> None:
         """Fuse groups of a region, the largest first. What was `rejected` before is not tried again.
 
         A group only loses members to those fused before it. So its size, when it was last grown, bounds what it is now,
@@ -47,9 +52,9 @@ class FuseRows(Pass):
         """
         bounds: dict[tuple[Value, bool], tuple[int, int]] = {}
         while True:
-            order = Order(region)
+            order = Order(region, expected)
             tries = [
-                t for t in starts(region) if t not in rejected and bounds.setdefault(t, _UNKNOWN) != _NOTHING
+                t for t in starts(order) if t not in rejected and bounds.setdefault(t, _UNKNOWN) != _NOTHING
             ]
             grown: dict[tuple[Value, bool], RowGroup] = {}
             while tries:
@@ -57,7 +62,7 @@ class FuseRows(Pass):
                 if best in grown:
                     self._fuse(region, grown[best], order, rejected)
                     break
-                group = grow(order, *best)
+                group = group_of(order, *best)
                 if is_worth_it(group):
                     grown[best] = group
                     bounds[best] = group.rank
@@ -92,6 +97,8 @@ class FuseRows(Pass):
         reorder(region, places, follows)
         if not best.is_certain:
             # Where sizes do not allow this scan, parts of it may still be one.
-            self._fuse_all(made.regions[1], rejected | {(best.main, best.single), (best.main, True)})
+            self._fuse_all(
+                made.regions[1], order.expected, rejected | {(best.main, best.single), (best.main, True)}
+            )
         self.count("operations fused", len(best.members))
         self.count("scans saved", saved)

@@ -18,8 +18,18 @@ from sysmlc.ir.dialects.kernel import RowKernel
 from sysmlc.ir.dialects.rt import Launch
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import Dim, Matrix, matrix, same_dim
+from sysmlc.passes.cell_places import PLACES
 from sysmlc.passes.lower_cells import MAX_INPUTS, MAX_OUTPUTS, body_text, may_be_sparse
-from sysmlc.passes.rows.lengths import WIDE, Lengths, is_assembly, is_matmul, is_product, is_reduction, mask
+from sysmlc.passes.rows.lengths import (
+    REDUCTIONS,
+    WIDE,
+    Lengths,
+    is_assembly,
+    is_matmul,
+    is_product,
+    is_reduction,
+    mask,
+)
 from sysmlc.passes.rows.plan import Plan
 from sysmlc.passes.sparse_safety import Abstract, Unknown, evaluate_at
 
@@ -105,7 +115,7 @@ def is_sparse_safe(body: Region, roles: tuple[str, ...], outputs: tuple[str, ...
         value = op.results[0]
         if is_matmul(op) or is_reduction(op):
             if plan.kind[op.operands[0]] == "wide" and (
-                known[op.operands[0]] != 0.0 or op.fn not in ("matmul", "sum", "sumsq")
+                known[op.operands[0]] != 0.0 or REDUCTIONS.get(op.fn) in PLACES
             ):
                 return False
             known[value] = Unknown.CELL

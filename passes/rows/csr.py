@@ -9,8 +9,8 @@ from sysmlc.ir.dialects.dml_cell import Binary
 from sysmlc.ir.dialects.kernel_lanes import Mask, Select
 from sysmlc.ir.dialects.kernel_memory import Gather, Load, LoadMasked, Prefetch, Scatter, Store
 from sysmlc.ir.types import Scalar, f64, i32, i64, vector
-from sysmlc.passes.cell_body import Code, State, across_lanes, cell_of, start, step
-from sysmlc.passes.cell_states import flat, load_vector, split
+from sysmlc.passes.cell_body import Code, Output, State, across_lanes, cell_of, start, step
+from sysmlc.passes.cell_states import flat, load_vector, neutral, split
 from sysmlc.passes.rows.frame import ROWS, Block, horizontal, multiply_add
 from sysmlc.passes.rows.lengths import is_matmul
 from sysmlc.passes.rows.plan import reduction_of
@@ -200,7 +200,7 @@ class _Row:
     def reductions(self) -> None:
         code, lanes = self.code, self.frame.lanes
         states: list[State] = [
-            [code.cell(0.0, lanes)] if is_matmul(op) else start(code, "sum", lanes)
+            [code.cell(0.0, lanes)] if is_matmul(op) else start(code, reduction_of(op)[0], lanes)
             for op in self.actions.reductions
         ]
 
@@ -208,13 +208,15 @@ class _Row:
             columns = self.columns(inner, p, mask)
             made = []
             for op, state in zip(self.actions.reductions, split(carried, states)[0], strict=True):
-                cell = self.masked(inner, self.value(inner, op.operands[0], p, columns, lanes, mask), mask)
+                cell = self.value(inner, op.operands[0], p, columns, lanes, mask)
                 if is_matmul(op):
                     side = self.read(inner, self.frame.inputs[op.operands[1].index], columns, mask)
-                    made.append([multiply_add(inner, cell, side, state[0])])
+                    made.append([multiply_add(inner, self.masked(inner, cell, mask), side, state[0])])
                 else:
-                    cell = inner(Binary, "mul", cell, cell) if reduction_of(op)[1] else cell
-                    made.append(step(inner, "sum", state, cell))
+                    fn, square = reduction_of(op)
+                    cell = inner(Binary, "mul", cell, cell) if square else cell
+                    cell = neutral(inner, Output(0, "row", fn), cell, mask, lanes)
+                    made.append(step(inner, fn, state, cell))
             return flat(made)
 
         at_once = self.at_once([op.operands[0] for op in self.actions.reductions])
@@ -223,8 +225,19 @@ class _Row:
             if is_matmul(op):
                 total = horizontal(code, state[0])
             else:
-                total = cell_of(code, "sum", across_lanes(code, "sum", state))
+                fn = reduction_of(op)[0]
+                total = cell_of(code, fn, self.with_zeros(fn, across_lanes(code, fn, state)))
             code.op(Store, total, code.at(self.frame.slot[op.results[0]], self.j))
+
+    def with_zeros(self, fn: str, state: State) -> State:
+        """The state of a row after the cells that it has no entries for."""
+        if fn == "sum":
+            return state
+        code, (first, last) = self.code, self.bounds
+        has_zeros = code.relation("ilt", code.sub(last, first), self.frame.cols)
+        return code.when(
+            has_zeros, lambda inner: step(inner, fn, state, inner.cell(0.0, 1)), lambda inner: state
+        )
 
     def matmul(self, op: Op) -> None:
         frame, result = self.frame, op.results[0]

@@ -8,6 +8,7 @@ types do not tell becomes a condition to be checked at run time.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
@@ -46,9 +47,9 @@ class RowGroup:
     """Operations that one scan over the rows of `main` does, in program order."""
 
     main: Value
+    expected: Expectations
     single: bool = False
     """Whether sides of unknown width are taken to have one column."""
-    expected: Expectations = field(default_factory=Expectations)
     members: dict[Op, None] = field(default_factory=dict)
     kind: dict[Value, str] = field(default_factory=dict)
     """Of row values: wide, narrow or single."""
@@ -111,9 +112,9 @@ class RowGroup:
         return [op.results[0] for op in self.members if self.is_output(op)]
 
 
-def grow(order: Order, main: Value, single: bool = False) -> RowGroup:
-    """The largest group of a region that scans `main`, without what gains nothing from it."""
-    group = RowGroup(main, single, order.expected)
+def grow(order: Order, main: Value, single: bool = False, without: Collection[Op] = ()) -> RowGroup:
+    """The largest group of a region that scans `main`, without what gains nothing from it and some operations."""
+    group = RowGroup(main, order.expected, single)
     group.kind[main] = "wide"
     group.level[main] = 0
     tainted = Tainted(group, order)
@@ -122,7 +123,7 @@ def grow(order: Order, main: Value, single: bool = False) -> RowGroup:
     while waiting:
         place = heappop(waiting)
         op = order.ops[place]
-        joined = _join(group, op, tainted)
+        joined = op not in without and _join(group, op, tainted)
         read: list[Value] = group.per_op[op][1] if joined else []
         if (joined and not group.closes(op)) or (op.name == "dml.t" and op.operands[0] is main):
             read = [*read, op.results[0]]

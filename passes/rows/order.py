@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class Order:
-    """Where the operations of a region stand, and what some of them follow whose results they do not need."""
+    """Where the operations of a region stand, and what some of them follow whose results they do not need, and what
+    is expected of values."""
 
-    def __init__(self, region: Region) -> None:
-        self.region = region
+    def __init__(self, region: Region, expected: Expectations) -> None:
+        self.region, self.expected = region, expected
         self.ops = list(region)
         self.places = {op: i for i, op in enumerate(self.ops)}
         self.follows = must_follow(region)
-        self.expected = Expectations()
 
     def holder(self, op: Op | None) -> Op | None:
         """The operation of the region that is or holds this one, None when it stands outside."""

@@ -26,11 +26,11 @@ from sysmlc.passes.sparsity.sketch import Sketch
 
 _THIN: Final = 16
 """Rows or columns of a factor below which a dense product waits for memory."""
-_ENTRY_SECONDS: Final = 0.9e-9
+ENTRY_SECONDS: Final = 0.9e-9
 """To fetch one stored entry and the cell of a vector it meets …"""
 _SCATTER_SECONDS: Final = 1.4e-9
 """… or to add to that cell, …"""
-_LINE_SECONDS: Final = 2e-9
+LINE_SECONDS: Final = 2e-9
 """… or to do either with a row of few cells, …"""
 _ROW_SECONDS: Final = 0.85e-9
 """… or to do either in a kernel over rows."""
@@ -157,7 +157,7 @@ def _product(op: Op, index: int, expected: Expectations) -> Cost:
         return ANY
     here, far = (b, a) if index == 1 else (a, b)
     wide = a.rows if index == 1 else b.cols
-    fetch = here.nnz * (_LINE_SECONDS if wide > 1 else _SCATTER_SECONDS if "l" in turned else _ENTRY_SECONDS)
+    fetch = here.nnz * (LINE_SECONDS if wide > 1 else _SCATTER_SECONDS if "l" in turned else ENTRY_SECONDS)
     met = a.products(b) * 2 / PRODUCT_FLOPS_PER_SECOND
     if op.name == "dml.tsmm":
         return Cost(_dense_product(a, b) / 2, max(SPARSE_BY_DENSE * met / 2, fetch))

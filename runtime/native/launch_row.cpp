@@ -17,6 +17,7 @@ namespace {
 constexpr int64_t kSerialCells = 32768;     // one chunk does it all
 constexpr int64_t kPartialCells = 1 << 22;  // partial results of all chunks: at most 32 MiB
 constexpr int64_t kDenseCells = 16384;      // of sparse rows that are written out at a time
+constexpr int64_t kColumns = 512;           // of partial results that one task combines
 constexpr int kMaxLengths = 31;             // classes: of inputs, and of what is put together from columns
 constexpr uint32_t kCsrForm = 1u << 16;
 
@@ -24,9 +25,9 @@ enum Role { kRow = 0, kSide = 1, kSideTransposed = 2, kScalar = 3 };
 
 struct Sum {
     double value = 0, rest = 0;
-    void add(double x, double error) {
-        double t = value + x;
-        rest += fabs(value) >= fabs(x) ? (value - t) + x : (x - t) + value;
+    void add(double x, double error) {  // without a branch: columns are side by side
+        double t = value + x, added = t - value;
+        rest += (value - (t - added)) + (x - added);
         rest += std::isfinite(x) ? error : 0;
         value = t;
     }
@@ -55,7 +56,7 @@ struct RowLaunch {
     Matrix out[SM_MAX_OUT];
     int64_t first[SM_MAX_OUT], second[SM_MAX_OUT];  // columns of the output (of both factors of a product)
     std::vector<int64_t> starts;
-    std::vector<double> partials[SM_MAX_OUT];
+    std::unique_ptr<double[]> partials[SM_MAX_OUT];  // cleared by the threads that fill them
 
     uint8_t elem() const { return kernel->zero_safe & SM_CELL_SINGLE ? SM_F32 : SM_F64; }
     int role(int i) const { return plan[2 * i]; }
@@ -88,7 +89,7 @@ struct RowLaunch {
     // Partial results of chunks are whole cache lines apart, in pairs, as they are fetched: threads write to them all the time.
     int64_t partial_stride(int k) const { return (partial_cells(k) + 15) / 16 * 16; }
     double* partial(int k, int64_t chunk) {
-        auto base = reinterpret_cast<intptr_t>(partials[k].data());
+        auto base = reinterpret_cast<intptr_t>(partials[k].get());
         return reinterpret_cast<double*>((base + 127) / 128 * 128) + chunk * partial_stride(k);
     }
 
@@ -257,8 +258,8 @@ void RowLaunch::cut() {
     for (int64_t i = 1; i < n; i++) {
         int64_t r = rows * i / n;
         if (by_entries && m->nnz >= rows) r = std::lower_bound(m->rowptr, m->rowptr + rows, m->nnz * i / n) - m->rowptr;
-        r = r / SM_ROW_BLOCK * SM_ROW_BLOCK;
-        if (r > starts.back()) starts.push_back(r);
+        r = (r + SM_ROW_BLOCK / 2) / SM_ROW_BLOCK * SM_ROW_BLOCK;
+        if (r > starts.back() && r < rows) starts.push_back(r);
     }
     if (rows > starts.back()) starts.push_back(rows);
 }
@@ -272,8 +273,12 @@ void RowLaunch::run_chunk(int64_t chunk) {
     std::unique_ptr<T[]> memory(new T[size_t(scratch + kLine)]);
     T* aligned = memory.get() + (-(reinterpret_cast<intptr_t>(memory.get()) / int64_t(sizeof(T))) & (kLine - 1));
     a.scratch = reinterpret_cast<double*>(aligned);
-    for (int k = 0; k < kernel->n_out; k++)
-        if (kernel->out_kind[k] != SM_OUT_MAP) a.out[k] = partial(k, chunk);
+    for (int k = 0; k < kernel->n_out; k++) {
+        if (kernel->out_kind[k] == SM_OUT_MAP) continue;
+        a.out[k] = partial(k, chunk);
+        std::fill_n(a.out[k], partial_stride(k), 0.0);
+        if (kernel->out_kind[k] == SM_OUT_FULL) std::fill_n(a.out[k], int(SM_ROW_BLOCK), nothing(kernel->out_fn[k]));
+    }
     std::unique_ptr<T[]> written[SM_MAX_IN];
     for (int i = 0; i < kernel->n_in; i++)
         if (expanded[i]) step = std::min(step, std::max<int64_t>(SM_ROW_BLOCK, kDenseCells / std::max<int64_t>(in[i]->cols, 1) / SM_ROW_BLOCK * SM_ROW_BLOCK));
@@ -317,9 +322,7 @@ void RowLaunch::run() {
             call.out_rs[k] = first[k];
             continue;
         }
-        partials[k].assign(size_t(chunks() * partial_stride(k) + 16), 0.0);
-        if (kernel->out_kind[k] == SM_OUT_FULL && kernel->out_fn[k] != SM_AGG_SUM)
-            for (int64_t c = 0; c < chunks(); c++) std::fill_n(partial(k, c), int(SM_ROW_BLOCK), nothing(kernel->out_fn[k]));
+        partials[k].reset(new double[size_t(chunks() * partial_stride(k) + 16)]);
     }
     if (rows == 0) return;
     with_element(elem(), [&](auto type) { parallel_for(ctx, chunks(), [&](int64_t chunk) { run_chunk<decltype(type)>(chunk); }); });
@@ -330,11 +333,12 @@ void RowLaunch::combine() {
         int64_t size = partial_stride(k), n = first[k];
         const double* parts = partial(k, 0);
         auto** made = static_cast<sm_matrix**>(results[k]);
+        bool is_wide = wide(k);
         auto sum_of = [&](int64_t c) {
             Sum sum;
             for (int64_t chunk = 0; chunk < chunks(); chunk++) {
                 const double* p = parts + chunk * size;
-                if (wide(k)) sum.add(p[c], p[n + c]);
+                if (is_wide) sum.add(p[c], p[n + c]);
                 else
                     for (int lane = 0; lane < SM_ROW_BLOCK; lane++) sum.add(p[2 * SM_ROW_BLOCK * c + lane], p[2 * SM_ROW_BLOCK * c + SM_ROW_BLOCK + lane]);
             }
@@ -359,7 +363,9 @@ void RowLaunch::combine() {
                 Matrix r = new_dense(ctx, 1, n, elem());
                 r->nnz = -1;
                 with_element(elem(), [&](auto type) {
-                    for (int64_t c = 0; c < n; c++) values<decltype(type)>(r.get())[c] = decltype(type)(sum_of(c));
+                    parallel_chunks(ctx, n, kColumns, [&](int64_t c0, int64_t c1) {
+                        for (int64_t c = c0; c < c1; c++) values<decltype(type)>(r.get())[c] = decltype(type)(sum_of(c));
+                    });
                 });
                 *made = r.take();
                 break;
@@ -377,11 +383,13 @@ void RowLaunch::combine() {
                 // Partials have one row for each column of the factor that is not wide.
                 bool turned = wide(k);
                 int64_t wide_cells = turned ? first[k] : second[k], narrow = turned ? second[k] : first[k];
-                for (int64_t chunk = 0; chunk < chunks(); chunk++) {
-                    const double* p = parts + chunk * size;
-                    for (int64_t j = 0; j < narrow; j++)
-                        for (int64_t c = 0; c < wide_cells; c++) cells[turned ? c * narrow + j : j * wide_cells + c] += p[j * wide_cells + c];
-                }
+                parallel_chunks(ctx, wide_cells, kColumns, [&](int64_t c0, int64_t c1) {
+                    for (int64_t chunk = 0; chunk < chunks(); chunk++) {
+                        const double* p = parts + chunk * size;
+                        for (int64_t j = 0; j < narrow; j++)
+                            for (int64_t c = c0; c < c1; c++) cells[turned ? c * narrow + j : j * wide_cells + c] += p[j * wide_cells + c];
+                    }
+                });
                 *made = rounded(ctx, r.get(), elem()).take();
             }
         }

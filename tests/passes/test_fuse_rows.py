@@ -12,6 +12,7 @@ from scipy import sparse
 from sysmlc.codegen.reference import evaluate
 from sysmlc.ir.source import Diagnostic
 from sysmlc.ir.types import Type, matrix
+from sysmlc.passes.lower_rows import describe
 from sysmlc.runtime.bridge import NativeError
 from sysmlc.runtime.library import native
 
@@ -49,6 +50,7 @@ SCRIPTS = {
     "scalars": "R = t(X) %*% (a * (X %*% v) + 2)",
     "centered": "Z = X - rowMeans(X); R = t(Z) %*% (Z %*% v)",
     "extremes": "Z = X / rowMaxs(abs(X)); R = rowSums(Z); T = rowMins(Z); U = max(Z); V = min(rowSums(Z))",
+    "extremes of entries": "Z = X * A; p = rowMaxs(Z); R = rowMins(Z * p); T = max(Z * w) + min(Z * p); U = rowProds(Z); V = rowSums(Z); W = t(Z) %*% p",
     "squares": "Z = X - rowMaxs(X); R = rowSums(Z ^ 2); T = colSums(Z); U = sum(Z ^ 2)",
     "left product": "p = X %*% v; R = t(p) %*% X; T = rowProds(X - p)",
     "gate": "p = X %*% v; Z = X * (X > p); R = colSums(Z); T = rowSums(Z)",
@@ -267,6 +269,17 @@ def test_threads_do_not_matter(pattern: str, threads: Any) -> None:
 def test_ranges_as_wide_as_the_scan(script: str) -> None:
     """They are made before: what a scan puts together from columns is narrow."""
     check(script, data(script, MATRICES["narrow"], 4), known=True)
+
+
+def test_extremes_of_entries() -> None:
+    """Cells without an entry are zeros: they count unless a row is full."""
+    X = spots(61, 9, 0.5)
+    X[0], X[1], X[2] = -1 - RNG.random(9), 1 + RNG.random(9), 0
+    X[3:5, 2] = np.nan, -np.inf
+    script = "Z = X * A; R = rowMaxs(Z); T = rowMins(Z * (R >= 0)); U = rowProds(Z); V = rowSums(Z)"
+    check(script, data(script, sparse.csr_matrix(X), 1), known=False)
+    (kernel,) = row_regions(logical(script, types(data(script, X, 1), True), outputs(script), True))
+    assert describe(kernel).sparse_safe
 
 
 def test_known_sizes_change_nothing() -> None:
