@@ -22,6 +22,7 @@ from sysmlc.passes.sparsity.uses import ENTRY_SECONDS, LINE_SECONDS, is_stored_c
 _NEAR = 1 << 20
 """Bytes of a block of rows that stays near the processor while it is written out and read."""
 _REDUCTION_FLOPS = 2
+"""Arithmetic of a product or an aggregate for each cell."""
 
 
 def group_of(order: Order, main: Value, single: bool = False) -> RowGroup:
@@ -112,7 +113,7 @@ class _Zeros:
         return found
 
     def _zero_at(self, op: Op) -> frozenset[Value]:
-        """The sparse matrices where whose zeros are an operation has nothing to do."""
+        """The sparse matrices at whose zeros an operation has nothing to do."""
         factors = product_factors(op)
         if factors is not None:
             return frozenset().union(*(self.zero_at.get(v, ()) for v in factors))
