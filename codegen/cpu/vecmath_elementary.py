@@ -52,13 +52,7 @@ def _one_more(r: Lane, rest: Lane) -> Lane:
 def exp(lanes: Lanes, x: Lane) -> Lane:
     if lanes.target.avx512:
         return vecmath_tables.exp(lanes, x)
-    return _exp_below(lanes, lanes.at_most(x, EXP_MAX))
-
-
-def _exp_below(lanes: Lanes, x: Lane) -> Lane:
-    """The same for x <= EXP_MAX."""
-    x = lanes.at_least(x, EXP_MIN)
-    n, r, rest = _reduce(lanes, x)
+    n, r, rest = _reduce(lanes, lanes.at_least(lanes.at_most(x, EXP_MAX), EXP_MIN))
     return lanes.scale(_one_more(r, rest), n)
 
 
@@ -79,8 +73,10 @@ def tanh(lanes: Lanes, x: Lane) -> Lane:
 def sigmoid(lanes: Lanes, x: Lane) -> Lane:
     if lanes.target.avx512:
         return vecmath_tables.sigmoid(lanes, x)
-    e = _exp_below(lanes, -lanes.abs(x))
-    return lanes.choose(lanes.compare("olt", x, 0.0), e, 1.0) / (e + 1.0)
+    # 1 / (1 + e^-x), but e^-x and both ones are smaller by a power of 2: so it is finite as long as the result is not 0.
+    n, r, rest = _reduce(lanes, lanes.at_most(lanes.at_least(-x, -50.0), 800.0))
+    one = 2.0**-53
+    return lanes.of(one) / (lanes.scale(_one_more(r, rest) * one, n) + one)
 
 
 def _half_exp(lanes: Lanes, x: Lane) -> Lane:

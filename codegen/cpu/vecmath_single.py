@@ -38,14 +38,21 @@ def exp(lanes: Lanes, x: Lane) -> Lane:
     if lanes.target.avx512:
         return vecmath_tables.exp(lanes, x)
     n, r = _reduce(lanes, lanes.at_least(lanes.at_most(x, EXP_MAX), EXP_MIN))
-    return _scale(lanes, lanes.fma(r * r, lanes.polynomial(EXP_SINGLE, r), r) + 1.0, n)
+    return _scale(lanes, _power(lanes, r), n)
+
+
+def _power(lanes: Lanes, r: Lane) -> Lane:
+    """e^r for |r| <= ln(2)/2."""
+    return lanes.fma(r * r, lanes.polynomial(EXP_SINGLE, r), r) + 1.0
 
 
 def sigmoid(lanes: Lanes, x: Lane) -> Lane:
     if lanes.target.avx512:
         return vecmath_tables.sigmoid(lanes, x)
-    e = exp(lanes, -lanes.abs(x))
-    return lanes.choose(lanes.compare("olt", x, 0.0), e, 1.0) / (e + 1.0)
+    # 1 / (1 + e^-x), but e^-x and both ones are smaller by a power of 2: so it is finite as long as the result is not 0.
+    n, r = _reduce(lanes, lanes.at_most(lanes.at_least(-x, -20.0), 120.0))
+    one = 2.0**-25
+    return lanes.of(one) / (_scale(lanes, _power(lanes, r) * one, n) + one)
 
 
 def tanh(lanes: Lanes, x: Lane) -> Lane:
@@ -56,7 +63,7 @@ def tanh(lanes: Lanes, x: Lane) -> Lane:
     z = x * x
     small = lanes.fma(x * z, lanes.polynomial(TANH_SINGLE, z), x)
     n, r = _reduce(lanes, lanes.at_most(size, 10.0) * 2.0)
-    e = (lanes.fma(r * r, lanes.polynomial(EXP_SINGLE, r), r) + 1.0) * _power_of_two(lanes, n)
+    e = _power(lanes, r) * _power_of_two(lanes, n)
     large = lanes.of(1.0) - lanes.of(2.0) / (e + 1.0)
     return lanes.choose(lanes.compare("olt", size, 0.625), small, lanes.with_sign(large, x))
 

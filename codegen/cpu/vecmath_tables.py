@@ -100,12 +100,11 @@ def exp(lanes: Lanes, x: Lane) -> Lane:
     low, high = (SINGLE if lanes.single else DOUBLE).exp_range
     steps, n, index, r = _steps(lanes, lanes.at_most(x, high))
     power = lanes.entry(steps.power, index)
+    rest, factor = power * r, lanes.horner((1.0, *steps.exp), r)
     if lanes.single:
-        value = power * lanes.horner((1.0, 1.0, *steps.exp), r)
+        value = lanes.fma(rest, factor, power)
     else:
-        value = power + lanes.fma(
-            power * r, lanes.horner((1.0, *steps.exp), r), lanes.entry(steps.low, index)
-        )
+        value = power + lanes.fma(rest, factor, lanes.entry(steps.low, index))
     # Results that are 0 take hundreds of cycles when arithmetic finds out.
     return lanes.scalef(value, n, lanes.compare("uge", x, low))
 
