@@ -184,6 +184,8 @@ def matrix_of_box(op: Op, value: Any, rows: int, cols: int) -> Any:
 
 @evaluates("seq")
 def seq(op: Op, first: float, last: float, step: float) -> Any:
+    if not all(map(math.isfinite, (first, last, step))):
+        raise fail(op, "seq: from, to and the increment must be finite")
     if step == 0 or (last - first) * step < 0:
         raise fail(op, f"wrong increment {step} for a sequence from {first} to {last}")
     count = 1 + math.floor(last / step - first / step)
@@ -197,6 +199,8 @@ def seq(op: Op, first: float, last: float, step: float) -> Any:
 def rand(
     op: Op, rows: int, cols: int, low: float, high: float, sparsity: float, pdf: str, seed: int, mean: float
 ) -> Any:
+    if not 0 <= sparsity <= 1 or not low <= high or not 0 < mean < 2**31:
+        raise fail(op, f"rand cannot draw from {low} to {high} with a mean of {mean} and a share of {sparsity}")
     return rand_matrix(*_size(op, rows, cols), low, high, sparsity, pdf, seed, mean)
 
 

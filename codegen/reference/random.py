@@ -100,7 +100,9 @@ def _normal(seed: int) -> Callable[[], float]:
 
 
 def _poisson(seed: int, mean: float) -> Callable[[], float]:
+    """Knuth's product of uniforms; Devroye's rejection (Computing 26, 1981) for large means."""
     random = Well1024a.of_seed(seed)
+    twins: list[float] = []
 
     def small(m: float) -> int:
         limit, product, n = math.exp(-m), 1.0, 0
@@ -111,12 +113,60 @@ def _poisson(seed: int, mean: float) -> Callable[[], float]:
             n += 1
         return n
 
+    if mean < 40:
+        return lambda: float(small(mean))
+
+    def normal() -> float:
+        if twins:
+            return twins.pop()
+        angle = 2 * math.pi * random.double()
+        radius = math.sqrt(-2 * math.log(random.double()))
+        twins.append(radius * math.sin(angle))
+        return radius * math.cos(angle)
+
+    def exponential() -> float:
+        """Ahrens and Dieter, algorithm SA (Communications of the ACM 15, 1972)."""
+        a, u, log2 = 0.0, random.double(), math.log(2)
+        while u < 0.5:
+            a, u = a + log2, u * 2
+        u += u - 1
+        if u <= log2:
+            return a + u
+        least, total, k = random.double(), log2, 1
+        while u > total:
+            least, k = min(least, random.double()), k + 1
+            total += log2**k / math.factorial(k)
+        return a + least * log2
+
+    whole = math.floor(mean)
+    delta = math.sqrt(whole * math.log(32 * whole / math.pi + 1))
+    width = 2 * whole + delta
+    body = math.sqrt(math.pi * width) * math.exp(1 / (8 * whole))
+    tail = width / delta * math.exp(-delta * (1 + delta) / width)
+
     def draw() -> float:
-        rest, total = mean, 0
-        while rest >= 40:
-            total += small(39)
-            rest -= 39
-        return float(total + small(rest))
+        rest = small(mean - whole) if mean > whole else 0
+        while True:
+            u = random.double() * (body + tail + 1)
+            if u > body + tail:
+                return float(whole + rest)
+            if u <= body:
+                n = normal()
+                x = n * math.sqrt(whole + delta / 2) - 0.5
+                if not -whole <= x <= delta:
+                    continue
+                y = math.floor(x) if x < 0 else math.ceil(x)
+                v = -exponential() - n * n / 2 + 1 / (8 * whole)
+            else:
+                x = delta + width / delta * exponential()
+                y = math.ceil(x)
+                v = -exponential() - delta * (x + 1) / width
+            t = y * (y + 1) / (2 * whole)
+            upper = t * ((2 * y + 1) / (6 * whole) - 1)
+            lower = upper - t * t / (3 * (whole + (y + 1 if x < 0 else 0)))
+            exact = y * math.log(whole) - math.lgamma(y + whole + 1) + math.lgamma(whole + 1)
+            if (v < -t and x >= 0) or v < lower or (v <= upper and v < exact):
+                return float(whole + y + rest)
 
     return draw
 

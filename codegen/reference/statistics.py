@@ -161,6 +161,19 @@ def grouped_aggregate(
 def _square(op: Op, a: Any) -> None:
     if a.shape[0] != a.shape[1]:
         raise fail(op, f"{op.fn} needs a square matrix, got {a.shape}")
+    if op.fn != "det":
+        _finite(op, a)
+
+
+def _finite(op: Op, a: Any) -> None:
+    if not np.isfinite(a).all():
+        raise fail(op, f"{op.fn}: the matrix has cells that are NaN or infinite")
+
+
+def _symmetric(op: Op, a: Any) -> None:
+    _square(op, a)
+    if not np.allclose(a, a.T, rtol=1e-12, atol=0):
+        raise fail(op, f"{op.fn}: the matrix is not symmetric")
 
 
 @evaluates("solve")
@@ -187,7 +200,7 @@ def det(op: Op, a: Any) -> float:
 
 @evaluates("cholesky")
 def cholesky(op: Op, a: Any) -> Any:
-    _square(op, a)
+    _symmetric(op, a)
     try:
         return np.linalg.cholesky(a)
     except np.linalg.LinAlgError as error:
@@ -196,6 +209,7 @@ def cholesky(op: Op, a: Any) -> Any:
 
 @evaluates("qr")
 def qr(op: Op, a: Any) -> Any:
+    _finite(op, a)
     (raw, tau), r = linalg.qr(a, mode="raw")
     vectors = np.tril(raw, -1) + np.eye(*a.shape)
     full = np.zeros_like(a)
@@ -213,18 +227,22 @@ def lu(op: Op, a: Any) -> Any:
 
 @evaluates("eigen")
 def eigen(op: Op, a: Any) -> Any:
-    _square(op, a)
+    _symmetric(op, a)
     values, vectors = np.linalg.eigh(a)
     return values.reshape(-1, 1), vectors
 
 
 @evaluates("svd")
 def svd(op: Op, a: Any) -> Any:
+    _finite(op, a)
     u, s, vt = np.linalg.svd(a, full_matrices=False)
     return u, np.diag(s), vt.T
 
 
 def _distribution(op: Op, dist: str, a: float, b: float) -> Any:
+    parameters = {"normal": [b], "f": [a, b]}.get(dist, [a])
+    if not all(v > 0 for v in parameters):
+        raise fail(op, f"the parameters of a distribution must be positive, got {parameters}")
     made = {
         "normal": lambda: stats.norm(a, b),
         "exp": lambda: stats.expon(scale=1 / a),

@@ -218,12 +218,12 @@ class Sketch:
         """Of the same cells, row by row, in another shape."""
         if cols == self.cols:
             return self
-        if self.cols and cols % self.cols == 0:  # rows are put side by side
+        if self.cols and cols and cols % self.cols == 0:  # rows are put side by side
             k = cols // self.cols
             return Sketch(
                 rows, cols, counts.summed(self.by_row, self.rows, k), counts.repeated(self.by_col / k, k)
             )
-        if cols and self.cols % cols == 0:  # rows are cut
+        if self.cols and cols and self.cols % cols == 0:  # rows are cut
             k = self.cols // cols
             pieces = counts.summed(self.by_col, self.cols, cols) / max(self.nnz, 1e-300)
             by_col = (

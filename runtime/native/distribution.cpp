@@ -9,8 +9,14 @@ namespace sm {
 namespace {
 
 constexpr double kEps = 1e-16, kTiny = 1e-300;
-constexpr int kTerms = 100000;  // of series and fractions, at most: those of huge parameters hardly shrink
 constexpr double kInf = std::numeric_limits<double>::infinity();
+// Beyond so many degrees of freedom, differences of logarithms cancel; the limits of the distributions are closer.
+constexpr double kMany = 1e8;
+constexpr int kMostTerms = 2000000;
+
+[[noreturn]] void diverges() { fail("a distribution function does not converge here"); }
+
+double normal(double z, bool lower) { return 0.5 * std::erfc((lower ? -z : z) * M_SQRT1_2); }
 
 double log_gamma(double x) {
     int sign;
@@ -24,12 +30,17 @@ double gamma_p(double a, double x, bool upper) {
     double scale = std::exp(-x + a * std::log(x) - log_gamma(a));
     if (x < a + 1) {
         double term = 1 / a, sum = term;
-        for (int i = 1; i < kTerms && std::fabs(term) > std::fabs(sum) * kEps; i++) sum += term *= x / (a + i);
+        double n = a + 1;
+        for (int i = 0; std::fabs(term) > std::fabs(sum) * kEps; i++, n++) {
+            if (i == kMostTerms) diverges();
+            sum += term *= x / n;
+        }
         double p = sum * scale;
         return upper ? 1 - p : p;
     }
     double b = x + 1 - a, c = 1 / kTiny, d = 1 / b, h = d;
-    for (int i = 1; i < kTerms; i++) {
+    for (int i = 1;; i++) {
+        if (i == kMostTerms) diverges();
         double an = -i * (i - a);
         b += 2;
         d = an * d + b;
@@ -47,7 +58,8 @@ double beta_fraction(double a, double b, double x) {
     double c = 1, d = 1 - (a + b) * x / (a + 1);
     d = 1 / (std::fabs(d) < kTiny ? kTiny : d);
     double h = d;
-    for (int m = 1; m < kTerms; m++) {
+    for (double m = 1;; m++) {
+        if (m == kMostTerms) diverges();
         double even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)), odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
         double step = 1;
         for (double f : {even, odd}) {
@@ -70,8 +82,6 @@ double beta_i(double a, double b, double x, double y) {
     return x < (a + 1) / (a + b + 2) ? front * beta_fraction(a, b, x) / a : 1 - front * beta_fraction(b, a, y) / b;
 }
 
-constexpr double kManyDegrees = 1e10;  // from there on t is normal, to 1 / (4 df)
-
 struct Distribution {
     enum Kind { kNormal, kExp, kChisq, kF, kT } kind;
     double a, b;
@@ -80,21 +90,28 @@ struct Distribution {
     double tail(double x, bool lower) const {
         if (x != x) return x;
         switch (kind) {
-            case kNormal: {
-                double z = (x - a) / b * M_SQRT1_2;
-                return 0.5 * std::erfc(lower ? -z : z);
-            }
+            case kNormal: return normal((x - a) / b, lower);
             case kExp: return x <= 0 ? !lower : lower ? -std::expm1(-a * x) : std::exp(-a * x);
-            case kChisq: return gamma_p(a / 2, x / 2, !lower);
+            case kChisq: {
+                if (a < kMany || x <= 0 || std::isinf(x)) return gamma_p(a / 2, x / 2, !lower);
+                double s = 2 / (9 * a);  // Wilson and Hilferty
+                return normal((std::cbrt(x / a) - (1 - s)) / std::sqrt(s), lower);
+            }
             case kF: {
                 if (x <= 0) return !lower;
                 if (std::isinf(x)) return lower;
+                if (a >= kMany && b >= kMany) {  // Paulson
+                    double s = 2 / (9 * a), u = 2 / (9 * b), w = std::cbrt(x);
+                    return normal(((1 - u) * w - (1 - s)) / std::sqrt(u * w * w + s), lower);
+                }
+                if (b >= kMany) return Distribution{kChisq, a, 0}.tail(a * x, lower);
+                if (a >= kMany) return Distribution{kChisq, b, 0}.tail(b / x, !lower);
                 double d = a * x + b;
                 return lower ? beta_i(a / 2, b / 2, a * x / d, b / d) : beta_i(b / 2, a / 2, b / d, a * x / d);
             }
             default: {
                 if (std::isinf(x)) return (x > 0) == lower;
-                if (a > kManyDegrees) return Distribution{kNormal, 0, 1}.tail(x, lower);
+                if (a >= kMany) return normal(x * (1 - 1 / (4 * a)) / std::sqrt(1 + x * x / (2 * a)), lower);
                 double half = 0.5 * beta_i(a / 2, 0.5, a / (a + x * x), x * x / (a + x * x));
                 return (x > 0) == lower ? 1 - half : half;
             }
@@ -107,13 +124,14 @@ struct Distribution {
         if (p == 0) return positive() ? 0.0 : -kInf;
         if (p == 1) return kInf;
         if (kind == kExp) return -std::log1p(-p) / a;
+        if (kind == kNormal && (a != 0 || b != 1)) return a + b * Distribution{kNormal, 0, 1}.inverse(p);
+        if (!positive() && p == 0.5) return 0.0;
         bool lower = p < 0.5;
         double goal = lower ? p : 1 - p;
-        double centre = kind == kNormal ? a : 0.0, unit = kind == kNormal ? b : 1.0;
-        double low = positive() ? 0.0 : centre - unit, high = centre + unit;
+        double low = positive() ? 0.0 : -1.0, high = 1.0;
         auto below = [&](double x) { return lower ? tail(x, true) < goal : tail(x, false) > goal; };
-        while (below(high)) high = centre + 2 * (high - centre);
-        while (!positive() && !below(low)) low = centre - 2 * (centre - low);
+        while (below(high)) high *= 2;
+        while (!positive() && !below(low)) low *= 2;
         for (int i = 0; i < 2000; i++) {
             double mid = low > 0 && high > 4 * low ? std::sqrt(low) * std::sqrt(high) : low + (high - low) / 2;
             if (mid <= low || mid >= high) break;
@@ -158,8 +176,6 @@ SM_API double sm_cdf(sm_ctx* ctx, double x, sm_string* dist, double a, double b,
 SM_API double sm_icdf(sm_ctx* ctx, double p, sm_string* dist, double a, double b, int32_t lower) {
     return SM_ENTRY(ctx, {
         require(p >= 0 && p <= 1, "icdf: a probability must be between 0 and 1, got %s", to_text(p).c_str());
-        Distribution d = named("icdf", dist, a, b);
-        require(std::isfinite(a) && std::isfinite(b), "icdf: parameters of distributions must be finite, got %s", to_text(std::isfinite(a) ? b : a).c_str());
-        return d.inverse(lower ? p : 1 - p);
+        return named("icdf", dist, a, b).inverse(lower ? p : 1 - p);
     });
 }

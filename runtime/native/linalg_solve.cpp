@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "fit.h"
@@ -120,6 +121,8 @@ SM_API double sm_det(sm_ctx* ctx, sm_matrix* A) {
         if (n == 0) return 1.0;
         Matrix a = dense_copy(ctx, A);
         std::vector<int> pivots(static_cast<size_t>(n));
+        for (int64_t i = 0; i < cells(a.get()); i++)
+            if (!std::isfinite(values(a.get())[i])) return std::numeric_limits<double>::quiet_NaN();
         int info = blas::table().dgetrf(kRowMajor, n, n, values(a.get()), n, pivots.data());
         require(info >= 0, "det failed in the linear algebra library (code %d)", info);
         double det = 1.0;

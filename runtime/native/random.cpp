@@ -71,16 +71,53 @@ struct Normal {  // Box-Muller, both twins used
     bool has_twin = false;
 };
 
-struct Poisson {  // Knuth's product of uniforms (TAOCP vol. 2, 3.4.1), large means as sums of small ones
-    Poisson(int64_t seed, double mean) : random(seed), mean(mean) {}
+// Small means: Knuth's product of uniforms (TAOCP vol. 2, 3.4.1). Large ones: rejection from a normal distribution with an
+// exponential tail (Devroye, The computer generation of Poisson random variables, Computing 26, 1981).
+struct Poisson {
+    Poisson(int64_t seed, double mean) : random(seed), mean(mean) {
+        if (mean < kLarge) return;
+        whole = std::floor(mean);
+        delta = std::sqrt(whole * std::log(32 * whole / M_PI + 1));
+        width = 2 * whole + delta;
+        double body = std::sqrt(M_PI * width) * std::exp(1 / (8 * whole)), tail = width / delta * std::exp(-delta * (1 + delta) / width);
+        in_body = body / (body + tail + 1);
+        in_tail = in_body + tail / (body + tail + 1);
+        log_factorial = log_gamma(whole);
+    }
     double raw() { return next(); }
     double next() {
-        double rest = mean, total = 0;
-        for (; rest >= 40; rest -= 39) total += small(39);
-        return total + small(rest);
+        if (mean < kLarge) return small(mean);
+        double rest = mean - whole, below_one = rest > 0 ? small(rest) : 0;
+        for (;;) {
+            double x, y, v, u = random.next_double();
+            if (u > in_tail) return whole + below_one;
+            if (u <= in_body) {
+                double n = normal();
+                x = n * std::sqrt(whole + delta / 2) - 0.5;
+                if (x > delta || x < -whole) continue;
+                y = x < 0 ? std::floor(x) : std::ceil(x);
+                v = -exponential() - n * n / 2 + 1 / (8 * whole);
+            } else {
+                x = delta + width / delta * exponential();
+                y = std::ceil(x);
+                v = -exponential() - delta * (x + 1) / width;
+            }
+            bool left = x < 0;
+            double t = y * (y + 1) / (2 * whole), upper = t * ((2 * y + 1) / (6 * whole) - 1);
+            bool taken = (v < -t && !left) || v < upper - t * t / (3 * (whole + (left ? y + 1 : 0)));
+            if (!taken && v > upper) continue;
+            if (taken || v < y * std::log(whole) - log_gamma(y + whole) + log_factorial) return whole + y + below_one;
+        }
     }
     void fill(double* out, int64_t n) {
         for (int64_t j = 0; j < n; j++) out[j] = next();
+    }
+
+private:
+    static constexpr double kLarge = 40;
+    static double log_gamma(double n) {  // of n + 1, the logarithm of the factorial of n
+        int sign;
+        return lgamma_r(n + 1, &sign);
     }
     double small(double m) {
         double p = std::exp(-m), r = 1.0, n = 0;
@@ -91,8 +128,31 @@ struct Poisson {  // Knuth's product of uniforms (TAOCP vol. 2, 3.4.1), large me
         }
         return n;
     }
+    double normal() {  // Box-Muller, both twins used
+        if (has_twin) {
+            has_twin = false;
+            return twin;
+        }
+        double angle = 2 * M_PI * random.next_double(), radius = std::sqrt(-2 * std::log(random.next_double()));
+        twin = radius * std::sin(angle);
+        has_twin = true;
+        return radius * std::cos(angle);
+    }
+    double exponential() {  // Ahrens and Dieter, algorithm SA (Communications of the ACM 15, 1972)
+        double a = 0, u = random.next_double();
+        for (; u < 0.5; u *= 2) a += M_LN2;
+        u += u - 1;
+        if (u <= M_LN2) return a + u;
+        double least = random.next_double(), term = M_LN2, sum = M_LN2;
+        for (int k = 2; u > sum; k++) {
+            least = std::min(least, random.next_double());
+            sum += term *= M_LN2 / k;
+        }
+        return a + least * M_LN2;
+    }
     Well1024a random;
-    double mean;
+    double mean, whole = 0, delta = 0, width = 0, in_body = 0, in_tail = 0, log_factorial = 0, twin = 0;
+    bool has_twin = false;
 };
 
 int64_t seed_of(double first_draw) {  // saturating, as Java converts
@@ -236,7 +296,7 @@ SM_API sm_matrix* sm_rand(sm_ctx* ctx, int64_t rows, int64_t cols, double min, d
         }
         if (name == "normal") return generate(ctx, rows, cols, sparsity, seed, e, [&](int64_t s) { return Normal(s); }).take();
         if (name == "poisson") {
-            require(lambda > 0, "rand: lambda must be positive, got %s", to_text(lambda).c_str());
+            require(lambda > 0 && lambda < 2147483648.0, "rand: lambda must be positive and less than 2^31, got %s", to_text(lambda).c_str());
             return generate(ctx, rows, cols, sparsity, seed, e, [&](int64_t s) { return Poisson(s, lambda); }).take();
         }
         fail("rand: unknown pdf '%.*s': it is uniform, normal or poisson", int(name.size()), name.data());
