@@ -200,7 +200,9 @@ def rand(
     op: Op, rows: int, cols: int, low: float, high: float, sparsity: float, pdf: str, seed: int, mean: float
 ) -> Any:
     if not 0 <= sparsity <= 1 or not low <= high or not 0 < mean < 2**31:
-        raise fail(op, f"rand cannot draw from {low} to {high} with a mean of {mean} and a share of {sparsity}")
+        raise fail(
+            op, f"rand cannot draw from {low} to {high} with a mean of {mean} and a share of {sparsity}"
+        )
     return rand_matrix(*_size(op, rows, cols), low, high, sparsity, pdf, seed, mean)
 
 
