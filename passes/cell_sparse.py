@@ -173,7 +173,8 @@ def union_loops(frame: Frame) -> None:
         after = inner.add(r, inner.integer(1))
         begins = [inner.load_i64(p, r) for p in rowptrs]
         ends = [inner.load_i64(p, after) for p in rowptrs]
-        fixed = [inner(Load, inner.at(bases[i], inner.mul(r, strides[i])), types=[inner.elem]) for i in rest]
+        beside = {i: inner.at(bases[i], inner.mul(r, strides[i])) for i in rest}
+        splats = {i: inner(Load, a, types=[inner.elem]) for i, a in beside.items() if not frame.is_vector[i]}
         maps = {k: inner.at(outs[k], inner.load_i64(s, r)) for k, s in row_starts.items()}
         states = [*split(carried, outer_states)[0], *(start(inner, o.fn, 1) for o in rows)]
         inits = [*begins, inner.integer(0), *flat(states)]
@@ -193,7 +194,12 @@ def union_loops(frame: Frame) -> None:
             cells.append(_cell(step_code, here, values[k], positions[k]))
             one, zero = step_code.integer(1), step_code.integer(0)
             moved.append(step_code.add(positions[k], step_code(Select, here, one, zero)))
-        results = frame.evaluate(step_code, [*cells, *fixed], 1)
+        vectors = {
+            i: step_code(Load, step_code.at(beside[i], column), types=[step_code.elem])
+            for i in rest
+            if frame.is_vector[i]
+        }
+        results = frame.evaluate(step_code, [*cells, *(splats.get(i) or vectors[i] for i in rest)], 1)
         for k, base in maps.items():
             step_code.op(Store, results[k], step_code.at(base, q))
         for output in frame.of_kind("col"):

@@ -10,7 +10,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import product
+from operator import or_
+from typing import NamedTuple
 
 from sysmlc.ir.core import Builder, Op, Region, Value, clone_region
 from sysmlc.ir.dialects.core import Module
@@ -108,14 +111,15 @@ def body_text(body: Region) -> str:
 
 def describe(cell: Cell, name: str) -> CellKernel:
     """The kernel of a region, without variants yet."""
-    safe, probe, zero_safe = zero_masks(cell)
+    zeros = zeros_of(cell.body, [isinstance(v.type, Matrix) for v in cell.operands], cell.outputs)
     made = CellKernel.new(
         sym=name,
         outputs=cell.outputs,
         variants=(),
-        sparse_safe=safe,
-        sparse_probe=probe,
-        zero_safe=zero_safe,
+        sparse_safe=zeros.safe,
+        sparse_probe=zeros.probe,
+        probe_needs=zeros.needs if any(zeros.needs) else (),
+        zero_safe=zeros.together,
         outer=cell.outer,
         leads=() if cell.outer or cell.spreads else leads(cell),
         regions=[clone_region(cell.body, {})],
@@ -145,21 +149,62 @@ def leads(cell: Cell) -> tuple[int, ...]:
     return tuple(masks) if any(masks) else ()
 
 
-def zero_masks(cell: Cell) -> tuple[int, int, bool]:
-    """Which inputs make every output zero where they are, which may do so with some scalars, and whether all together do."""
-    matrices = [isinstance(v.type, Matrix) for v in cell.operands]
-    unknown: list[Abstract] = [Unknown.CELL if m else Unknown.SCALAR for m in matrices]
+class Zeros(NamedTuple):
+    """What a region makes of zeros in its inputs, which are matrices first."""
+
+    safe: int
+    """Inputs that make every output zero where they are zero …"""
+    probe: int
+    """… and those where it takes the values of others to know what outputs are there. Aggregates may be anything, …"""
+    needs: tuple[int, ...]
+    """… which matrices it takes, for each input."""
+    together: bool
+    """Whether zeros in the first two make all outputs zero."""
+
+    def may_drive(self, i: int, is_vector: Callable[[int], bool]) -> bool:
+        """Whether the non-zeros of an input may be all that is visited, where matrices are vectors as it says."""
+        needed = [k for k in range(len(self.needs)) if self.needs[i] >> k & 1]
+        return bool(self.safe >> i & 1) or (bool(self.probe >> i & 1) and all(map(is_vector, needed)))
+
+
+def zeros_of(
+    body: Region, matrices: Sequence[bool], kinds: Sequence[str], asked: Sequence[int] | None = None
+) -> Zeros:
+    """What a region with outputs of these kinds makes of zeros, in all matrices or only in those `asked` about."""
+    unknown: list[Abstract] = [Unknown(1 << k if m else 0) for k, m in enumerate(matrices)]
+    maps = [k for k, kind in enumerate(kinds) if kind == "map"]
     safe = probe = 0
-    for i, is_matrix in enumerate(matrices):
-        if not is_matrix:
-            continue
-        at_zero = outputs_at(cell.body, [0.0 if k == i else u for k, u in enumerate(unknown)])
+    needs = [0] * len(matrices)
+    for i in (i for i, m in enumerate(matrices) if m) if asked is None else asked:
+        at_zero = outputs_at(body, [0.0 if k == i else u for k, u in enumerate(unknown)])
         if all(v == 0.0 for v in at_zero):
             safe |= 1 << i
-        elif all(v == 0.0 or v is Unknown.SCALAR for v in at_zero):
-            probe |= 1 << i
-    none = [0.0 if m else u for m, u in zip(matrices, unknown, strict=True)]
-    return safe, probe, all(v == 0.0 for v in outputs_at(cell.body, none))
+            continue
+        needed = reduce(or_, (v.on for v in at_zero if isinstance(v, Unknown)), 0)
+        known = [at_zero[k] for k in maps]
+        if any(isinstance(v, float) and v != 0.0 for v in known):
+            continue
+        if any(isinstance(v, Unknown) and v.on for v in known) and not likely_zero(
+            body, matrices, kinds, i, needed
+        ):
+            continue
+        probe |= 1 << i
+        needs[i] = needed
+    two = [0.0 if k < 2 and matrices[k] else u for k, u in enumerate(unknown)]
+    return Zeros(safe, probe, tuple(needs), all(v == 0.0 for v in outputs_at(body, two)))
+
+
+def likely_zero(body: Region, matrices: Sequence[bool], kinds: Sequence[str], i: int, needed: int) -> bool:
+    """Whether zeros of an input make zeros in maps for some ordinary value of the scalars and the `needed` vectors."""
+    for value in (0.37, -0.37):
+        inputs: list[Abstract] = [
+            Unknown.CELL if m and not needed >> k & 1 else value for k, m in enumerate(matrices)
+        ]
+        inputs[i] = 0.0
+        made = outputs_at(body, inputs)
+        if all(v == 0.0 for v, kind in zip(made, kinds, strict=True) if kind == "map"):
+            return True
+    return False
 
 
 # -- the variants that can occur -------------------------------------------------------------------------------
@@ -177,15 +222,17 @@ def variants(cell: Cell, kernel: CellKernel) -> Iterator[int]:
     shapes = [(v.type.rows, v.type.cols) if isinstance(v.type, Matrix) else None for v in cell.operands]
     every = [c for c in product(*options) if _agrees(shapes, options, c)]
     yield from map(_mask, every)
-    safe = kernel.sparse_safe | kernel.sparse_probe
+    zeros = zeros_of_cell(cell)
     drivers = _drivers(cell, may_be_sparse)
     for i in drivers:
-        if safe >> i & 1:
+        if zeros.may_drive(i, lambda k: is_vector_of(cell, k)):
             for classes in every:
                 if classes[i] is VECTOR:
                     yield csr_form(i) << 16 | _mask(classes)
-    if matrices == drivers == [0, 1] and kernel.zero_safe:
-        yield FORM_UNION << 16 | everything
+    if kernel.zero_safe and _may_merge(cell, drivers):
+        for classes in every:
+            if classes[0] is VECTOR and classes[1] is VECTOR:
+                yield FORM_UNION << 16 | _mask(classes)
 
 
 def _agrees(
@@ -204,9 +251,26 @@ def may_make_sparse(cell: Cell, sparse: Callable[[Value], bool]) -> bool:
     drivers = _drivers(cell, sparse)
     if not drivers:
         return False
-    safe, probe, zero_safe = zero_masks(cell)
-    matrices = [i for i, v in enumerate(cell.operands) if isinstance(v.type, Matrix)]
-    return any((safe | probe) >> i & 1 for i in drivers) or (matrices == drivers == [0, 1] and zero_safe)
+    zeros = zeros_of_cell(cell)
+    return any(zeros.may_drive(i, lambda k: is_vector_of(cell, k)) for i in drivers) or (
+        zeros.together and _may_merge(cell, drivers)
+    )
+
+
+def is_vector_of(cell: Cell, i: int) -> bool:
+    """Whether an input is known to be a vector that is read along the rows or columns of others."""
+    return not _may_fill(cell.operands[i], *iteration_shape(cell))
+
+
+def zeros_of_cell(cell: Cell) -> Zeros:
+    """What the region of a cell makes of zeros."""
+    return zeros_of(cell.body, [isinstance(v.type, Matrix) for v in cell.operands], cell.outputs)
+
+
+def _may_merge(cell: Cell, drivers: Sequence[int]) -> bool:
+    """Whether the first two inputs may be the sparse ones, and others only vectors."""
+    others = (k for k in range(2, len(cell.operands)) if isinstance(cell.operands[k].type, Matrix))
+    return list(drivers[:2]) == [0, 1] and all(is_vector_of(cell, k) for k in others)
 
 
 def _drivers(cell: Cell, sparse: Callable[[Value], bool]) -> list[int]:

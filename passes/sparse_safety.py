@@ -1,27 +1,36 @@
 """What a cell body gives where an input is 0: known by evaluating it with what is known.
 
-A value is a number when it is known, else what it depends on: `SCALAR` (scalar inputs only) or `CELL`. Unknown values are
-taken to be finite: 0 * x is 0, as sparse multiplication has it everywhere; dividing 0 by an unknown value is not known to
-be 0, because 0/0 is NaN.
+A value is a number when it is known, else what it depends on. 0 * x is 0 whatever x is, as sparse multiplication has it
+everywhere; dividing 0 by an unknown value is not known to be 0, because 0/0 is NaN.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from enum import Enum
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import ClassVar
 
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.dml_cell import BITWISE
 
 
-class Unknown(Enum):
-    """A value that is not known, by what it depends on."""
+@dataclass(frozen=True)
+class Unknown:
+    """A value that is not known."""
 
-    SCALAR = 1
-    CELL = 2
+    on: int
+    """What it depends on, in bits whose meaning is up to who asks."""
+
+    SCALAR: ClassVar[Unknown]
+    """For those who only ask whether it differs between cells: it does not, …"""
+    CELL: ClassVar[Unknown]
+    """… or does."""
 
 
+Unknown.SCALAR, Unknown.CELL = Unknown(0), Unknown(1)
 Abstract = float | Unknown
 
 
@@ -47,6 +56,10 @@ def evaluate_at(op: Op, args: list[Abstract]) -> Abstract:
         return args[0]
     if fn == "ifelse" and isinstance(args[0], float):
         return args[1] if args[0] != 0 else args[2]
+    if fn in ("mul", "and", "bitand") and 0.0 in (
+        a for a, v in zip(args, op.operands, strict=True) if not _is_constant(v)
+    ):
+        return 0.0  # of a zero that is not stored
     if all(isinstance(a, float) for a in args):
         numbers = [a for a in args if isinstance(a, float)]
         try:
@@ -59,7 +72,11 @@ def evaluate_at(op: Op, args: list[Abstract]) -> Abstract:
         return 0.0
     if fn == "ifelse" and args[1] == 0.0 and args[2] == 0.0:
         return 0.0
-    return Unknown.CELL if Unknown.CELL in args else Unknown.SCALAR
+    return Unknown(reduce(or_, (a.on for a in args if isinstance(a, Unknown))))
+
+
+def _is_constant(value: Value) -> bool:
+    return value.op is not None and value.op.name == "core.constant"
 
 
 def _truth(x: float) -> bool:

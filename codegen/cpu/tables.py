@@ -104,11 +104,12 @@ class Tables:
             plan = self.array(f'@"plan.{name}"', "i32", [str(n) for n in kernel_plan(kernel)])  # type: ignore[arg-type]
         elif kernel.leads:
             plan = self.array(f'@"leads.{name}"', "i32", [str(mask) for mask in kernel.leads])
+        needs = self.array(f'@"needs.{name}"', "i32", [str(mask) for mask in kernel.probe_needs])
         zero_safe = int(kernel.zero_safe) | int(kernel.outer) << 1 | int(kernel.elem is f32) << 2
         self.lines.append(
             f'@"kernel.{name}" = internal global %sm_cell_kernel {{ i32 {len(kernel.body.args)}, i32 {len(kinds)}, {out_kind}, '
             f"{out_fn}, i32 {kernel.sparse_safe}, i32 {zero_safe}, i32 {len(keys)}, i32 {kernel.sparse_probe}, "
-            f"ptr {key_array}, ptr {variants}, ptr {self.text(name)}, ptr {plan} }}, align 8"
+            f"ptr {key_array}, ptr {variants}, ptr {self.text(name)}, ptr {plan}, ptr {needs} }}, align 8"
         )
 
     def program(self, name: str, parameters: Sequence[Parameter], version: str) -> None:
@@ -156,6 +157,6 @@ def variant_table(kernel: str, keys: Sequence[int], linked: bool) -> str:
 
 TYPES = """\
 %sm_object = type { i32, i8, i8, i16, ptr, ptr, ptr }
-%sm_cell_kernel = type { i32, i32, [8 x i8], [8 x i8], i32, i32, i32, i32, ptr, ptr, ptr, ptr }
+%sm_cell_kernel = type { i32, i32, [8 x i8], [8 x i8], i32, i32, i32, i32, ptr, ptr, ptr, ptr, ptr }
 %sm_arg = type { i64, i64 }
 """

@@ -84,24 +84,44 @@ class CellLaunch:
     def choose_drivers(self) -> list[int]:
         """The sparse inputs whose entries are visited: one, two that are merged, or none."""
         sparse = [i for i in self.matrices if is_stored_sparse(self.op, i, self.inputs[i])]
-        full = [i for i in sparse if self.inputs[i].shape == (self.rows, self.cols)]
-        if full == self.matrices == [0, 1] and self.kernel.zero_safe and self._has(FORM_UNION):
+        whole = [i for i in self.matrices if self._fills(i)]
+        full = [i for i in sparse if i in whole]
+        self.at_zero: list[Any] = [0.0] * len(self.kernel.outputs)
+        if full == whole == [0, 1] and self.kernel.zero_safe and self._has(FORM_UNION):
             return full
-        safe = [i for i in full if self._has(csr_form(i)) and self._makes_zeros(i)]
-        return sorted(safe, key=lambda i: int(np.count_nonzero(self.inputs[i])))[:1]
+        for i in sorted(full, key=lambda i: int(np.count_nonzero(self.inputs[i]))):
+            if self._has(csr_form(i)) and self._knows_zeros(i):
+                return [i]
+        return []
+
+    def _fills(self, i: int) -> bool:
+        return bool(self.inputs[i].shape == (self.rows, self.cols))
 
     def _has(self, form: int) -> bool:
         return any(
             key >> 16 == form and key & self.vector_bits() == self.vector_bits() for key in self.written
         )
 
-    def _makes_zeros(self, i: int) -> bool:
+    def _knows_zeros(self, i: int) -> bool:
+        """Find what outputs are where input `i` is 0; whether that is known without looking at each cell, and 0 in maps."""
         if self.kernel.sparse_safe >> i & 1:
             return True
-        cells = [1.0 if k in self.matrices else v for k, v in enumerate(self.inputs)]
+        needs = self.kernel.probe_needs[i] if self.kernel.probe_needs else 0
+        needed = [k for k in self.matrices if needs >> k & 1]
+        if not self.kernel.sparse_probe >> i & 1 or any(map(self._fills, needed)):
+            return False
+        if len({self.inputs[k].shape for k in needed if self.inputs[k].size != 1}) > 1:
+            return False
+        cells = [v if k in needed else 1.0 if k in self.matrices else v for k, v in enumerate(self.inputs)]
         cells[i] = 0.0
-        made = cell_values(self.kernel.body, [np.full((1, 1), v, self.elem) for v in cells])
-        return bool(self.kernel.sparse_probe >> i & 1) and all(v[0, 0] == 0 for v in made)
+        shape = (self.rows, self.cols)
+        made = cell_values(
+            self.kernel.body, [np.broadcast_to(np.asarray(v, self.elem), shape) for v in cells]
+        )
+        if any(np.any(v != 0) for v, kind in zip(made, self.kernel.outputs, strict=True) if kind == "map"):
+            return False
+        self.at_zero = list(made)
+        return True
 
     def choose_variant(self) -> int:
         """The variant for these operands, or one that reads more of them cell by cell."""
@@ -185,7 +205,7 @@ class CellLaunch:
             made[self.kept] = self.memory[k]
             return made
         if dir == "row":
-            return self.with_zeros(fn, self.memory[k], 1).reshape(-1, 1)
+            return self.with_zeros(k, fn, self.memory[k], 1).reshape(-1, 1)
         if fn == "sum":
             size = len(partials[0]) // 2
             total = compensated([(p[:size], p[size:]) for p in partials])
@@ -193,16 +213,17 @@ class CellLaunch:
             pick = {"prod": np.prod, "min": np.min, "max": np.max}[fn]
             total = pick([p[: len(p) // 2] for p in partials], axis=0)
         if dir == "full":
-            return float(self.with_zeros(fn, total, None)[0])
-        return self.with_zeros(fn, total, 0).reshape(1, -1)
+            return float(np.ravel(self.with_zeros(k, fn, total, None))[0])
+        return self.with_zeros(k, fn, total, 0).reshape(1, -1)
 
-    def with_zeros(self, fn: str, values: Any, axis: int | None) -> Any:
+    def with_zeros(self, k: int, fn: str, values: Any, axis: int | None) -> Any:
         """Aggregates of sparse inputs have not seen the zeros."""
-        if fn == "sum" or not self.drivers:
+        if not self.drivers or self.kept.all():
             return values
-        unseen = ~self.kept.all(axis=axis)
-        pick = {"prod": np.multiply, "min": np.minimum, "max": np.maximum}[fn]
-        return np.where(unseen, pick(values, 0.0), values)
+        reduce = {"sum": np.sum, "prod": np.prod, "min": np.min, "max": np.max}[fn]
+        pick = {"sum": np.add, "prod": np.multiply, "min": np.minimum, "max": np.maximum}[fn]
+        cells = np.broadcast_to(np.asarray(self.at_zero[k], self.elem), self.kept.shape)
+        return pick(values, reduce(np.where(self.kept, IDENTITY[fn], cells), axis=axis))
 
 
 def _starts(kept: Any) -> Any:

@@ -37,8 +37,8 @@ class CellKernel(Op):
 
     `outputs` are as in `fused.cell`. `variants` lists the keys that can occur (bits 0..15: inputs with column stride 1, bits
     16..19: the form). `sparse_safe`: bit i says the result is 0 wherever input i is 0 and the others are finite;
-    `sparse_probe`: bit i says that this depends on scalar inputs only, so that one evaluation at run time can tell;
-    `zero_safe`: the result is 0 where all matrices are; `outer`: a column vector and a row vector may combine. `leads`: for each
+    `sparse_probe`: bit i says that what results are there depends on scalars and the inputs `probe_needs[i]` only, so that
+    evaluations at run time can tell if these are vectors; `zero_safe`: the result is 0 where inputs 0 and 1 are; `outer`: a column vector and a row vector may combine. `leads`: for each
     input those that may only have the full shape where it has, because it stands to the left of them.
     """
 
@@ -47,6 +47,7 @@ class CellKernel(Op):
     variants: Attr[tuple[int, ...]]
     sparse_safe: Attr[int] = 0  # type: ignore[assignment]
     sparse_probe: Attr[int] = 0  # type: ignore[assignment]
+    probe_needs: Attr[tuple[int, ...]] = ()  # type: ignore[assignment]
     zero_safe: Attr[bool] = False  # type: ignore[assignment]
     outer: Attr[bool] = False  # type: ignore[assignment]
     leads: Attr[tuple[int, ...]] = ()  # type: ignore[assignment]

@@ -6,7 +6,6 @@ a producer is then computed again in each, which can be cheaper than writing and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,10 +13,9 @@ from sysmlc.ir.core import Op, Region, Value, clone
 from sysmlc.ir.dialects.core import Yield
 from sysmlc.ir.dialects.fused import Cell
 from sysmlc.ir.dialects.shapes import constant
-from sysmlc.ir.types import Dim, Matrix, same_dim
+from sysmlc.ir.types import Dim, Matrix, differ_dim, same_dim
 from sysmlc.passes import lower_cells
-from sysmlc.passes.lower_cells import MAX_INPUTS, MAX_OUTPUTS, iteration_shape
-from sysmlc.passes.sparse_safety import Abstract, Unknown, outputs_at
+from sysmlc.passes.lower_cells import MAX_INPUTS, MAX_OUTPUTS, iteration_shape, likely_zero, zeros_of
 
 MAX_BODY = 96
 """Operations in one body; beyond that registers run out and compile time grows."""
@@ -159,17 +157,28 @@ class Group:
 
     @cached_property
     def drivers(self) -> frozenset[Value]:
-        """The inputs whose zeros make every output zero: if one is sparse, only its non-zeros are visited."""
-        unknown: list[Abstract] = [
-            Unknown.CELL if isinstance(v.type, Matrix) else Unknown.SCALAR for v in self.inputs
+        """The inputs of which it is likely to be known what their zeros make: if one is sparse, only its non-zeros are visited."""
+        matrices = [isinstance(v.type, Matrix) for v in self.inputs]
+        candidates = [
+            i for i, v in enumerate(self.inputs) if fills(v, self.shape) and may_be_sparse(v, self.sparse)
         ]
-        found = []
-        for i, value in enumerate(self.inputs):
-            if fills(value, self.shape) and may_be_sparse(value, self.sparse):
-                at_zero: Sequence[Abstract] = [*unknown[:i], 0.0, *unknown[i + 1 :]]
-                if all(v == 0.0 for v in outputs_at(self.body, at_zero)):
-                    found.append(value)
+        if not candidates:
+            return frozenset()
+        zeros = zeros_of(self.body, matrices, self.kinds, candidates)
+        found = [
+            self.inputs[i]
+            for i in candidates
+            if zeros.may_drive(i, self._is_vector)
+            and likely_zero(self.body, matrices, self.kinds, i, zeros.needs[i])
+        ]
         return frozenset(found)
+
+    def _is_vector(self, i: int) -> bool:
+        type = self.inputs[i].type
+        assert isinstance(type, Matrix)
+        return any(
+            a == 1 and differ_dim(a, b) for a, b in zip((type.rows, type.cols), self.shape, strict=True)
+        )
 
     @property
     def fits(self) -> bool:

@@ -18,9 +18,8 @@ from sysmlc.passes.estimate import (
 )
 from sysmlc.passes.fusion.cost import BYTES_PER_SECOND, FLOPS_PER_SECOND, flops_of
 from sysmlc.passes.fusion.groups import may_be_sparse
-from sysmlc.passes.lower_cells import zero_masks
+from sysmlc.passes.lower_cells import is_vector_of, likely_zero, zeros_of_cell
 from sysmlc.passes.lower_rows import is_sparse_safe
-from sysmlc.passes.sparse_safety import Abstract, Unknown, outputs_at
 from sysmlc.passes.sparsity.expect import Expectations
 from sysmlc.passes.sparsity.sketch import Sketch
 
@@ -79,25 +78,33 @@ def use_cost(user: Op, index: int, expected: Expectations) -> Cost:
     if user.name in ("dml.matmul", "dml.tsmm"):
         return _product(user, index, expected)
     fills = user.name == "dml.replace" and constant(user.operands[1]) == 0
-    if user.name in _FULL_ONLY or fills or (user.name == "dml.left_index" and index == 1):
+    if user.name in _FULL_ONLY or fills:
         return Cost(0.0, conversion(expected.sketch(value)), True)
     return ANY
 
 
 def _cell(cell: Cell, index: int, expected: Expectations) -> Cost:
     value = cell.operands[index]
-    safe, probe, together = zero_masks(cell)
+    zeros = zeros_of_cell(cell)
+    flags = [isinstance(v.type, Matrix) for v in cell.operands]
     matrices = [v for v in cell.operands if isinstance(v.type, Matrix)]
     sketch = expected.sketch(value)
-    convert = conversion(sketch)
-    if not safe >> index & 1 and not (probe >> index & 1 and _likely_zero(cell, index)):
-        pair = together and len(matrices) == 2 and all(is_stored_csr(v, expected) for v in matrices)
-        return ANY if pair else Cost(0.0, convert, True)
+
+    def drives(i: int) -> bool:
+        return zeros.may_drive(i, lambda k: is_vector_of(cell, k)) and likely_zero(
+            cell.body, flags, cell.outputs, i, zeros.needs[i]
+        )
+
+    # Where other inputs lead, what is stored of this one is written into rows in the cache, and taken out again.
+    spread = Cost(0.0, 2 * sketch.nnz * _SCATTER_SECONDS)
+    if not drives(index):
+        merged = zeros.together and len(matrices) == 2 and all(is_stored_csr(v, expected) for v in matrices)
+        return ANY if merged else spread
     rivals = (
-        v for i, v in enumerate(cell.operands) if safe >> i & 1 and i != index and is_stored_csr(v, expected)
+        v for i, v in enumerate(cell.operands) if i != index and is_stored_csr(v, expected) and drives(i)
     )
     if any(expected.density(v) < sketch.density for v in rivals):
-        return Cost(0.0, convert, True)  # that one drives
+        return spread  # that one drives
     if any(kind == "map" for kind in cell.outputs):
         return ANY  # the result has its structure
     cells, others = float(sketch.rows * sketch.cols), len(matrices) - 1
@@ -108,17 +115,6 @@ def _cell(cell: Cell, index: int, expected: Expectations) -> Cost:
         (entry + each * others) * sketch.nnz / BYTES_PER_SECOND, 2 * flops * sketch.nnz / FLOPS_PER_SECOND
     )
     return Cost(dense, stored)
-
-
-def _likely_zero(cell: Cell, index: int) -> bool:
-    """Whether zeros of an input make zeros for some ordinary value of the scalars."""
-    matrices = [isinstance(v.type, Matrix) for v in cell.operands]
-    for scalar in (0.37, -0.37):
-        inputs: list[Abstract] = [Unknown.CELL if m else scalar for m in matrices]
-        inputs[index] = 0.0
-        if all(v == 0.0 for v in outputs_at(cell.body, inputs)):
-            return True
-    return False
 
 
 def _row(op: Op, index: int, expected: Expectations) -> Cost:

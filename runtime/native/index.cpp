@@ -159,8 +159,16 @@ Matrix left_index(sm_ctx* ctx, Matrix X, sm_matrix* V, const Range& g) {
     settle(ctx, X.get());
     X = writable(ctx, std::move(X));
     X->nnz = -1;
-    Matrix dense_value = to_dense(ctx, V);
-    copy_block(ctx, values<T>(dense_value.get()), V->cols, row<T>(X.get(), g.r0) + g.c0, X->cols, g.rows(), g.cols());
+    if (is_csr(V)) {
+        parallel_rows(ctx, V->rows, V->cols, [&](int64_t r0, int64_t r1) {
+            for (int64_t i = r0; i < r1; i++) {
+                T* out = std::fill_n(row<T>(X.get(), g.r0 + i) + g.c0, V->cols, T(0)) - V->cols;
+                for (int64_t p = V->rowptr[i]; p < V->rowptr[i + 1]; p++) out[V->colidx[p]] = values<T>(V)[p];
+            }
+        });
+        return X;
+    }
+    copy_block(ctx, values<T>(V), V->cols, row<T>(X.get(), g.r0) + g.c0, X->cols, g.rows(), g.cols());
     return X;
 }
 

@@ -82,35 +82,6 @@ uint32_t Launch::vector_bits() const {
     return bits;
 }
 
-static sm_cell_fn lookup(sm_ctx* ctx, const sm_cell_kernel* kernel, uint32_t key);
-
-// Whether input i makes only zeros where it is 0, with these scalars: runs the kernel on one cell. What is not known
-// to matter there is 1 in the other matrices.
-bool Launch::zero_at(int i) {
-    uint32_t dense = vector_bits();
-    for (int v = kernel->n_variants - 1; v >= 0; v--)
-        if (kernel->variant_keys[v] >> 16 == SM_FORM_DENSE) dense = kernel->variant_keys[v];
-    sm_cell_fn one_cell = lookup(ctx, kernel, dense);
-    if (!one_cell) return false;
-    sm_cell_args a{};
-    double out_cell[SM_MAX_OUT][2];
-    for (int k = 0; k < kernel->n_in; k++) a.in[k] = scalar_cell(k, !is_matrix(k) ? args[k].v.f64 : k == i ? 0.0 : 1.0);
-    for (int k = 0; k < kernel->n_out; k++) {
-        out_cell[k][0] = identity(kernel->out_fn[k]);
-        out_cell[k][1] = 0;
-        a.out[k] = out_cell[k];
-        a.out_rs[k] = 1;
-    }
-    one_cell(&a, 0, 1, 0, 1);
-    for (int k = 0; k < kernel->n_out; k++) {
-        bool narrow = elem() == SM_F32 && (kernel->out_kind[k] == SM_OUT_MAP || kernel->out_kind[k] == SM_OUT_ROW);
-        float single;
-        memcpy(&single, out_cell[k], sizeof single);
-        if ((narrow ? double(single) : out_cell[k][0]) != 0) return false;
-    }
-    return true;
-}
-
 const double* Launch::scalar_cell(int i, double v) {
     scalar[i] = v;
     scalar_single[i] = static_cast<float>(v);
@@ -119,30 +90,43 @@ const double* Launch::scalar_cell(int i, double v) {
 
 static int csr_form(int i) { return i == 0 ? SM_FORM_CSR0 : i == 1 ? SM_FORM_CSR1 : i + 2; }
 
-// A CSR input drives the kernel when zeros in it make zeros in the result; two may be merged when zeros in both do.
+// Whether inputs 0 and 1 are the sparse ones, and the others only vectors and scalars.
+bool Launch::may_merge() {
+    if (kernel->n_in < 2 || !(kernel->zero_safe & SM_CELL_SAFE)) return false;
+    for (int i = 0; i < kernel->n_in; i++) {
+        bool merged = is_matrix(i) && full(i) && is_csr(args[i].v.matrix);
+        if (i < 2 ? !merged : is_matrix(i) && full(i)) return false;
+    }
+    return variant_exists(vector_bits() | uint32_t(SM_FORM_UNION) << 16);
+}
+
+// A CSR input drives the kernel when it is known what its zeros make of the results; two may be merged when zeros in both
+// make zeros. Other CSR inputs are written out piece by piece.
 void Launch::choose_form() {
-    int sparse = 0, matrices = 0;
     for (int i = 0; i < kernel->n_in; i++) {
         if (!is_matrix(i)) continue;
-        matrices++;
         const sm_matrix* m = args[i].v.matrix;
-        if (!is_csr(m)) continue;
-        sparse++;
-        if (!((kernel->sparse_safe | kernel->sparse_probe) >> i & 1) || !full(i)) continue;
+        if (!is_csr(m) || !((kernel->sparse_safe | kernel->sparse_probe) >> i & 1) || !full(i)) continue;
+        if (driver >= 0 && m->nnz >= args[driver].v.matrix->nnz) continue;
         if (!variant_exists(vector_bits() | uint32_t(csr_form(i)) << 16)) continue;
-        if (!(kernel->sparse_safe >> i & 1) && !zero_at(i)) continue;
-        if (driver < 0 || m->nnz < args[driver].v.matrix->nnz) driver = i;
+        AtZero found;
+        if (!(kernel->sparse_safe >> i & 1) && !find_zeros(i, found)) continue;
+        driver = i;
+        at_zero = std::move(found);
     }
     if (driver >= 0) form = csr_form(driver);
-    if (sparse == 2 && matrices == 2 && kernel->n_in >= 2 && (kernel->zero_safe & SM_CELL_SAFE) && full(0) && full(1) && is_csr(args[0].v.matrix) &&
-        is_csr(args[1].v.matrix) && variant_exists(vector_bits() | uint32_t(SM_FORM_UNION) << 16)) {
+    if (may_merge()) {
         form = SM_FORM_UNION;
         driver = 0;
+        at_zero = AtZero();
     }
     for (int i = 0; i < kernel->n_in; i++) {
         if (!is_matrix(i)) continue;
-        bool keep = i == driver || (form == SM_FORM_UNION && i == 1);
-        in[i] = keep ? Matrix::borrow(args[i].v.matrix) : to_dense(ctx, args[i].v.matrix);
+        sm_matrix* m = args[i].v.matrix;
+        bool leads = i == driver || (form == SM_FORM_UNION && i == 1);
+        spread[i] = !leads && is_csr(m) && full(i) && rows > 1;
+        spreads = spreads || spread[i];
+        in[i] = leads || spread[i] ? Matrix::borrow(m) : to_dense(ctx, m);
     }
     flat = form == SM_FORM_DENSE && !has_kind(SM_OUT_ROW) && !has_kind(SM_OUT_COL);
     for (int i = 0; i < kernel->n_in && flat; i++)
@@ -155,7 +139,7 @@ static sm_cell_fn compile(sm_ctx* ctx, const sm_cell_kernel* kernel, uint32_t ke
     return ctx->resolve(ctx, kernel, key);
 }
 
-static sm_cell_fn lookup(sm_ctx* ctx, const sm_cell_kernel* kernel, uint32_t key) {
+sm_cell_fn variant(sm_ctx* ctx, const sm_cell_kernel* kernel, uint32_t key) {
     for (int i = 0; i < kernel->n_variants; i++)
         if (kernel->variant_keys[i] == key) {
             if (!kernel->variants[i]) kernel->variants[i] = compile(ctx, kernel, key);
@@ -172,12 +156,12 @@ static sm_cell_fn lookup(sm_ctx* ctx, const sm_cell_kernel* kernel, uint32_t key
 // Where no variant fits, broadcast operands are written out in full for one that reads more of them as vectors.
 void Launch::choose_variant() {
     key = vector_bits() | uint32_t(form) << 16;
-    fn = lookup(ctx, kernel, key);
+    fn = variant(ctx, kernel, key);
     if (fn) return;
     for (int v = 0; v < kernel->n_variants && !fn; v++) {
         uint32_t other = kernel->variant_keys[v];
         if (other >> 16 == key >> 16 && (other & key & 0xffff) == (key & 0xffff)) {
-            fn = lookup(ctx, kernel, other);
+            fn = variant(ctx, kernel, other);
             if (fn) key = other;
         }
     }
@@ -212,7 +196,9 @@ void Launch::bind_inputs() {
         call.in[i] = static_cast<const double*>(m->data);
         bool csr = is_csr(m);
         call.in_rs[i] = csr || m->rows == 1 || flat ? 0 : m->cols;
-        if (csr && form == SM_FORM_UNION && i == 1) {
+        if (spread[i]) {
+            call.in_rs[i] = flat ? 0 : m->cols;  // where it is, each piece knows
+        } else if (csr && form == SM_FORM_UNION && i == 1) {
             call.rowptr2 = m->rowptr;
             call.colidx2 = m->colidx;
         } else if (csr) {
@@ -255,16 +241,18 @@ void Launch::cut() {
     if (extent > 0) starts.push_back(extent);
 }
 
+void Launch::run_chunk(sm_cell_args& a, int64_t chunk) {
+    for (int k = 0; k < kernel->n_out; k++) {
+        if (kernel->out_kind[k] == SM_OUT_FULL) a.out[k] = &partials[k][size_t(chunk) * 2];
+        if (kernel->out_kind[k] == SM_OUT_COL) a.out[k] = &partials[k][size_t(chunk) * 2 * size_t(cols)];
+    }
+    int64_t begin = starts[size_t(chunk)], end = starts[size_t(chunk) + 1];
+    if (spreads) run_pieces(a, begin, end);
+    else if (flat) fn(&a, 0, 1, begin, end);
+    else fn(&a, begin, end, 0, cols);
+}
+
 void Launch::run() {
-    auto run_chunk = [&](sm_cell_args& a, int64_t chunk) {
-        for (int k = 0; k < kernel->n_out; k++) {
-            if (kernel->out_kind[k] == SM_OUT_FULL) a.out[k] = &partials[k][size_t(chunk) * 2];
-            if (kernel->out_kind[k] == SM_OUT_COL) a.out[k] = &partials[k][size_t(chunk) * 2 * size_t(cols)];
-        }
-        int64_t begin = starts[size_t(chunk)], end = starts[size_t(chunk) + 1];
-        if (flat) fn(&a, 0, 1, begin, end);
-        else fn(&a, begin, end, 0, cols);
-    };
     if (chunks() == 1) return run_chunk(call, 0);
     parallel_for(ctx, chunks(), [&](int64_t chunk) {
         sm_cell_args a = call;

@@ -3,11 +3,44 @@
 
 #include "context.h"
 
+#include <math.h>
+
+#include <algorithm>
 #include <vector>
 
 namespace sm {
 
 double identity(int fn);  // of an aggregate function
+
+// min and max let NaN through.
+inline double pick(int fn, double a, double b) {
+    if (fn == SM_AGG_PROD) return a * b;
+    if (a != a) return a;
+    if (b != b) return b;
+    return fn == SM_AGG_MIN ? std::min(a, b) : std::max(a, b);
+}
+
+// A compensated running sum; an infinite or NaN value makes the compensation meaningless.
+struct Sum {
+    double value = 0, rest = 0;
+    void add(double x) {
+        double t = value + x;
+        rest += fabs(value) >= fabs(x) ? (value - t) + x : (x - t) + value;
+        value = t;
+    }
+    void add(double x, double rest_of_x) {
+        add(x);
+        if (std::isfinite(x)) rest += rest_of_x;
+    }
+    double result() const { return std::isfinite(value) ? value + rest : value; }
+};
+
+// What the outputs of a kernel are where the input that drives it is 0.
+struct AtZero {
+    enum { kEverywhere, kByRow, kByColumn } along = kEverywhere;
+    std::vector<double> values[SM_MAX_OUT];  // empty: 0
+    double of(int k, int64_t at) const { return values[k].empty() ? 0 : values[k][along == kEverywhere ? 0 : size_t(at)]; }
+};
 std::string kernel_title(const char* name);  // without prefix and hash
 
 struct Launch {
@@ -23,6 +56,9 @@ struct Launch {
     float scalar_single[SM_MAX_IN];
     int form = SM_FORM_DENSE;
     int driver = -1;             // the CSR input that drives, or -1
+    AtZero at_zero;
+    bool spread[SM_MAX_IN] = {}; // CSR inputs that do not drive: written out a few rows at a time
+    bool spreads = false;
     bool flat = false;           // all operands are contiguous: one long row
     uint32_t key = 0;
     sm_cell_fn fn = nullptr;
@@ -46,16 +82,21 @@ struct Launch {
     [[noreturn]] void shape_mismatch();
     bool variant_exists(uint32_t wanted) const;
     uint32_t vector_bits() const;
-    bool zero_at(int i);
+    bool find_zeros(int i, AtZero& found);
+    bool may_merge();
     void choose_form();
     void choose_variant();
     void bind_inputs();
     void cut();
     void allocate();
     void run();
+    void run_chunk(sm_cell_args& a, int64_t chunk);
+    void run_pieces(sm_cell_args& a, int64_t begin, int64_t end);
     void combine();
     Matrix reusable_input(uint8_t format);
     void union_structure(sm_matrix* r);
 };
+
+sm_cell_fn variant(sm_ctx* ctx, const sm_cell_kernel* kernel, uint32_t key);  // its code, or null
 
 }  // namespace sm

@@ -21,29 +21,6 @@ double identity(int fn) {
     }
 }
 
-namespace {
-
-// min and max let NaN through.
-double pick(int fn, double a, double b) {
-    if (fn == SM_AGG_PROD) return a * b;
-    if (a != a) return a;
-    if (b != b) return b;
-    return fn == SM_AGG_MIN ? std::min(a, b) : std::max(a, b);
-}
-
-// A compensated running sum; an infinite or NaN value makes the compensation meaningless.
-struct Sum {
-    double value = 0, rest = 0;
-    void add(double x) {
-        double t = value + x;
-        rest += fabs(value) >= fabs(x) ? (value - t) + x : (x - t) + value;
-        value = t;
-    }
-    double result() const { return std::isfinite(value) ? value + rest : value; }
-};
-
-}  // namespace
-
 // The matrix of a consumed input that nobody else holds, to be overwritten by a map output.
 Matrix Launch::reusable_input(uint8_t format) {
     for (int i = 0; i < kernel->n_in; i++) {
@@ -126,61 +103,66 @@ void Launch::allocate() {
     if (fresh > kStreamed && !in_place) call.flags |= SM_CELL_STREAM;
 }
 
-// Entries that a CSR-driven kernel did not see are zeros of the result.
-static double with_zeros(int fn, double v, bool zeros) { return zeros && fn != SM_AGG_SUM ? pick(fn, v, 0.0) : v; }
+// With `count` more cells of one value, which a CSR-driven kernel did not see.
+static double with_unseen(int fn, double v, double value, int64_t count) {
+    if (count == 0) return v;
+    if (fn == SM_AGG_SUM) return v + value * double(count);
+    return fn == SM_AGG_PROD ? v * pow(value, double(count)) : pick(fn, v, value);
+}
 
 void Launch::combine() {
     const sm_matrix* d = driver >= 0 ? in[driver].get() : nullptr;
     bool drops = form != SM_FORM_DENSE;
-    auto stored = [&](int64_t i) -> int64_t {  // entries of row i that the kernel saw
-        if (form != SM_FORM_UNION) return d->rowptr[i + 1] - d->rowptr[i];
-        const sm_matrix* b = in[1].get();
-        int64_t p = d->rowptr[i], q = b->rowptr[i], n = 0;
-        for (; p < d->rowptr[i + 1] && q < b->rowptr[i + 1]; n++) {
-            int32_t ca = d->colidx[p], cb = b->colidx[q];
-            p += ca <= cb;
-            q += cb <= ca;
-        }
-        return n + (d->rowptr[i + 1] - p) + (b->rowptr[i + 1] - q);
+    auto unseen_in_row = [&](int64_t i) -> int64_t {
+        if (form != SM_FORM_UNION) return cols - (d->rowptr[i + 1] - d->rowptr[i]);
+        return cols - union_count(in[0].get(), in[1].get(), i);
+    };
+    auto unseen_in_columns = [&] {
+        std::vector<int64_t> unseen(size_t(cols), rows);
+        for (int64_t p = 0; p < d->nnz; p++) unseen[size_t(d->colidx[p])]--;
+        if (form == SM_FORM_UNION)  // a column is full only where both structures together are
+            for (int64_t i = 0; i < rows; i++)
+                for (int64_t p = in[1]->rowptr[i]; p < in[1]->rowptr[i + 1]; p++) {
+                    const int32_t *b = d->colidx + d->rowptr[i], *e = d->colidx + d->rowptr[i + 1];
+                    if (!std::binary_search(b, e, in[1]->colidx[p])) unseen[size_t(in[1]->colidx[p])]--;
+                }
+        return unseen;
     };
     for (int k = 0; k < kernel->n_out; k++) {
         int f = kernel->out_fn[k];
+        bool count = drops && (f != SM_AGG_SUM || !at_zero.values[k].empty());  // zeros change no sums
         auto** matrix_result = static_cast<sm_matrix**>(results[k]);
         if (kernel->out_kind[k] == SM_OUT_MAP) continue;
         if (kernel->out_kind[k] == SM_OUT_FULL) {
             double v = identity(f);
             Sum sum;
             for (size_t i = 0; i < partials[k].size(); i += 2) {
-                double part = partials[k][i], rest = partials[k][i + 1];
-                if (f != SM_AGG_SUM) v = pick(f, v, part);
-                else sum.add(part), sum.rest += std::isfinite(part) ? rest : 0;
+                if (f != SM_AGG_SUM) v = pick(f, v, partials[k][i]);
+                else sum.add(partials[k][i], partials[k][i + 1]);
             }
-            if (f == SM_AGG_SUM) v = sum.result();
-            else if (drops) {
-                bool zeros = false;
-                for (int64_t i = 0; i < rows && !zeros; i++) zeros = stored(i) < cols;
-                v = with_zeros(f, v, zeros);
+            auto account = [&](double value, int64_t times) {
+                if (f != SM_AGG_SUM) v = with_unseen(f, v, value, times);
+                else if (times) sum.add(value * double(times));
+            };
+            if (count && at_zero.along == AtZero::kByColumn) {
+                std::vector<int64_t> unseen = unseen_in_columns();
+                for (int64_t c = 0; c < cols; c++) account(at_zero.of(k, c), unseen[size_t(c)]);
+            } else if (count) {
+                for (int64_t i = 0; i < rows; i++) account(at_zero.of(k, i), unseen_in_row(i));
             }
-            *static_cast<double*>(results[k]) = v;
+            *static_cast<double*>(results[k]) = f == SM_AGG_SUM ? sum.result() : v;
         } else if (kernel->out_kind[k] == SM_OUT_ROW) {
-            if (drops && f != SM_AGG_SUM)
+            if (count)
                 with_element(elem(), [&](auto type) {
                     auto* v = values<decltype(type)>(out[k].get());
-                    for (int64_t i = 0; i < rows; i++) v[i] = static_cast<decltype(type)>(with_zeros(f, v[i], stored(i) < cols));
+                    for (int64_t i = 0; i < rows; i++)
+                        v[i] = static_cast<decltype(type)>(with_unseen(f, v[i], at_zero.of(k, i), unseen_in_row(i)));
                 });
             *matrix_result = out[k].take();
         } else {
             Matrix r = new_dense(ctx, 1, cols, elem());
-            std::vector<int64_t> seen(drops && f != SM_AGG_SUM ? size_t(cols) : 0, 0);
-            if (!seen.empty()) {
-                for (int64_t p = 0; p < d->nnz; p++) seen[size_t(d->colidx[p])]++;
-                if (form == SM_FORM_UNION)  // a column is full only where both structures together are
-                    for (int64_t i = 0; i < rows; i++)
-                        for (int64_t p = in[1]->rowptr[i]; p < in[1]->rowptr[i + 1]; p++) {
-                            const int32_t *b = d->colidx + d->rowptr[i], *e = d->colidx + d->rowptr[i + 1];
-                            if (!std::binary_search(b, e, in[1]->colidx[p])) seen[size_t(in[1]->colidx[p])]++;
-                        }
-            }
+            std::vector<int64_t> unseen;
+            if (count) unseen = unseen_in_columns();
             parallel_chunks(ctx, cols, 512, [&](int64_t c0, int64_t c1) {
                 for (int64_t c = c0; c < c1; c++) {
                     double v = identity(f);
@@ -188,10 +170,10 @@ void Launch::combine() {
                     for (int64_t chunk = 0; chunk < chunks(); chunk++) {
                         const double* part = &partials[k][size_t(chunk) * 2 * size_t(cols)];
                         if (f != SM_AGG_SUM) v = pick(f, v, part[c]);
-                        else sum.add(part[c]), sum.rest += std::isfinite(part[c]) ? part[cols + c] : 0;
+                        else sum.add(part[c], part[cols + c]);
                     }
                     if (f == SM_AGG_SUM) v = sum.result();
-                    else if (drops) v = with_zeros(f, v, seen[size_t(c)] < rows);
+                    if (count) v = with_unseen(f, v, at_zero.of(k, c), unseen[size_t(c)]);
                     if (elem() == SM_F32) values<float>(r.get())[c] = static_cast<float>(v);
                     else values(r.get())[c] = v;
                 }

@@ -33,16 +33,32 @@ sm_matrix* down(sm_ctx* ctx, sm_matrix* X) {
     return r.take();
 }
 
+// The same where only some cells are stored: of the others, which are all equal, the last one counts.
+template <class T, class Better>
+int64_t stored_index(const sm_matrix* X, int64_t i, Better better) {
+    int64_t first = X->rowptr[i], last = X->rowptr[i + 1], empty = X->cols - 1, best = -1;
+    const T* x = values<T>(X);
+    for (int64_t p = last; p > first && X->colidx[p - 1] == empty; p--) empty--;
+    for (int64_t p = first; p < last; p++)
+        if (x[p] == x[p] && (best < 0 || !better(x[best], x[p]))) best = p;
+    if (best < 0) return std::max<int64_t>(empty, 0);
+    bool zero = empty >= 0 && !better(x[best], T(0)) && (x[best] != 0 || empty > X->colidx[best]);
+    return zero ? empty : X->colidx[best];
+}
+
 template <class Better>
 sm_matrix* row_index(sm_ctx* ctx, sm_matrix* X, Better better) {
-    Matrix x = to_dense(ctx, X);
     Matrix r = new_dense(ctx, X->rows, 1, X->elem);
     r->nnz = X->rows;
     with_element(X, [&](auto type) {
         using T = decltype(type);
         parallel_rows(ctx, X->rows, X->cols, [&](int64_t r0, int64_t r1) {
             for (int64_t i = r0; i < r1; i++) {
-                const T* in = row<T>(x.get(), i);
+                if (is_csr(X)) {
+                    values<T>(r.get())[i] = static_cast<T>(stored_index<T>(X, i, better) + 1);
+                    continue;
+                }
+                const T* in = row<T>(X, i);
                 int64_t best = 0;
                 bool found = false;
                 for (int64_t j = 0; j < X->cols; j++)

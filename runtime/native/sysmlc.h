@@ -133,15 +133,16 @@ struct sm_cell_kernel {
     uint8_t out_kind[SM_MAX_OUT];
     uint8_t out_fn[SM_MAX_OUT];
     uint32_t sparse_safe;
-    uint32_t zero_safe;  // bit 0: f(0, …, 0) = 0; bit 1: a column and a row vector may combine (outer); bit 2: cells are f32
+    uint32_t zero_safe;  // bit 0: 0 where inputs 0 and 1 are; bit 1: a column and a row vector may combine (outer); bit 2: cells are f32
     int32_t n_variants;
-    // Bit i: whether the result is 0 where input i is 0 depends on scalar inputs only. Run the dense variant on one cell
-    // (input i = 0) to know; when every output is 0, input i may drive.
+    // Bit i: what the outputs are where input i is 0 depends on scalars and on the inputs of probe_needs[i] only. When these are
+    // vectors, runs of the dense variant tell; when every map output is 0 there, input i may drive.
     uint32_t sparse_probe;
     const uint32_t* variant_keys;
     sm_cell_fn* variants;  // entries may be NULL: ctx->resolve fills them
     const char* name;
     const void* cookie;  // cells: NULL, or for each input those that may have the full shape only where it has; rows: the plan
+    const uint32_t* probe_needs;  // NULL: nothing but scalars
 };
 
 typedef struct sm_location {

@@ -32,6 +32,7 @@ class Kernel(c.Structure):
         ("n_in", I32), ("n_out", I32), ("out_kind", c.c_uint8 * MAX_OUT), ("out_fn", c.c_uint8 * MAX_OUT),
         ("sparse_safe", c.c_uint32), ("zero_safe", c.c_uint32), ("n_variants", I32), ("sparse_probe", c.c_uint32),
         ("variant_keys", c.POINTER(c.c_uint32)), ("variants", c.POINTER(P)), ("name", TEXT), ("cookie", P),
+        ("probe_needs", c.POINTER(c.c_uint32)),
     ]  # fmt: skip
 
 

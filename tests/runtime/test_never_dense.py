@@ -1,0 +1,127 @@
+"""What is computed with sparse matrices makes no dense copies of them, and gives what dense ones give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+import sysmlc
+
+ROWS, COLS = 90, 70
+RNG = np.random.default_rng(7)
+
+
+def csr(density: float, seed: int) -> Any:
+    made = sparse.random(ROWS, COLS, density, format="csr", random_state=seed)
+    made.data = np.round(made.data * 8 - 3)  # some entries are stored zeros
+    return made
+
+
+INPUTS: dict[str, Any] = {
+    "X": csr(0.1, 1), "W": csr(0.15, 2), "Z": csr(0.05, 3), "D": RNG.random((ROWS, COLS)) + 0.5,
+    "a": RNG.random((ROWS, 1)) + 0.5, "b": RNG.random((1, COLS)) + 0.5, "n": RNG.random((ROWS, 1)) - 0.5,
+    "o": (RNG.random((1, COLS)) < 0.5).astype(float), "s": 0.75, "t": -0.5,
+}  # fmt: skip
+
+EXPRESSIONS = [
+    # zeros stay zeros for the vectors that are there: found by trying
+    "X / a", "X / b", "X / rowSums(abs(X) + 1)", "X > a", "X > n", "X / o", "X ^ b", "min(X, a)", "max(X, n)", "X / a / b",
+    "ifelse(X > a, X, 0)", "X * (X > rowMeans(X)) + X / s", "X %% a", "(X / b) * D",
+    # zeros become something else: counted, not visited
+    "sum(exp(X))", "rowSums(exp(X))", "colSums(exp(X))", "sum((X - a) ^ 2)", "rowSums(cos(X - a))", "colSums(cos(X - b))",
+    "sum(cos(X - b))", "colSums(cos(X - a))", "sum(X == 0)", "min(cos(X))", "rowMaxs(cos(X))", "colMins(X + 1)", "prod(X / 4 + 1)",
+    "var(X)", "colVars(X)", "colSds(X)", "sd(X / a)", "sum(max(X, 0.1))", "rowSums(X > t)", "sum(exp(X - a) * b)", "max(X - n)",
+    "sum(exp(X)) + rowMaxs(X)", "colSums(X == 0) + colMaxs(X)",
+    # two sparse ones and vectors
+    "X * a * b + W", "X / a - W * b", "sum(abs(X * b - W) / a)", "rowSums(max(X * a, W * b))", "colMaxs(X * b - W)",
+    "X * W * a", "sum(X * W / a)", "X == W", "sum(exp(X - W))", "X / (W + 5)", "abs(X - W) / b",
+    # sparse and full ones
+    "D + X", "D - X * W", "sum((D - X) ^ 2)", "rowSums(D > X)", "colSums(D * exp(X))", "X * exp(W) * D", "D + X * a + W * b",
+    "X + W + Z", "sum(abs(X + W - Z))", "colMaxs(X + W + Z)", "X - a %*% b", "sum(exp(X) * D + W)", "min(X * D + W + Z)",
+    # zeros that are not stored take no part in products, whatever the other factor is
+    "(X != 0) * log(X)", "sum((X != 0) * log(abs(X)))", "(X > 0) / X * (X > 0)",
+    # not cellwise
+    "rowIndexMax(X)", "rowIndexMin(X + W)", "cbind(X, W)", "rbind(X, D[1:5, ])", "t(X) * t(a)", "rev(X) + W",
+]  # fmt: skip
+
+
+def run(text: str, inputs: dict[str, Any], level: int = 2) -> tuple[Any, str]:
+    contexts: list[Any] = []
+
+    def configure(context: Any) -> None:
+        context.enable_statistics()
+        contexts.append(context)
+
+    results = sysmlc.compile(text, outputs=["R"], optimize=level).run(inputs, configure=configure)
+    return results["R"], contexts[0].statistics(5)
+
+
+def dense(value: Any) -> Any:
+    return value.toarray() if sparse.issparse(value) else np.asarray(value)
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_no_copies(expression: str) -> None:
+    text = f"R = {expression}\n"
+    found, report = run(text, INPUTS)
+    assert "Conversions: 0 to dense" in report
+    with np.errstate(all="ignore"):
+        expected = dense(run(text, {n: dense(v) if n in "XWZ" else v for n, v in INPUTS.items()}, level=0)[0])
+    found = dense(found)
+    if "log" in expression or "/ X" in expression:  # where dense zeros meet what is not finite
+        stored = abs(INPUTS["X"]).toarray() != 0
+        found, expected = (
+            np.where(stored, v, 0.0) if np.shape(v) == stored.shape else v for v in (found, expected)
+        )
+    if expression == "sum((X != 0) * log(abs(X)))":
+        expected = np.log(np.abs(INPUTS["X"].data[INPUTS["X"].data != 0])).sum()
+    assert np.shape(found) == np.shape(expected)
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+
+
+SPARSE_RESULTS = [
+    "X / a",
+    "X / rowSums(abs(X) + 1)",
+    "X > a",
+    "X * a * b + W",
+    "X / s",
+    "X * W * a",
+    "(X != 0) * log(abs(X))",
+]
+
+
+@pytest.mark.parametrize("expression", SPARSE_RESULTS)
+def test_results_keep_the_structure(expression: str) -> None:
+    assert sparse.issparse(run(f"R = {expression}\n", INPUTS)[0])
+
+
+def test_zeros_that_do_not_stay_zeros() -> None:
+    """0 / 0 is NaN, in the row or column of the divisor: the result is as full as it must be."""
+    found, report = run(
+        "R = X / rowSums(X)\n", {"X": sparse.csr_matrix([[1.0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 3, 0]])}
+    )
+    np.testing.assert_array_equal(found, [[0.5, 0, 0, 0.5], [np.nan] * 4, [0, 0, 1, 0]])
+    assert "Conversions: 0 to dense" in report
+
+
+def test_rows_longer_than_a_piece() -> None:
+    """One long row, rows longer than what is written out at a time, and sums over their pieces."""
+    for rows, cols in ((1, 100_000), (3, 40_000), (40_000, 3), (700, 150)):
+        x = sparse.random(rows, cols, 0.02, format="csr", random_state=4)
+        d = np.random.default_rng(1).random((rows, cols))
+        for text, expected in {
+            "R = D + X\n": d + x.toarray(),
+            "R = sum(D * exp(X))\n": np.sum(d * np.exp(x.toarray())),
+            "R = colSums(exp(X - D))\n": np.sum(np.exp(x.toarray() - d), axis=0, keepdims=True),
+            "R = rowMaxs(X - D)\n": np.max(x.toarray() - d, axis=1, keepdims=True),
+        }.items():
+            np.testing.assert_allclose(run(text, {"X": x, "D": d})[0], expected, rtol=1e-11)
+
+
+def test_what_would_fill_the_memory() -> None:
+    x = sparse.csr_matrix(([1.0, 2.0, 0.5], ([5, 7, 9], [3, 250_000, 3])), shape=(300_000, 300_000))
+    found, _ = run("Y = X / (rowSums(X) + 1)\nR = sum(exp(Y) - 1) + sum(colVars(X)) + var(X)\n", {"X": x})
+    assert found == pytest.approx(np.exp([0.5, 2 / 3, 1 / 3]).sum() - 3, rel=1e-4)
