@@ -228,7 +228,10 @@ def _link(objects: Sequence[bytes], made: Path, folder: Path, flags: Sequence[st
     linker = find_linker()
     command = [*linker, "-o", str(made), *flags, *_write_objects(objects, folder), str(static_library())]
     # The C++ library goes in, so that the result needs only libc; unused parts go out.
-    command += [*_cxx_library("ziglang" in linker), "-lm", "-lpthread", "-ldl", "-Wl,--gc-sections", "-s"]
+    zig = "ziglang" in linker
+    if not zig and shutil.which("ld.gold"):  # in two thirds of the time of ld.bfd
+        command.append("-fuse-ld=gold")
+    command += [*_cxx_library(zig), "-lm", "-lpthread", "-ldl", "-Wl,--gc-sections", "-s"]
     _run_linker([*command, "-Wl,-z,noexecstack"])
     return _BLAS_MARK in made.read_bytes()
 
