@@ -169,6 +169,16 @@ _FOREIGN = {
 }
 
 
+_DOTTED = {
+    "read.csv": 'read(…, format="csv")',
+    "write.csv": 'write(…, format="csv")',
+    "as.numeric": "as.double",
+    "which.max": "rowIndexMax",
+    "which.min": "rowIndexMin",
+}
+"""What R calls so is here."""
+
+
 def explain(text: str) -> tuple[str, str | None, int]:
     """What is wrong with the `BAD` token `text`: a message, a hint, and the offset of the wrong part."""
     first = text[0]
@@ -188,7 +198,8 @@ def explain(text: str) -> tuple[str, str | None, int]:
     if _NAME.match(text):
         if "::" in text:
             return "a function name has the form 'namespace::function'", None, 0
-        return "names of DML contain no dots", f"write '{text.replace('.', '_')}'", text.index(".")
+        instead = _DOTTED.get(text, text.replace(".", "_"))
+        return "names of DML contain no dots", f"write '{instead}'", text.index(".")
     if text.startswith("/*"):
         return "this comment has no closing '*/'", None, 0
     if text.endswith("=") and len(text) == 2:

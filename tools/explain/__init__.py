@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 LEVELS: Final = {
     "plan": "plan", "rewrites": "rewrites", "hops": "hops", "recompile_hops": "hops", "runtime": "runtime",
-    "recompile_runtime": "runtime", "dml": "dml", "llvm": "llvm", "asm": "asm",
+    "recompile_runtime": "runtime", "codegen": "runtime", "codegen_recompile": "runtime", "dml": "dml", "llvm": "llvm", "asm": "asm",
 }  # fmt: skip
 """What can be explained, with SystemML's names for it."""
 

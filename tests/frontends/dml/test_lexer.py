@@ -148,6 +148,7 @@ def test_a_string_without_end_gives_later_lines_back() -> None:
         ("-=", "'-=' is not part of DML", "write 'x = x - …'", 0),
         ("17L", "DML has no integer suffix 'L'", "write 17", 2),
         ("na.rm", "names of DML contain no dots", "write 'na_rm'", 2),
+        ("read.csv", "names of DML contain no dots", "write 'read(…, format=\"csv\")'", 4),
         ("_a", "names start with a letter", None, 0),
         ("a::b::c", "a function name has the form 'namespace::function'", None, 0),
         ("'a", "this string has no closing quote", None, 0),
