@@ -154,10 +154,9 @@ def parse(argv: Sequence[str]) -> Command | None:
     """The command that `argv` gives; None for help."""
     words = list(argv)
     command = Command()
+    launched = words[0] in ("-f", "-s")  # as SystemML's launcher
     if words[0] in ("run", "compile", "build"):
         command.run = words.pop(0) == "run"
-    elif words[0] in ("-f", "-s"):
-        command.run = True  # as SystemML's launcher
     while words:
         word = words.pop(0)
         if word in ("-help", "--help", "-h"):
@@ -177,6 +176,19 @@ def parse(argv: Sequence[str]) -> Command | None:
             _option(command, word, words)
     if not command.has_script:
         raise UsageError("no script was given")
+    for_files = [
+        o
+        for o, given in (
+            ("-o", command.output),
+            ("--emit", command.emit != "exe"),
+            ("--input", command.inputs),
+            ("--output", command.outputs),
+        )
+        if given
+    ]
+    if command.run and for_files:
+        raise UsageError(f"{for_files[0]} is for compiled programs: `sysmlc SCRIPT -o FILE` makes one")
+    command.run = command.run or (launched and not for_files)
     return command
 
 

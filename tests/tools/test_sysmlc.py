@@ -212,3 +212,15 @@ def test_the_command_begins_before_anything_is_loaded() -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-S", "-c", text], capture_output=True, text=True, env=environment)
     assert (done.stdout, done.stderr) == ("\n", "")
+
+
+def test_text_is_compiled_where_a_file_is_named(tmp_path: Path) -> None:
+    made = tmp_path / "hello"
+    assert main(["-s", 'print("hello")', "-o", str(made)]) == 0
+    assert subprocess.run([made], capture_output=True, text=True, check=True).stdout == "hello\n"
+
+
+def test_running_makes_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "-s", 'print("hello")', "-o", str(tmp_path / "hello")]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "" and "-o is for compiled programs" in shown.err
