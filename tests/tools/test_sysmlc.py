@@ -223,4 +223,5 @@ def test_text_is_compiled_where_a_file_is_named(tmp_path: Path) -> None:
 def test_running_makes_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "-s", 'print("hello")', "-o", str(tmp_path / "hello")]) == 2
     shown = capsys.readouterr()
-    assert shown.out == "" and "-o is for compiled programs" in shown.err
+    assert shown.out == ""
+    assert "-o is for compiled programs" in shown.err
