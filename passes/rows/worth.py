@@ -38,8 +38,6 @@ def is_worth_it(group: RowGroup) -> bool:
     # Writing a wide result costs more than reading, so that one scan less does not show.
     writes = any(group.kind.get(v) == "wide" for v in group.outputs())
     products = any(isinstance(op, MatMul) for op in group.members)
-    if (writes or not products) and group.expected.density(group.main) < SPARSE:
-        return False  # regions over cells keep to the non-zeros, in what they read and in what they write
     return group.scans >= (3 if writes and not products else 2) or _is_thin(group)
 
 
