@@ -21,6 +21,8 @@ from sysmlc.passes.sparsity.uses import ENTRY_SECONDS, LINE_SECONDS, is_stored_c
 
 _NEAR = 1 << 20
 """Bytes of a block of rows that stays near the processor while it is written out and read."""
+_SHORT_ROW_SECONDS = 4e-9
+"""What a row takes along its entries, however few there are."""
 _REDUCTION_FLOPS = 2
 """Arithmetic of a product or an aggregate for each cell."""
 
@@ -77,7 +79,7 @@ class _Zeros:
             closes = isinstance(op, (MatMul, Aggregate))
             flops = _REDUCTION_FLOPS if closes else flops_of([op])
             spared += flops * sketch.rows * sketch.cols / FLOPS_PER_SECOND
-            spared -= sketch.nnz * LINE_SECONDS if closes else 0.0
+            spared -= sketch.nnz * LINE_SECONDS + sketch.rows * _SHORT_ROW_SECONDS if closes else 0.0
         if spared <= 0:
             return {}
         return inside if group.main in self.sparse and group.main not in written else dict.fromkeys(drivers)
