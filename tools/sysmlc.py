@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sysmlc.tools.start import INTERRUPTED, answer_interrupts
-from sysmlc.tools.usage import HELP
+from sysmlc.tools.usage import ABSENT, HELP
 
 if TYPE_CHECKING:
     from sysmlc.api import Program
@@ -276,6 +276,8 @@ def _option(command: Command, option: str, words: list[str]) -> None:
             raise UsageError("-threads needs a number of at least 1")
     elif name == "-exec":
         _check_mode(_following(option, words))
+    elif (absent := name.lstrip("-")) in ABSENT:
+        raise UsageError(f"'{option}' is about {ABSENT[absent]}, which this version does not have")
     else:
         raise UsageError(f"unknown option '{option}'")
 

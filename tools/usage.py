@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+ABSENT = {
+    "gpu": "a GPU", "clean": "a scratch folder", "debug": "a debugger", "python": "PyDML or a bridge to Python", "lineage": "lineage",
+    "fed": "federated workers", "w": "federated workers", "federatedCompilation": "federated workers", "noFedRuntimeConversion": "federated workers",
+    "ngrams": "instructions", "mem": "instructions", "ooc": "operators out of core",
+}  # fmt: skip
+"""Options of SystemML and SystemDS that are not here, and what they are about."""
+
 HELP = """\
 sysmlc compiles DML, the R-like language of declarative machine learning, to native programs.
 

@@ -51,6 +51,7 @@ def test_help_teaches() -> None:
         (["run", "a.dml", "b.dml"], "more than one script"),
         (["run", "a.dml", "-wrong"], "unknown option '-wrong'"),
         (["run", "a.dml", "-nvargs", "x"], "name=value"),
+        (["run", "a.dml", "-gpu"], "'-gpu' is about a GPU, which this version does not have"),
         (["run", "a.dml", "-seed", "x"], "whole number"),
         (["run", "a.dml", "-exec", "spark"], "cluster"),
         (["a.dml", "--emit=what"], "--emit makes"),
