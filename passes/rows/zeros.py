@@ -34,11 +34,12 @@ def group_of(order: Order, main: Value, single: bool = False) -> RowGroup:
         return group
     zeros = _Zeros(group)
     outside = zeros.better_outside()
-    if not outside:
-        return group
-    rest = grow(order, main, single, outside)
-    # Where the rest needs a sparse matrix written out, block by block is cheaper than at once.
-    return rest if main not in zeros.sparse or is_worth_it(rest) else group
+    if outside:
+        rest = grow(order, main, single, outside)
+        # Where the rest needs a sparse matrix written out, block by block is cheaper than at once.
+        if main not in zeros.sparse or is_worth_it(rest):
+            group = rest
+    return RowGroup(main, single) if _Zeros(group).spoils_main() else group
 
 
 class _Zeros:
@@ -64,6 +65,14 @@ class _Zeros:
             else:
                 arguments.append(float(known) if isinstance(known, (int, float)) else Unknown.CELL)
         return evaluate_at(op, arguments) == 0.0
+
+    def spoils_main(self) -> bool:
+        """Whether the scan would write out the rows of a sparse matrix although nothing needs that: regions over cells keep to the
+        non-zeros in what they read and write, and try what zeros make with the numbers that are there at run time."""
+        group = self.group
+        writes = any(group.kind.get(v) == "wide" for v in group.outputs())
+        products = any(isinstance(op, MatMul) for op in group.members)
+        return group.main in self.sparse and (writes or not products) and not self._is_along_main()
 
     def better_outside(self) -> dict[Op, None]:
         """The members that are better off in another kernel: those that only need the non-zeros of a sparse matrix or, where the
