@@ -39,7 +39,7 @@ def group_of(order: Order, main: Value, single: bool = False) -> RowGroup:
         # Where the rest needs a sparse matrix written out, block by block is cheaper than at once.
         if main not in zeros.sparse or is_worth_it(rest):
             group = rest
-    return RowGroup(main, single) if _Zeros(group).spoils_main() else group
+    return RowGroup(main, order.expected, single) if _Zeros(group).spoils_main() else group
 
 
 class _Zeros:
