@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -120,11 +121,25 @@ class Context:
         """How many threads programs of this process use; 0: as many as it may."""
         self._lib.sm_set_threads(count)
 
-    def stop_on_terminate(self) -> None:
-        """Let SIGTERM stop the program as Ctrl-C does, so that nothing half-written stays behind."""
+    def stop_on_signals(self) -> None:
+        """Let SIGTERM stop the program at its next check as Ctrl-C does, so that nothing half-written stays behind. A second signal
+        does not wait for that, and ends the process."""
         import signal
 
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        told = False
+
+        def answer(number: int, frame: object) -> None:
+            nonlocal told
+            if told:
+                self._lib.sm_abandon()
+                os.write(2, b"interrupted\n")
+                os._exit(128 + signal.SIGINT)
+            told = True
+            raise KeyboardInterrupt
+
+        signal.signal(signal.SIGTERM, answer)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # who ignores interrupts keeps doing so
+            signal.signal(signal.SIGINT, answer)
 
     def set_seed(self, seed: int) -> None:
         """The seed of generators whose script gives none."""

@@ -92,6 +92,7 @@ _SIGNATURES: dict[str, tuple[type[ctypes._SimpleCData[Any]] | None, ...]] = {
     "sm_set_resolve": (None, _P, _P),
     "sm_set_output_sink": (None, _P, _P, _P),
     "sm_interrupt": (None, _P),
+    "sm_abandon": (None,),
     "sm_flush": (None, _P),
     "sm_set_arg": (None, _P, _S, _S),
     "sm_set_seed": (None, _P, _I64),

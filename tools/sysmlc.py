@@ -351,7 +351,7 @@ def run_script(command: Command) -> int:
             context.set_seed(command.seed)
         if command.stats is not None:
             context.enable_statistics()
-        context.stop_on_terminate()
+        context.stop_on_signals()
 
     results = program.run(configure=configure)
     if command.stats is not None:

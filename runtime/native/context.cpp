@@ -292,6 +292,8 @@ SM_API void sm_set_resolve(sm_ctx* ctx, sm_cell_fn (*resolve)(sm_ctx*, const sm_
 
 SM_API void sm_interrupt(sm_ctx* ctx) { ctx->interrupt = 1; }
 
+SM_API void sm_abandon(void) { sm::remove_all_temporaries(); }
+
 SM_API void sm_interrupted(sm_ctx* ctx) {
     return SM_ENTRY(ctx, { sm::check_interrupt(ctx); });
 }

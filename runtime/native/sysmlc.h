@@ -214,6 +214,7 @@ SM_API const char* sm_error_render(sm_ctx* ctx);
 SM_API void sm_set_locations(sm_ctx* ctx, const sm_location* table, int64_t n);
 SM_API void sm_set_resolve(sm_ctx* ctx, sm_cell_fn (*resolve)(sm_ctx*, const sm_cell_kernel*, uint32_t));
 SM_API void sm_interrupt(sm_ctx* ctx);    // async-signal-safe; the program stops at its next check
+SM_API void sm_abandon(void);             // async-signal-safe: what is half-written goes; the process has to end after it
 SM_API void sm_interrupted(sm_ctx* ctx);  // called by generated code when it sees ctx->interrupt: unwinds
 SM_API void sm_fail(sm_ctx* ctx, const char* message);  // raises an error (does not return inside sm_run)
 SM_API int32_t sm_main(int argc, char** argv, const sm_program* program);

@@ -169,6 +169,28 @@ def test_interrupts_stop_the_program() -> None:
     assert errors.strip() == "interrupted"
 
 
+def test_a_second_interrupt_does_not_wait() -> None:
+    script = (
+        "import threading\n"
+        "from sysmlc.runtime.bridge import Context\n"
+        "from sysmlc.runtime.running import interruptible\n"
+        "context = Context()\n"
+        "context.stop_on_signals()\n"
+        "print('started', flush=True)\n"
+        "interruptible(threading.Event().wait, context)\n"  # never checks whether it shall end
+    )
+    running = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert running.stdout is not None
+    assert running.stdout.readline() == "started\n"
+    while running.poll() is None:  # the second one counts, whenever it comes
+        time.sleep(0.5)
+        running.terminate()
+    _, errors = running.communicate(timeout=30)
+    assert (running.returncode, errors) == (130, "interrupted\n")
+
+
 def test_a_closed_pipe_is_no_crash() -> None:
     command = f"{sys.executable} -m sysmlc.tools.sysmlc run -s 'for (i in 1:200000) {{ print(i) }}' | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
