@@ -6,6 +6,7 @@ programs share them.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -75,19 +76,6 @@ def llvm_version() -> str:
     return str(__version__)
 
 
-_REHEARSAL = """
-core.module {
-  kernel.row {sym = "rehearsal", outputs = ["full:sum"], roles = ["row", "side"]} (%X: matrix<1x?xf64>, %w: matrix<?x?xf64>) {
-    %p = dml.matmul %X, %w : matrix<1x?xf64>
-    %e = dml.exp %p : matrix<1x?xf64>
-    %r = dml.sum %e {dir = "row"} : matrix<1x1xf64>
-    %s = dml.sum %r : f64
-    core.yield %s
-  }
-}
-"""
-
-
 # -- what workers do -----------------------------------------------------------------------------------------------------
 
 
@@ -102,10 +90,11 @@ def make_kernel(kernels: str, name: str, keys: tuple[int, ...], target: Target, 
     return compile_object(kernel_llvm(parsed_kernels(kernels)[name], keys, target, suffix), target)
 
 
-@cache
-def rehearse() -> None:
-    """Compile a kernel that nobody wants, for those who wait: it brings the compiler, and those parts of LLVM that kernels need, into memory."""
-    make_kernel(_REHEARSAL, "rehearsal", (3, 65539), make_target(), "")
+def prepare() -> None:
+    """Bring into memory what every task on kernels needs, and find out for whom: for those who wait for one."""
+    for name in ("llvmlite.binding", "sysmlc.ir.dialects", "sysmlc.ir.parser", "sysmlc.codegen.cpu.llvm"):
+        importlib.import_module(name)
+    make_target()
 
 
 @lru_cache(maxsize=16)

@@ -296,4 +296,4 @@ def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[
 def _load_compiler() -> None:
     """Bring into memory what every task on kernels needs; where there is none left, a task will say so."""
     with contextlib.suppress(OSError, MemoryError):
-        importlib.import_module("sysmlc.codegen.cpu.objects").rehearse()
+        importlib.import_module("sysmlc.codegen.cpu.objects").prepare()

@@ -7,10 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from sysmlc.codegen.cpu import objects
 from sysmlc.codegen.cpu.workers import WorkerDiedError, Workers, workers
 from sysmlc.ir.source import Diagnostic, Source
 
@@ -116,7 +116,6 @@ def test_a_forked_process_has_its_own() -> None:
 
 BUSY = """
 import sys, time
-from sysmlc.codegen.cpu import objects
 from sysmlc.codegen.cpu.workers import workers
 workers().start(2)
 print("started", flush=True)
@@ -140,12 +139,8 @@ def test_what_a_worker_still_has_to_do_is_done(some: Workers) -> None:
     assert some.each([(time.sleep, (0.2,)), (double, (4,)), (double, (5,))]) == [None, 8, 10]
 
 
-def test_what_waiting_workers_compile_is_a_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failure there would end them."""
-    made: list[bytes] = []
-    compile_object = objects.compile_object
-    monkeypatch.setattr(
-        objects, "compile_object", lambda *given: made.append(compile_object(*given)) or made[-1]
-    )
-    objects.rehearse.__wrapped__()
-    assert made[0].startswith(b"\x7fELF")
+def test_waiting_workers_find_out_the_processor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SYSMLC_CACHE_DIR", str(tmp_path))
+    script = "from sysmlc.codegen.cpu import objects; objects.prepare()"
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == 1
