@@ -1,6 +1,6 @@
 """Start-up, compile time, scalar loops, parser and verifier.
 
-python benchmarks/startup.py [--rounds 5]
+python benchmarks/startup.py [--rounds 5] [--no-systemds]
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ print(s)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--no-systemds", action="store_true")
+    options = parser.parse_args()
+    rounds = options.rounds
     compiler = [sys.executable, "-m", "sysmlc.tools.sysmlc"]
     rows: list[list[object]] = []
     with tempfile.TemporaryDirectory() as name:
@@ -44,14 +46,13 @@ def main() -> None:
         subprocess.run(["strip", "hi"], cwd=folder, check=True)
         java = systemds_environment()
         for script in ("hi", "loop"):
-            found = side_by_side(
-                {
-                    "run": lambda s=script: run([*compiler, "run", f"{s}.dml"], folder),
-                    "exe": lambda s=script: run([str(folder / s)], folder),
-                    "ds": lambda s=script: run(systemds(f"{s}.dml", folder=folder), folder, java),
-                },
-                rounds,
-            )
+            calls = {
+                "run": lambda s=script: run([*compiler, "run", f"{s}.dml"], folder),
+                "exe": lambda s=script: run([str(folder / s)], folder),
+            }
+            if not options.no_systemds:
+                calls["ds"] = lambda s=script: run(systemds(f"{s}.dml", folder=folder), folder, java)
+            found = side_by_side(calls, rounds)
             times = {k: median([r.seconds for r in v]) for k, v in found.items()}
             memory = {k: median([r.megabytes for r in v]) for k, v in found.items()}
             rows.append(
@@ -68,7 +69,7 @@ def main() -> None:
             for runs in compiled.values():
                 runs.append(run(command, folder, environment))
     print(machine())
-    header = ["program", "in process", "executable", "SystemDS"]
+    header = ["program", "in process", "executable", *([] if options.no_systemds else ["SystemDS"])]
     print(table([*header, *(f"{name}, peak" for name in header[1:])], rows))
     print(f"executable of hi.dml, stripped: {size / 1e6:.2f} MB")
     print(f"first run of hi.dml: {_figures(first)}")
