@@ -138,9 +138,8 @@ class Context:
             raise KeyboardInterrupt
 
         signal.signal(signal.SIGTERM, answer)
-        if (
-            signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        ):  # who ignores interrupts keeps doing so
+        # Who ignores interrupts keeps doing so.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, answer)
 
     def set_seed(self, seed: int) -> None:

@@ -112,10 +112,13 @@ def optimize_module(module: Module, options: Options) -> None:
 
 def lower_module(module: Module, options: Options) -> None:
     """Run the optimisation pipeline and the lowering to a program, in place."""
+    optimize_module(module, options)
+    _lower_optimized(module, options)
+
+
+def _lower_optimized(module: Module, options: Options) -> None:
     from sysmlc.passes.pipelines import lowering
 
-    _run_passes(options.passes(), module)
-    workers().start(2)  # soon there will be kernels
     _run_passes(lowering(options.fuses, options.formats), module)
 
 
@@ -134,7 +137,9 @@ def compile_program(
     options = options or Options()
     parameters = script_parameters(module)
     parameters += [Parameter(name, True, text, fixed=True) for name, text in (fixed or {}).items()]
-    lower_module(module, options)
+    optimize_module(module, options)
+    workers().start(2)  # soon there will be kernels
+    _lower_optimized(module, options)
     return emit_compiled(module, name, parameters, options)
 
 

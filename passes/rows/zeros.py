@@ -38,8 +38,8 @@ def group_of(order: Order, main: Value, single: bool = False) -> RowGroup:
         rest = grow(order, main, single, outside)
         # Where the rest needs a sparse matrix written out, block by block is cheaper than at once.
         if main not in zeros.sparse or is_worth_it(rest):
-            group = rest
-    return RowGroup(main, order.expected, single) if _Zeros(group).spoils_main() else group
+            zeros = _Zeros(rest)
+    return RowGroup(main, order.expected, single) if zeros.spoils_main() else zeros.group
 
 
 class _Zeros:
