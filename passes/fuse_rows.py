@@ -27,6 +27,23 @@ _UNKNOWN, _NOTHING = (1 << 30, 0), (0, 0)
 """Sizes of a group that was not grown yet, and of one that is not worth it."""
 
 
+@dataclass(frozen=True)
+class _Failed:
+    """Groups that do not fit where a region is reached."""
+
+    tries: frozenset[tuple[Value, bool]] = frozenset()
+    """What they were grown from, which is not tried again."""
+    conditions: tuple[frozenset[object], ...] = ()
+    """What each asked for: what asks for as much does not fit either."""
+
+    def with_group(self, group: RowGroup) -> _Failed:
+        tries = {(group.main, group.single), (group.main, True)}
+        return _Failed(self.tries | tries, (*self.conditions, group.conditions))
+
+
+_NONE = _Failed()
+
+
 @register_pass
 @dataclass(frozen=True)
 class FuseRows(Pass):
@@ -42,10 +59,8 @@ class FuseRows(Pass):
                     if region.parent is not None and region.parent.dialect != "fused":
                         self._fuse_all(region, expected)
 
-    def _fuse_all(
-        self, region: Region, expected: Expectations, rejected: frozenset[tuple[Value, bool]] = frozenset()
-    ) -> None:
-        """Fuse groups of a region, the largest first. What was `rejected` before is not tried again.
+    def _fuse_all(self, region: Region, expected: Expectations, failed: _Failed = _NONE) -> None:
+        """Fuse groups of a region, the largest first, where those that `failed` do not hold.
 
         A group only loses members to those fused before it. So its size, when it was last grown, bounds what it is now,
         and most need not be grown again.
@@ -54,28 +69,31 @@ class FuseRows(Pass):
         while True:
             order = Order(region, expected)
             tries = [
-                t for t in starts(order) if t not in rejected and bounds.setdefault(t, _UNKNOWN) != _NOTHING
+                t for t in starts(order) if t not in failed.tries and bounds.setdefault(t, _UNKNOWN) != _NOTHING
             ]
             grown: dict[tuple[Value, bool], RowGroup] = {}
             while tries:
                 best = max(tries, key=bounds.__getitem__)
                 if best in grown:
-                    self._fuse(region, grown[best], order, rejected)
+                    self._fuse(region, grown[best], order, failed)
                     break
                 group = group_of(order, *best)
-                if is_worth_it(group):
+                if not group.depends_on_single:
+                    same = best[0], not best[1]
+                    bounds[same] = _NOTHING
+                    tries = [t for t in tries if t != same]
+                worth = is_worth_it(group)
+                if worth and not any(conditions <= group.conditions for conditions in failed.conditions):
                     grown[best] = group
                     bounds[best] = group.rank
                     continue
                 tries.remove(best)
-                if len(group.members) <= MAX_MEMBERS:
+                if not worth and len(group.members) <= MAX_MEMBERS:
                     bounds[best] = _NOTHING
             else:
                 return
 
-    def _fuse(
-        self, region: Region, best: RowGroup, order: Order, rejected: frozenset[tuple[Value, bool]]
-    ) -> None:
+    def _fuse(self, region: Region, best: RowGroup, order: Order, failed: _Failed) -> None:
         places = {op: 2 * i for op, i in order.places.items()}
         inputs = {v.op for op in best.members for v in op.operands if v.op not in best.members}
         inputs.add(best.main.op)
@@ -84,6 +102,7 @@ class FuseRows(Pass):
         before, follows = set(region), dict(order.follows)
         checks = {f for op in best.members for f in follows.get(op, ())}
         outputs, saved = best.outputs(), best.scans - 1
+        failed = failed.with_group(best)
         made = build(best, Builder(region, loc=last.loc))
         for op in region:
             if op not in before:
@@ -97,8 +116,6 @@ class FuseRows(Pass):
         reorder(region, places, follows)
         if not best.is_certain:
             # Where sizes do not allow this scan, parts of it may still be one.
-            self._fuse_all(
-                made.regions[1], order.expected, rejected | {(best.main, best.single), (best.main, True)}
-            )
+            self._fuse_all(made.regions[1], order.expected, failed)
         self.count("operations fused", len(best.members))
         self.count("scans saved", saved)

@@ -20,7 +20,7 @@ from sysmlc.ir.dialects.dml_stat import RowIndex
 from sysmlc.ir.dialects.shapes import constant_int
 from sysmlc.ir.types import NUMBERS, Dim, Matrix, same_dim
 from sysmlc.passes.estimate import SPARSE
-from sysmlc.passes.rows.fits import Fit, fits, product_factors
+from sysmlc.passes.rows.fits import Fit, Size, fits, product_factors
 from sysmlc.passes.rows.order import Order, Tainted
 from sysmlc.passes.sparsity import Expectations
 
@@ -62,6 +62,8 @@ class RowGroup:
     fits: dict[Fit, None] = field(default_factory=dict)
     per_op: dict[Op, tuple[list[Guard], list[Value], list[Value]]] = field(default_factory=dict)
     """What each member brought along: conditions, rows of other matrices, sides."""
+    depends_on_single: bool = False
+    """Whether there was a side of unknown width: where there was none, `single` changes nothing."""
 
     def closes(self, op: Op) -> bool:
         """Whether the result of a member is complete only after the last row."""
@@ -76,6 +78,18 @@ class RowGroup:
     def is_certain(self) -> bool:
         """Whether nothing has to be asked at run time."""
         return not self.guards and not self.fits
+
+    @property
+    def conditions(self) -> frozenset[object]:
+        """What is asked at run time, told by sizes: the same sizes of other values are the same condition."""
+
+        def sizes(value: Value) -> tuple[object, object]:
+            type = value.type
+            assert isinstance(type, Matrix)
+            return (value if type.rows is None else type.rows), (value if type.cols is None else type.cols)
+
+        asked = {(what, *sizes(value), *sizes(self.main)) for what, value in self.guards}
+        return frozenset(asked) | {(*map(_told, (fit.one, fit.other)), fit.repeated) for fit in self.fits}
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -110,6 +124,10 @@ class RowGroup:
     def outputs(self) -> list[Value]:
         """Results of members that are needed outside of the group."""
         return [op.results[0] for op in self.members if self.is_output(op)]
+
+
+def _told(size: Size) -> object:
+    return (size.axis, size.value) if size.known is None else size.known
 
 
 def grow(order: Order, main: Value, single: bool = False, without: Collection[Op] = ()) -> RowGroup:
@@ -232,6 +250,7 @@ class _Attempt:
             return None
         assert isinstance(side.type, Matrix)
         columns: Dim = side.type.rows if op.transpose else side.type.cols
+        self.group.depends_on_single |= not isinstance(columns, int)
         if self.group.single and not isinstance(columns, int):
             self.guards.append(("single rows" if op.transpose else "single", side))
             columns = 1

@@ -39,7 +39,9 @@ def group_of(order: Order, main: Value, single: bool = False) -> RowGroup:
         # Where the rest needs a sparse matrix written out, block by block is cheaper than at once.
         if main not in zeros.sparse or is_worth_it(rest):
             zeros = _Zeros(rest)
-    return RowGroup(main, order.expected, single) if zeros.spoils_main() else zeros.group
+    made = RowGroup(main, order.expected, single) if zeros.spoils_main() else zeros.group
+    made.depends_on_single = group.depends_on_single
+    return made
 
 
 class _Zeros:
