@@ -69,7 +69,9 @@ class FuseRows(Pass):
         while True:
             order = Order(region, expected)
             tries = [
-                t for t in starts(order) if t not in failed.tries and bounds.setdefault(t, _UNKNOWN) != _NOTHING
+                t
+                for t in starts(order)
+                if t not in failed.tries and bounds.setdefault(t, _UNKNOWN) != _NOTHING
             ]
             grown: dict[tuple[Value, bool], RowGroup] = {}
             while tries:

@@ -7,7 +7,7 @@ column. Types say which variants can occur: which inputs have several columns, a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -46,32 +46,39 @@ class LowerRows(Pass):
     name = "lower-rows"
 
     def run(self, module: Module) -> None:
-        kernels = {str(op.attrs["sym"]): op for op in module.body if isinstance(op, RowKernel)}
-        for func in list(module.body):
-            if func.name != "core.func":
-                continue
-            for op in list(func.walk()):
-                if isinstance(op, Row):
-                    self._lower(module, op, kernels)
+        there = {op.sym: op for op in module.body if isinstance(op, RowKernel)}
+        for row, kernel in row_kernels(module, there):
+            if kernel.sym not in there:
+                there[kernel.sym] = kernel
+                module.body.append(kernel)
+                self.count("kernels made")
+            types = [r.type for r in row.results]
+            launch = Builder.before(row).op(
+                Launch, row.operands, kernel=kernel.sym, template="row", types=types
+            )
+            for old, new in zip(row.results, launch.results, strict=True):
+                new.name = old.name
+            row.replace_by(launch.results)
+            self.count("launches")
 
-    def _lower(self, module: Module, row: Row, kernels: dict[str, RowKernel]) -> None:
-        if len(row.operands) > MAX_INPUTS or len(row.results) > MAX_OUTPUTS:
-            raise row.error(f"has more than {MAX_INPUTS} inputs or {MAX_OUTPUTS} results")
-        made = describe(row)
-        if sum(map(is_assembly, made.body)) > MAX_ASSEMBLED:
-            raise row.error(f"puts columns together more than {MAX_ASSEMBLED} times")
-        kernel = kernels.get(made.sym)
-        if kernel is None:
-            kernel = kernels[made.sym] = made
-            module.body.append(kernel)
-            self.count("kernels made")
-        kernel.attrs["variants"] = tuple(sorted({*kernel.variants, *variants(row, kernel)}))
-        types = [r.type for r in row.results]
-        launch = Builder.before(row).op(Launch, row.operands, kernel=kernel.sym, template="row", types=types)
-        for old, new in zip(row.results, launch.results, strict=True):
-            new.name = old.name
-        row.replace_by(launch.results)
-        self.count("launches")
+
+def row_kernels(module: Module, there: Mapping[str, RowKernel] | None = None) -> list[tuple[Row, RowKernel]]:
+    """The regions of a module, each with its kernel: one for all that are the same, with the variants of all of them."""
+    kernels = dict(there or {})
+    found = []
+    for func in module.body:
+        for row in func.walk() if func.name == "core.func" else ():
+            if not isinstance(row, Row):
+                continue
+            if len(row.operands) > MAX_INPUTS or len(row.results) > MAX_OUTPUTS:
+                raise row.error(f"has more than {MAX_INPUTS} inputs or {MAX_OUTPUTS} results")
+            made = describe(row)
+            if sum(map(is_assembly, made.body)) > MAX_ASSEMBLED:
+                raise row.error(f"puts columns together more than {MAX_ASSEMBLED} times")
+            kernel = kernels.setdefault(made.sym, made)
+            kernel.attrs["variants"] = tuple(sorted({*kernel.variants, *variants(row, kernel)}))
+            found.append((row, kernel))
+    return found
 
 
 def describe(row: Row) -> RowKernel:

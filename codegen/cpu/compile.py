@@ -6,7 +6,7 @@ It is the same for every way of running it. Kernels are found by name when they 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,9 @@ from sysmlc.codegen.cpu.workers import workers
 from sysmlc.ir.types import PRECISIONS
 
 if TYPE_CHECKING:
-    from sysmlc.ir.core import Op, Region
+    from sysmlc.ir.core import Region
     from sysmlc.ir.dialects.core import Module
+    from sysmlc.ir.dialects.kernel import CellKernel, RowKernel
     from sysmlc.ir.passes import Pass
 
 
@@ -67,8 +68,8 @@ class Compiled:
 
     name: str
     llvm: str
-    kernels: str
-    """The `kernel.cell` and `kernel.row` operations of the program as a module, in IR text."""
+    kernels: dict[str, str]
+    """The `kernel.cell` and `kernel.row` operations of the program by name, each as IR text."""
     variants: dict[str, tuple[int, ...]]
     """The kernels by name, with the keys of the variants to link."""
     parameters: list[Parameter] = field(default_factory=list)
@@ -88,9 +89,9 @@ class Compiled:
     @property
     def kernel_ops(self) -> dict[str, Any]:
         """The kernels by name."""
-        from sysmlc.codegen.cpu.objects import parsed_kernels
+        from sysmlc.codegen.cpu.objects import parsed_kernel
 
-        return parsed_kernels(self.kernels)
+        return {name: parsed_kernel(text) for name, text in self.kernels.items()}
 
     def linked_llvm(self) -> str:
         """The program with its kernels as symbols to link with."""
@@ -131,29 +132,68 @@ def _run_passes(passes: Sequence[Pass], module: Module) -> None:
 
 
 def compile_program(
-    module: Module, name: str, options: Options | None = None, fixed: Mapping[str, str] | None = None
+    module: Module,
+    name: str,
+    options: Options | None = None,
+    fixed: Mapping[str, str] | None = None,
+    *,
+    linked: bool = False,
 ) -> Compiled:
-    """Compile a logical module (which is lowered in place). `fixed` are the arguments it was made for."""
+    """Compile a logical module (which is lowered in place). `fixed` are the arguments it was made for.
+
+    Where it will be `linked`, with all variants of its kernels, workers begin to make the largest of them.
+    """
     options = options or Options()
     parameters = script_parameters(module)
     parameters += [Parameter(name, True, text, fixed=True) for name, text in (fixed or {}).items()]
     optimize_module(module, options)
+    if linked:
+        _begin_kernels(module, options)
     workers().start(2)  # soon there will be kernels
     _lower_optimized(module, options)
     return emit_compiled(module, name, parameters, options)
 
 
+def _begin_kernels(module: Module, options: Options) -> None:
+    """Let workers begin with row kernels, which are what takes them longest: later passes leave them as they are."""
+    from sysmlc.codegen.cpu.objects import begin, linked_kernels
+    from sysmlc.passes.lower_rows import row_kernels
+
+    kernels = {kernel.sym: kernel for _, kernel in row_kernels(module)}.values()
+    variants = {kernel.sym: kernel.variants for kernel in kernels}
+    begin(linked_kernels(variants, kernel_texts(kernels), make_targets(options.target)))
+
+
 def emit_compiled(module: Module, name: str, parameters: list[Parameter], options: Options) -> Compiled:
     """Print a lowered module."""
     from sysmlc.codegen.cpu.program import emit_program
-    from sysmlc.ir.printer import to_text
+    from sysmlc.ir.dialects.kernel import CellKernel, RowKernel
 
     text = emit_program(module, name=name, parameters=parameters, version=_release())
-    kernels = _kernels_of(module)
-    variants = {str(kernel.attrs["sym"]): tuple(kernel.variants) for kernel in kernels.regions[0]}  # type: ignore[attr-defined]
+    kernels = [op for op in module.body if isinstance(op, (CellKernel, RowKernel))]
     return Compiled(
-        name, text, to_text(kernels), variants, parameters, options, min(options.level, effort(module))
+        name,
+        text,
+        kernel_texts(kernels),
+        {kernel.sym: kernel.variants for kernel in kernels},
+        parameters,
+        options,
+        min(options.level, effort(module)),
     )
+
+
+def kernel_texts(kernels: Iterable[CellKernel | RowKernel]) -> dict[str, str]:
+    """Kernels by name, each as the text of a module."""
+    from sysmlc.ir.core import Region, clone
+    from sysmlc.ir.dialects.core import Module
+    from sysmlc.ir.printer import to_text
+
+    texts = {}
+    for kernel in kernels:
+        body = Region()
+        body.append(clone(kernel, {}))
+        texts[kernel.sym] = to_text(Module.new(regions=[body]))
+    return texts
 
 
 def effort(module: Module) -> int:
@@ -187,17 +227,6 @@ def _release() -> str:
     from sysmlc import __version__
 
     return __version__
-
-
-def _kernels_of(module: Module) -> Op:
-    from sysmlc.ir.core import Region, clone
-    from sysmlc.ir.dialects.core import Module
-
-    body = Region()
-    for op in module.body:
-        if op.name in ("kernel.cell", "kernel.row"):
-            body.append(clone(op, {}))
-    return Module.new(regions=[body])
 
 
 def script_parameters(module: Module) -> list[Parameter]:

@@ -81,7 +81,7 @@ class Engine:
             return found[0]
 
     def _wanted(self, kernel: str, key: int) -> Wanted:
-        return kernel_object(self._sources[kernel], kernel, (key,), self.target)
+        return kernel_object(self._sources[kernel].kernels[kernel], kernel, (key,), self.target)
 
     def _compile_ahead(self, kernel: str, key: int) -> None:
         """If a variant has to be compiled, let another processor compile one that is likely to be asked for soon."""

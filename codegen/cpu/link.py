@@ -20,7 +20,7 @@ from typing import Any
 
 from sysmlc.codegen.cpu.compile import Compiled
 from sysmlc.codegen.cpu.dispatch import level_suffix
-from sysmlc.codegen.cpu.objects import kernel_llvm, kernel_object, objects, program_object, text_object
+from sysmlc.codegen.cpu.objects import kernel_llvm, linked_kernels, objects, program_object, text_object
 from sysmlc.codegen.cpu.tables import TYPES, c_bytes
 from sysmlc.codegen.cpu.target import optimize, parse, program_module, target_machine
 from sysmlc.ir.source import Diagnostic
@@ -105,20 +105,9 @@ def find_linker() -> tuple[str, ...]:
 def all_objects(compiled: Compiled, entry: str) -> list[bytes]:
     """What a result consists of: where it is entered (LLVM text), the program, and every kernel variant it may launch."""
     target = compiled.target
-    # The longest first, so that all workers have something to do up to the end. Names tell what is computed.
-    kernels = sorted(
-        compiled.variants.items(),
-        key=lambda item: (item[0].startswith("row_"), len(item[1]), len(item[0])),
-        reverse=True,
-    )
     return objects([
         program_object(compiled.linked_llvm(), target, compiled.effort),
-        *(
-            kernel_object(compiled, name, keys, level, level_suffix(level))
-            for level in compiled.targets
-            for name, keys in kernels
-            if keys
-        ),
+        *linked_kernels(compiled.variants, compiled.kernels, compiled.targets),
         *([text_object(entry, target)] if entry else []),
     ])  # fmt: skip
 

@@ -7,12 +7,13 @@ programs share them.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sysmlc.codegen.cpu.cache import compiler_version, key_of, object_cache
+from sysmlc.codegen.cpu.dispatch import level_suffix
 from sysmlc.codegen.cpu.target import (
     BIG_PROGRAM,
     Target,
@@ -22,9 +23,6 @@ from sysmlc.codegen.cpu.target import (
     target_machine,
 )
 from sysmlc.codegen.cpu.workers import Task, workers
-
-if TYPE_CHECKING:
-    from sysmlc.codegen.cpu.compile import Compiled
 
 
 @dataclass(frozen=True)
@@ -55,12 +53,33 @@ def program_object(text: str, target: Target, level: int) -> Wanted:
     return Wanted(key, (make_program, (text, target, level)))
 
 
-def kernel_object(
-    compiled: Compiled, name: str, keys: tuple[int, ...], target: Target, suffix: str = ""
-) -> Wanted:
-    """Variants of a kernel of a program; `suffix` ends the names of their functions."""
+def kernel_object(text: str, name: str, keys: tuple[int, ...], target: Target, suffix: str = "") -> Wanted:
+    """Variants of a kernel, given as IR text; `suffix` ends the names of their functions."""
     key = key_of("kernel", name, str(keys), suffix, target.key, llvm_version(), compiler_version())
-    return Wanted(key, (make_kernel, (compiled.kernels, name, keys, target, suffix)))
+    return Wanted(key, (make_kernel, (text, keys, target, suffix)))
+
+
+def linked_kernels(
+    variants: Mapping[str, tuple[int, ...]], texts: Mapping[str, str], targets: Iterable[Target]
+) -> list[Wanted]:
+    """What results link of kernels, what takes longest to make first, so that all workers have something to do up to the end."""
+    # Names tell what is computed: the longer, the more.
+    kernels = sorted(
+        variants.items(), key=lambda k: (k[0].startswith("row_"), len(k[1]), len(k[0])), reverse=True
+    )
+    return [
+        kernel_object(texts[name], name, keys, target, level_suffix(target))
+        for target in targets
+        for name, keys in kernels
+        if keys
+    ]
+
+
+def begin(wanted: Sequence[Wanted]) -> None:
+    """Let workers begin to make objects that will be asked for soon, as many as there are workers."""
+    for one in wanted:
+        if object_cache().get(one.key) is None and not workers().begin(one.task):
+            return
 
 
 def text_object(text: str, target: Target) -> Wanted:
@@ -85,9 +104,9 @@ def make_program(text: str, target: Target, level: int) -> bytes:
     return bytes(machine.emit_object(program_module(text, target, level)))
 
 
-def make_kernel(kernels: str, name: str, keys: tuple[int, ...], target: Target, suffix: str) -> bytes:
-    """The object code of variants of a kernel, one of those in an IR text."""
-    return compile_object(kernel_llvm(parsed_kernels(kernels)[name], keys, target, suffix), target)
+def make_kernel(text: str, keys: tuple[int, ...], target: Target, suffix: str) -> bytes:
+    """The object code of variants of a kernel, given as IR text."""
+    return compile_object(kernel_llvm(parsed_kernel(text), keys, target, suffix), target)
 
 
 def prepare() -> None:
@@ -97,13 +116,14 @@ def prepare() -> None:
     make_target()
 
 
-@lru_cache(maxsize=16)
-def parsed_kernels(text: str) -> dict[str, Any]:
-    """The kernels of an IR text, by name."""
+@lru_cache(maxsize=256)
+def parsed_kernel(text: str) -> Any:
+    """The kernel of an IR text."""
     import sysmlc.ir.dialects  # noqa: F401 (registers every operation)
     from sysmlc.ir.parser import parse
 
-    return {str(op.attrs["sym"]): op for op in parse(text).regions[0]}
+    (kernel,) = parse(text).regions[0]
+    return kernel
 
 
 def kernel_llvm(kernel: Any, keys: tuple[int, ...], target: Target, suffix: str = "") -> str:

@@ -115,15 +115,26 @@ class Workers:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._workers: list[_Worker] = []
+        self._begun: dict[_Worker, Task] = {}
+        """What workers were asked for ahead of `each`."""
         given = os.environ.get("SYSMLC_WORKERS", "")
         self._most = int(given) if given.isdecimal() else len(os.sched_getaffinity(0))
 
     def start(self, count: int) -> None:
         """Start workers ahead of use, if there are processors for them: they load the compiler while they wait."""
         with self._lock:
-            busy: dict[_Worker, int] = {}
-            while len(busy) < count and (worker := self._free(busy, count)) is not None:
-                busy[worker] = 0
+            there = set(self._begun)
+            while len(there) < count and (worker := self._free(there, count)) is not None:
+                there.add(worker)
+
+    def begin(self, task: Task) -> bool:
+        """Let a worker that has nothing to do begin with a task that `each` will be asked for; whether there was one."""
+        with self._lock:
+            worker = self._free(self._begun, self._most)
+            if worker is not None:
+                self._begun[worker] = task
+                worker.ask(task)
+            return worker is not None
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """What a function gives, called by a worker."""
@@ -150,29 +161,37 @@ class Workers:
     ) -> Exception | None:
         waiting = list(reversed(range(len(tasks))))
         done: list[int] = []
-        busy: dict[_Worker, int] = {}
+        busy: dict[_Worker, int | None] = {}
+        """The number of the task that a worker does, None where nobody asks for it any more."""
+        for worker, task in self._begun.items():
+            busy[worker] = next((number for number in waiting if tasks[number] == task), None)
+        self._begun.clear()
+        waiting = [number for number in waiting if number not in busy.values()]
         failure: Exception | None = None
         while (waiting and not failure) or busy:
             worker = self._free(busy, 1 + len(tasks) // 4) if waiting and not failure else None
             if worker is not None:
-                busy[worker] = waiting.pop()
-                worker.ask(tasks[busy[worker]])
+                busy[worker] = number = waiting.pop()
+                worker.ask(tasks[number])
                 continue
             for number in done:
                 keep(number, results[number])
             done = []
             here = [] if busy else [waiting.pop()]
             for worker in _answering(busy):
-                number = busy.pop(worker)
+                asked = busy.pop(worker)
                 try:
-                    good, results[number] = worker.answer()
+                    good, answer = worker.answer()
                 except EOFError:
                     self._workers.remove(worker)
                     worker.bury()
-                    here.append(number)
-                else:
-                    failure = failure if good else results[number]
-                    done += [number] if good else []
+                    here += [] if asked is None else [asked]
+                    continue
+                if asked is not None and good:
+                    results[asked] = answer
+                    done.append(asked)
+                elif asked is not None:
+                    failure = answer
             for number in here:
                 function, arguments = tasks[number]
                 results[number] = function(*arguments)
@@ -181,7 +200,7 @@ class Workers:
             keep(number, results[number])
         return failure
 
-    def _free(self, busy: dict[_Worker, int], worth: int) -> _Worker | None:
+    def _free(self, busy: Collection[_Worker], worth: int) -> _Worker | None:
         """A worker with nothing to do, perhaps a new one, while there are fewer than are worth their start."""
         for worker in list(self._workers):
             if worker not in busy:
@@ -203,6 +222,7 @@ class Workers:
         for worker in self._workers:
             worker.close()
         self._workers.clear()
+        self._begun.clear()
 
 
 @cache

@@ -283,7 +283,7 @@ def compile_script(
         sourced.pop(source.name, None)
         described = described_data(module)
         fixed = args if runtime_args else {}
-        made = compile_program(module, os.path.basename(source.name), options, fixed)
+        made = compile_program(module, os.path.basename(source.name), options, fixed, linked=runtime_args)
         return saved.pack(made, list(sourced.values()), described)
     finally:
         if collecting:

@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sysmlc.codegen.cpu.workers import WorkerDiedError, Workers, workers
+from sysmlc.codegen.cpu.workers import Task, WorkerDiedError, Workers, workers
 from sysmlc.ir.source import Diagnostic, Source
+from sysmlc.tools.sysmlc import main
 
 
 def double(value: int) -> int:
@@ -22,6 +25,12 @@ def double(value: int) -> int:
 def complain(text: str) -> None:
     source = Source("a.dml", text)
     raise Diagnostic("this is wrong", source.location(2, 5), hint="try something else")
+
+
+def note(file: str, text: str) -> str:
+    with open(file, "a") as log:
+        log.write(text)
+    return text
 
 
 def kill_itself() -> None:
@@ -93,6 +102,52 @@ def test_they_work_where_this_process_is(
     some.call(folder)
     monkeypatch.chdir(str(tmp_path))
     assert some.call(folder) == os.getcwd()
+
+
+def test_what_was_begun_is_not_done_again(some: Workers, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    assert some.begin((note, (str(log), "a")))
+    assert some.each([(note, (str(log), text)) for text in "xay"]) == ["x", "a", "y"]
+    assert sorted(log.read_text()) == ["a", "x", "y"]
+    # What nobody asks for afterwards is in nobody's way, not even if it fails.
+    assert some.begin((complain, ("x = 1\n",)))
+    assert some.each([(double, (i,)) for i in range(5)]) == [0, 2, 4, 6, 8]
+    # An error is told to who asks for the result.
+    assert some.begin((complain, ("x = 1\n",)))
+    with pytest.raises(Diagnostic):
+        some.call(complain, "x = 1\n")
+
+
+def test_no_more_is_begun_than_there_are_workers(some: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = [some.begin((time.sleep, (0.1 * i,))) for i in range(len(os.sched_getaffinity(0)) + 1)]
+    assert begun == [True] * (len(begun) - 1) + [False]
+    assert some.call(double, 4) == 8
+    monkeypatch.setenv("SYSMLC_WORKERS", "0")
+    assert not Workers().begin((double, (4,)))
+
+
+def test_kernels_of_executables_are_begun_and_made_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYSMLC_CACHE_DIR", str(tmp_path / "cache"))
+    begun, asked = [], []
+    begin, each = Workers.begin, Workers.each
+
+    def noted_begin(self: Workers, task: Task) -> bool:
+        begun.append(task)
+        return begin(self, task)
+
+    def noted_each(self: Workers, tasks: Sequence[Task], *rest: Any) -> list[Any]:
+        asked.extend(tasks)
+        return each(self, tasks, *rest)
+
+    monkeypatch.setattr(Workers, "begin", noted_begin)
+    monkeypatch.setattr(Workers, "each", noted_each)
+    script = tmp_path / "a.dml"
+    script.write_text("X = read($X)\nP = X %*% read($B)\nprint(sum(exp(P - rowMaxs(P)) / rowSums(P)))\n")
+    assert main([str(script), "-o", str(tmp_path / "a")]) == 0
+    assert begun
+    assert all(task in asked for task in begun)
 
 
 def test_without_workers_this_process_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
