@@ -8,6 +8,7 @@ groups named "regroup"; a law that turns sums into products or the other way rou
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import ceil, prod
 from typing import Any, Final
 
 from sysmlc.passes.equalities.graph import Graph, Shape, Term, UnknownShape
@@ -37,7 +38,7 @@ def sum_of_sums(g: Graph, t: Term, shape: Shape) -> Found:
     terms = pairs_of(t)
     for i, (a, c) in enumerate(terms):
         for pairs, b in sums(g, a):
-            if c and all(x != a for x, _ in pairs):
+            if c and all(x != a and _in_range([c, d]) for x, d in pairs):
                 yield g.plus(
                     [*terms[:i], *((x, c * d) for x, d in pairs), *terms[i + 1 :]], t.data[-1] + c * b, shape
                 )
@@ -56,7 +57,16 @@ def product_of_products(g: Graph, t: Term, shape: Shape) -> Found:
             yield g.plus([(g.times([(x, e), *rest], shape), c**e)], 0.0, shape)
         for other in list(g.terms[a]):
             if other.op == "*" and a not in other.args:
-                yield g.times([*((y, e * f) for y, f in pairs_of(other)), *rest], shape)
+                made = [*((y, e * f) for y, f in pairs_of(other)), *rest]
+                numbers = [(g.number[c], f) for y, f in made if (c := g.find(y)) in g.number]
+                if _in_range([x for x, f in numbers for _ in range(min(3, ceil(abs(f))))]):
+                    yield g.times(made, shape)
+
+
+def _in_range(numbers: list[float]) -> bool:
+    """Whether numbers may be multiplied with each other before cells are: `X * 1e200 * 1e200` is no `X * Inf`."""
+    several = [x for x in numbers if abs(x) != 1]
+    return len(several) < 2 or all(1e-100 < abs(x) < 1e100 for x in (*several, prod(several)))
 
 
 @law("+", "max(x, y) + min(x, y) = x + y", "2 * max(x, y) + 2 * min(x, y) = 2 * (x + y)", needs="max")

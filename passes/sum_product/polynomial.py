@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from itertools import permutations, product
+from math import isfinite
 from typing import Any, Final, NamedTuple
 
 from sysmlc.ir.types import Dim
@@ -42,7 +43,7 @@ ONE: Final = Monomial(())
 
 
 class TooBig(Exception):
-    """The canonical form would have too many terms or factors."""
+    """The canonical form would have too many terms or factors, or coefficients out of range."""
 
 
 class Polynomial:
@@ -83,7 +84,7 @@ class Polynomial:
         return frozenset((m, float(f"{c:.12g}")) for m, c in self.terms.items()), self.rows, self.cols
 
     def scaled(self, factor: float) -> Polynomial:
-        terms = {m: c * factor for m, c in self.terms.items()} if factor else {}
+        terms = {m: _times(c, factor) for m, c in self.terms.items()} if factor else {}
         made = Polynomial(terms, self.rows, self.cols, self.scalar, self.squared)
         return made.without(self)
 
@@ -118,6 +119,8 @@ def add(a: Polynomial, b: Polynomial, sign: float = 1.0) -> Polynomial:
     for m, c in b.terms.items():
         before = terms.get(m, 0.0)
         merged = before + sign * c
+        if not isfinite(merged):
+            raise TooBig
         vanished |= before * sign * c < 0 and not m.bound and m != ONE
         if merged:
             terms[m] = merged
@@ -150,7 +153,7 @@ def multiply(
             dims.update({shift + i: dim for i, dim in enumerate(n.bound)})
             if inner:
                 dims[99] = contract
-            _accumulate(terms, factors, dims, c * d)
+            _accumulate(terms, factors, dims, _times(c, d))
     both = len(a.terms) > 1 and len(b.terms) > 1
     return Polynomial(terms, rows, cols, scalar, a.squared or b.squared or both).without(a, b)
 
@@ -160,7 +163,7 @@ def inverse(a: Polynomial) -> Polynomial | None:
     if len(a.terms) != 1:
         return None
     ((m, c),) = a.terms.items()
-    if m.bound or any(f.node == DELTA for f in m.factors):
+    if m.bound or any(f.node == DELTA for f in m.factors) or not isfinite(1.0 / c):
         return None
     factors = tuple(sorted(Factor(f.node, f.row, f.col, not f.inverse) for f in m.factors))
     return Polynomial({Monomial(factors): 1.0 / c}, a.rows, a.cols, a.scalar)
@@ -226,11 +229,20 @@ def _accumulate(
     terms: dict[Monomial, float], factors: list[Factor], dims: dict[int, Dim], coefficient: float
 ) -> None:
     scale, monomial = canonical(factors, dims)
-    merged = terms.get(monomial, 0.0) + scale * coefficient
+    merged = terms.get(monomial, 0.0) + _times(scale, coefficient)
     if merged:
         terms[monomial] = merged
     else:
         terms.pop(monomial, None)
+
+
+def _times(a: float, b: float) -> float:
+    """The product of coefficients. Numbers that together may leave the range of what cells can hold stay apart, as written:
+    `X * 1e200 * 1e200` is no `X * Inf`, which is NaN where X is 0."""
+    made = a * b
+    if abs(a) != 1 and abs(b) != 1 and not 1e-100 < abs(made) < 1e100:
+        raise TooBig
+    return made
 
 
 def canonical(factors: list[Factor], dims: dict[int, Dim]) -> tuple[float, Monomial]:

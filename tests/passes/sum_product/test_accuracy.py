@@ -78,3 +78,20 @@ def test_a_square_that_is_multiplied_out_too_lightly_is_found() -> None:
     module = program(["sum((X - mean(X)) ^ 2)"], TYPES)
     PassManager(pipeline(2)).run(module)
     np.testing.assert_allclose(results(module, values)[0], direct, rtol=1e-12)
+
+
+@pytest.mark.parametrize("e", [
+    "X * 1e200 * 1e200", "X * 1e-200 * 1e-200", "X / 1e-200 / 1e-200", "X / 1e200 * 1e-200", "sum(X * 1e200) * 1e200",
+    "(X * 1e200) %*% K * 1e200", "X + 1e308 + 1e308", "exp(X * 1e200 * 1e200)", "1e200 * (Y + 1e200 * X)",
+    "sqrt(X * 1e200 * 1e200)", "sign(X * 1e-200 * 1e-200)", "sum(W * 1e200 * X * 1e200 * 1e-300)",
+])  # fmt: skip
+def test_numbers_whose_product_is_out_of_range_stay_apart(e: str) -> None:
+    """Cells that bring it back into range, and zeros, which times infinity are NaN."""
+    cells = {n: v for n, v in random_values(SHAPES, 1).items() if isinstance(v, np.ndarray)}
+    written, module = program([e], TYPES), program([e], TYPES)
+    PassManager(pipeline(2), verify_each=False).run(module)
+    for scale in (0.0, 1e-300, 1e250):
+        values = random_values(SHAPES, 1) | {n: scale * np.abs(v) for n, v in cells.items()}
+        with np.errstate(all="ignore"):
+            expected, found = results(written, values)[0], results(module, values)[0]
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
