@@ -18,19 +18,16 @@ AttrValue: TypeAlias = "bool | int | float | str | tuple[AttrValue, ...]"
 class Value:
     """What an operation computes or a region receives. Knows its definition and every use."""
 
-    __slots__ = ("index", "name", "owner", "type", "uses")
+    __slots__ = ("index", "name", "op", "owner", "type", "uses")
 
     def __init__(self, type: Type, owner: Op | Region, index: int, name: str = "") -> None:
         self.type = type
         self.owner = owner
+        self.op: Op | None = owner if isinstance(owner, Op) else None
+        """The operation that defines this value, None for a region argument."""
         self.index = index
         self.name = name
         self.uses: dict[tuple[Op, int], None] = {}
-
-    @property
-    def op(self) -> Op | None:
-        """The operation that defines this value, None for a region argument."""
-        return self.owner if isinstance(self.owner, Op) else None
 
     @property
     def region(self) -> Region | None:
@@ -39,7 +36,7 @@ class Value:
 
     def users(self) -> list[Op]:
         """The operations that use this value, each once, in order of first use."""
-        return list(dict.fromkeys(op for op, _ in self.uses))
+        return list(dict.fromkeys([op for op, _ in self.uses]))
 
     def has_one_use(self) -> bool:
         return len(self.uses) == 1

@@ -81,11 +81,14 @@ class Expectations:
             begun = [self.sketch(v) for v in starts] or [assumed[v] for v in values if v in sources]
             assumed[target] = min(begun, key=_density, default=assumed[target])
         for number in range(_ROUNDS + 1):
+            open = [t for t in sources if assumed[t].density < 1.0]  # what is full cannot grow
+            if not open:
+                break
             trial = Expectations()
             trial._depth = self._depth
             trial._known = {**known, **assumed}
-            found = {t: max([trial.sketch(v) for v in vs], key=_density) for t, vs in sources.items()}
-            grown = [t for t in sources if found[t].density > assumed[t].density * _STEADY]
+            found = {t: max([trial.sketch(v) for v in sources[t]], key=_density) for t in open}
+            grown = [t for t in open if found[t].density > assumed[t].density * _STEADY]
             if not grown:
                 self._known.update(trial._known)  # what follows from the truth is true
                 break
