@@ -1,7 +1,7 @@
 """Passes and pipelines.
 
     @register_pass
-    @dataclass(frozen=True)
+    @dataclass(frozen=True)                 # only with options
     class Unroll(Pass):
         '''Unroll short loops.'''          # the line `--list-passes` shows
         name = "unroll"

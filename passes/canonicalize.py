@@ -6,7 +6,6 @@ No pass depends on this one for being right.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from sysmlc.ir.core import Builder, Op, Region, Value
@@ -24,7 +23,6 @@ from sysmlc.passes.splice import can_stand_for, splice
 
 
 @register_pass
-@dataclass(frozen=True)
 class Canonicalize(Pass):
     """Fold constants, take decided branches, cut detours short."""
 

@@ -7,7 +7,6 @@ commuting operations are in one order. Sizes that are known to be equal by their
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from sysmlc.ir.core import Op, Region, Value
@@ -18,7 +17,6 @@ from sysmlc.ir.types import Matrix, compatible, meet, refines, same_dim
 
 
 @register_pass
-@dataclass(frozen=True)
 class CommonSubexpressionElimination(Pass):
     """Compute equal things once."""
 

@@ -7,7 +7,6 @@ Mark and sweep: live are operations with effects and everything they need. A loo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from sysmlc.ir.core import Op, Region, Value
@@ -20,7 +19,6 @@ _CARRY: Final[dict[str, int | None]] = {"scf.if": None, "scf.for": 1, "scf.parfo
 
 
 @register_pass
-@dataclass(frozen=True)
 class DeadCodeElimination(Pass):
     """Remove what no effect and no result depends on."""
 

@@ -8,8 +8,6 @@ data, as accurate as the compensated sums are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sysmlc.ir.core import Builder, Value
 from sysmlc.ir.dialects.core import Constant, Module
 from sysmlc.ir.dialects.dml_cell import Aggregate, Binary, Unary
@@ -20,7 +18,6 @@ from sysmlc.ir.types import Matrix, f64
 
 
 @register_pass
-@dataclass(frozen=True)
 class Decompose(Pass):
     """Turn mean, var and sd into sums and arithmetic, so that they are shared and fused."""
 

@@ -10,7 +10,6 @@ kernels profit from are part of the body. `decompose` has turned means and varia
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from sysmlc.ir.core import Builder, Op, Region, Value
 from sysmlc.ir.dialects.core import Constant, Module, Yield
@@ -29,7 +28,6 @@ BodyMaker = Callable[[Builder, Sequence[Value]], Value]
 
 
 @register_pass
-@dataclass(frozen=True)
 class FormCells(Pass):
     """Turn cellwise operations and aggregates on matrices into fused.cell regions."""
 

@@ -13,7 +13,6 @@ operations that were there before.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.core import Module
@@ -29,7 +28,6 @@ from sysmlc.passes.sparsity import Expectations
 
 
 @register_pass
-@dataclass(frozen=True)
 class FuseAhead(Pass):
     """Let scans do what a branch behind them needs in every round of a loop but the last."""
 

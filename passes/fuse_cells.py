@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 from sysmlc.ir.core import Op, Region, Value, walk_regions
 from sysmlc.ir.dialects.core import Module
@@ -18,7 +17,6 @@ from sysmlc.passes.fusion.search import plan_region, reads
 
 
 @register_pass
-@dataclass(frozen=True)
 class FuseCells(Pass):
     """Fuse cell regions vertically and horizontally, by cost."""
 

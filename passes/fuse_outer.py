@@ -26,7 +26,6 @@ from sysmlc.passes.outer.zeros import common_drivers
 
 
 @register_pass
-@dataclass(frozen=True)
 class FuseOuter(Pass):
     """Compute cellwise expressions over large products at the non-zeros of a sparse operand, or tile by tile."""
 

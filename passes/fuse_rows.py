@@ -45,7 +45,6 @@ _NONE = _Failed()
 
 
 @register_pass
-@dataclass(frozen=True)
 class FuseRows(Pass):
     """Fuse what scans the rows of one matrix into one scan."""
 

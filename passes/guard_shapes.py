@@ -29,7 +29,6 @@ _RULES: dict[type[Op], str] = {
 
 
 @register_pass
-@dataclass(frozen=True)
 class GuardShapes(Pass):
     """Check that operands fit in front of operations whose sizes are not known."""
 

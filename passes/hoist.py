@@ -9,8 +9,6 @@ needed. Memory is not held longer for results that are filled anew to be overwri
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.core import Module
 from sysmlc.ir.dialects.dml_fit import RequireFit
@@ -25,7 +23,6 @@ _CHEAP_TO_MAKE = frozenset({"dml.fill", "dml.undefined", "dml.seq"})
 
 
 @register_pass
-@dataclass(frozen=True)
 class Hoist(Pass):
     """Compute once, before a loop, what is the same in every iteration."""
 

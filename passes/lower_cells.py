@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from itertools import product
 from operator import or_
@@ -32,7 +31,6 @@ VECTOR, SPLAT = True, False
 
 
 @register_pass
-@dataclass(frozen=True)
 class LowerCells(Pass):
     """Lower fused.cell regions to kernels and launches."""
 

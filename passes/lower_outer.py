@@ -7,7 +7,6 @@ serves every closing, because the run time closes the outputs.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import Final
 
 from sysmlc.ir.core import Builder, clone_region
@@ -25,7 +24,6 @@ CLOSING: Final = {"map": "m", "full:sum": "f", "row:sum": "r", "col:sum": "c", "
 
 
 @register_pass
-@dataclass(frozen=True)
 class LowerOuter(Pass):
     """Lower fused.outer regions to kernels and launches."""
 

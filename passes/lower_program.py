@@ -7,7 +7,6 @@ arguments depend on types are listed in `_SPECIAL`. Scalar arithmetic stays and 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from sysmlc.ir.core import Builder, Op, Region, Value
@@ -25,7 +24,6 @@ _ZERO: Final[dict[Type, bool | int | float]] = {f64: 0.0, i64: 0, i1: False}
 
 
 @register_pass
-@dataclass(frozen=True)
 class LowerProgram(Pass):
     """Turn library operations into calls of the native runtime."""
 

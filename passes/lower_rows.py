@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 
 from sysmlc.ir.core import Builder, Op, Region, Value, clone_region
@@ -39,7 +38,6 @@ MAX_ASSEMBLED = 15
 
 
 @register_pass
-@dataclass(frozen=True)
 class LowerRows(Pass):
     """Lower fused.row regions to kernels and launches."""
 

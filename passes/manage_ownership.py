@@ -11,8 +11,6 @@ may update it in place, the other one releases it. Values captured by loops are 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sysmlc.ir.core import Builder, Op, Region, Value
 from sysmlc.ir.dialects.core import Module
 from sysmlc.ir.dialects.rt import Release, Retain
@@ -63,7 +61,6 @@ def captured(op: Op) -> dict[Value, None]:
 
 
 @register_pass
-@dataclass(frozen=True)
 class ManageOwnership(Pass):
     """Insert the retains and releases that free every value at its last use."""
 

@@ -8,7 +8,6 @@ carry is dense when it is before the loop and after each round: all of it is ass
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from sysmlc.ir.core import Op, Region, Value
@@ -27,7 +26,6 @@ _JOINS: Final = frozenset({"dml.cbind", "dml.rbind"})
 
 
 @register_pass
-@dataclass(frozen=True)
 class MarkDense(Pass):
     """Mark the types of matrices that never are sparse as dense."""
 

@@ -31,7 +31,6 @@ _LONGEST = 60
 
 
 @register_pass
-@dataclass(frozen=True)
 class MatMulChain(Pass):
     """Order chains of matrix products by cost."""
 

@@ -19,7 +19,6 @@ from sysmlc.passes.manage_ownership import taken_operands
 
 
 @register_pass
-@dataclass(frozen=True)
 class PlanMemory(Pass):
     """Compute the peak memory of each function from the known sizes."""
 

@@ -40,7 +40,6 @@ _TOO_BIG: Final = 4e9
 
 
 @register_pass
-@dataclass(frozen=True)
 class SelectFormat(Pass):
     """Place conversions between dense and CSR where they save time."""
 

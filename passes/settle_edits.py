@@ -7,7 +7,6 @@ what may be edited.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from sysmlc.ir.core import Builder, Op, Value
@@ -22,7 +21,6 @@ _HANDS_ON: Final = frozenset({"scf.if", "scf.for", "scf.parfor", "scf.while", "c
 
 
 @register_pass
-@dataclass(frozen=True)
 class SettleEdits(Pass):
     """Have edits of sparse matrices put in before other operations read them."""
 

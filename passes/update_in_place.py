@@ -6,8 +6,6 @@ buffer only when nobody else holds it and the sizes agree, so marking too much c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.core import Module
 from sysmlc.ir.passes import Pass, register_pass
@@ -18,7 +16,6 @@ KERNELS = frozenset({"fused.cell", "rt.launch"})
 
 
 @register_pass
-@dataclass(frozen=True)
 class UpdateInPlace(Pass):
     """Mark the operands of cell kernels that die there and whose buffer the result may take."""
 

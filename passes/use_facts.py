@@ -8,7 +8,6 @@ of how to solve a system whose matrix is symmetric.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import inf
 from typing import Final
 
@@ -55,7 +54,6 @@ def solve_symmetric(op: Solve, b: Builder) -> Replacement:
 
 
 @register_pass
-@dataclass(frozen=True)
 class UseFacts(Pass):
     """Rewrite what ranges and patterns of cells allow."""
 

@@ -7,8 +7,6 @@ made in: loops borrow what they capture. Whether the cells lie side by side, the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sysmlc.ir.core import Op, Region, Value, walk_regions
 from sysmlc.ir.dialects.core import Module
 from sysmlc.ir.dialects.dml_matrix import Index
@@ -30,7 +28,6 @@ _KEEPS = frozenset(
 
 
 @register_pass
-@dataclass(frozen=True)
 class ViewRows(Pass):
     """Mark parts of matrices that may be looked at in place, because the matrix outlives them."""
 

@@ -11,8 +11,6 @@ Operands that do not fit are errors of the user, reported with their place; all 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sysmlc.ir.core import Builder, Op
 from sysmlc.ir.dialects.core import Constant, Module
 from sysmlc.ir.dialects.shapes import constant
@@ -23,7 +21,6 @@ from sysmlc.passes.splice import splice, take_place
 
 
 @register_pass
-@dataclass(frozen=True)
 class Infer(Pass):
     """Find sizes, non-zeros and constants; report operands that cannot fit."""
 
