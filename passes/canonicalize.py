@@ -344,6 +344,16 @@ def full_range_assigned(op: LeftIndex, b: Builder) -> Replacement:
 
 
 @rule(LeftIndex)
+def number_assigned(op: LeftIndex, b: Builder) -> Replacement:
+    """`X[i, j] = v` of a 1x1 matrix writes one cell."""
+    type = op.rhs.type
+    assert isinstance(type, Matrix)
+    if not (_equal(op.rl, op.ru) and _equal(op.cl, op.cu)) or (type.rows, type.cols) != (1, 1):
+        return None
+    return b(SetCell, op.operand, b(AsScalar, op.rhs), op.rl, op.cl)
+
+
+@rule(LeftIndex)
 def overwritten_range(op: LeftIndex, b: Builder) -> Replacement:
     """What is overwritten before anybody reads it need not be written."""
     return _without_store_before(op)

@@ -11,6 +11,7 @@ for it: errors and what happens before them stay what they were.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sysmlc.ir.core import Builder, Op, Region, Value, clone_region
@@ -22,17 +23,22 @@ from sysmlc.ir.dialects.shapes import constant_int
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.source import Diagnostic
 from sysmlc.ir.types import meet, refines
+from sysmlc.passes.loops.accesses import Region as Area
 from sysmlc.passes.loops.accesses import Rounds, Stuck
 from sysmlc.passes.loops.affine import Affine, Integers, at_most
 from sysmlc.passes.loops.branches import choose, make_choices
 from sysmlc.passes.loops.carried import Array, carried
 from sysmlc.passes.loops.lift import Fixed, Lift
 from sysmlc.passes.loops.operations import lift_op
-from sysmlc.passes.loops.parts import counts_towards_its_end, divide, does_nothing
+from sysmlc.passes.loops.parts import counts_towards_its_end, divide, does_nothing, only_numbers
 from sysmlc.passes.splice import take_place
 
 MOST_STEPS = 8
 """A loop that counts by more leaves too much out to do it all."""
+FEW_ROUNDS = 64
+"""Numbers that are computed in fewer rounds, again and again, are not worth operations on matrices."""
+WHOLE = 2**52
+"""Integers up to here neither overflow nor are rounded as cells of matrices."""
 MOST_CUTS = 2
 """How often a loop is taken apart."""
 _COUNTING = frozenset({"scf.for", "scf.parfor"})
@@ -63,11 +69,13 @@ class VectorizeLoops(Pass):
         """From the outside in: a nest that cannot go as a whole may have loops inside that can."""
         made = Region()
         b = Builder(made, loc=loop.loc)
-        nest = _Nest(loop, Integers(), b, _around(loop), self.strict_fp)
+        nest = _Nest(loop, [], Integers(), {}, b, _around(loop), self.strict_fp)
         try:
             values = nest.values()
             if not nest.lift.stacks:
                 raise Stuck("no matrix is read or written round by round")
+            if _is_in_a_loop(loop) and only_numbers(loop):
+                nest.lift.require(Affine(FEW_ROUNDS), nest.lift.rounds.count)
             guard = _guard(nest, Builder.before(loop))
         except (Stuck, Diagnostic) as why:  # a diagnostic: what is certain to fail is left to fail
             self.count(f"loops kept: {why if isinstance(why, Stuck) else 'a round is certain to fail'}")
@@ -151,9 +159,17 @@ class _Nest:
     """One loop and all in it, written for all rounds at once by `b`."""
 
     def __init__(
-        self, loop: Op, integers: Integers, b: Builder, around: set[Region], strict_fp: bool
+        self,
+        loop: Op,
+        enclosing: list[Rounds],
+        integers: Integers,
+        areas: dict[Op, Area],
+        b: Builder,
+        around: set[Region],
+        strict_fp: bool,
     ) -> None:
-        self.loop, self.integers, self.b, self.around, self.strict_fp = loop, integers, b, around, strict_fp
+        self.loop, self.enclosing, self.integers, self.areas = loop, enclosing, integers, areas
+        self.b, self.around, self.strict_fp = b, around, strict_fp
         self.body = clone_region(loop.regions[0], {})
         """A copy to take apart; the loop itself stays as it is."""
 
@@ -168,24 +184,35 @@ class _Nest:
     def values(self) -> list[Value]:
         """What the loop's results are. Fails with `Stuck`."""
         body, loop = self.body, self.loop
-        rounds, order, step = self._rounds()
+        taken, order, step = self._rounds()
+        rounds = self._widened(taken)
         assert loop.parent is not None
         nested = loop.parent.parent is None  # in the copy of the body of another loop
         self.lift = lift = Lift(
-            rounds, self.integers, set(body.args), self.is_outside, self.b, nested, self.strict_fp
+            rounds,
+            taken,
+            self.integers,
+            self.areas,
+            set(body.args),
+            self.is_outside,
+            self.b,
+            nested,
+            self.strict_fp,
         )
         inner: list[tuple[Affine, Affine]] = []
         for op in body:
             if op.name in _COUNTING:
                 inner += self._inner(op)
             elif op.name == "scf.if":
-                make_choices(op)
+                make_choices(op, self._may_count)
             elif isinstance(op, RequireFit):
                 self._fits(op)
             elif op.regions or ("pure" not in op.traits and "terminator" not in op.traits):
                 raise Stuck(f"{op.name} in the loop")
         if abs(step) > 1:
             self._choose_rounds(abs(step))
+        if rounds is not taken:
+            self._choose_inside(rounds, taken)
         for op in body.reversed():  # loops inside may have left operands behind that nobody needs
             if "pure" in op.traits and not any(r.uses for r in op.results):
                 op.erase()
@@ -202,7 +229,7 @@ class _Nest:
         first, last = self.integers.of(start), self.integers.of(stop)
         known = constant_int(step)
         if known is None and counts_towards_its_end(self.loop):
-            known = -1 if last.known() is not None and first.known() is None else 1  # `nrow(X):1` goes down
+            known = self._direction(first, last)
         if known is None or not 0 < abs(known) <= MOST_STEPS:
             raise Stuck("the step is not known, or large")
         order = (first, last) if known > 0 else (last, first)
@@ -212,6 +239,24 @@ class _Nest:
         if abs(known) > 1:
             last = self._last(start, stop, known)
         return Rounds(self.body.args[0], first, last, 1 if known > 0 else -1), None if holds else order, known
+
+    def _direction(self, first: Affine, last: Affine) -> int:
+        """Which way a loop counts that counts towards its end, most likely: that it does is asked for."""
+        least, most = self._over_enclosing(last - first, last - first)
+        for outer in _counting_around(self.loop):
+            rounds = Rounds(outer.regions[0].args[0], *map(self.integers.of, outer.operands[:2]), 1)
+            least, most = rounds.bounds(least)[0], rounds.bounds(most)[1]
+        if at_most(Affine(), least):
+            return 1
+        # `nrow(X):1` goes down
+        down = at_most(most, Affine()) or (last.known() is not None and first.known() is None)
+        return -1 if down else 1
+
+    def _over_enclosing(self, least: Affine, most: Affine) -> tuple[Affine, Affine]:
+        """The bounds of what is between two forms, whatever the rounds of the loops around this one."""
+        for outer in reversed(self.enclosing):
+            least, most = outer.bounds(least)[0], outer.bounds(most)[1]
+        return least, most
 
     def _last(self, start: Value, stop: Value, step: int) -> Affine:
         """The counter in the last round of a loop that does not count by one."""
@@ -233,9 +278,43 @@ class _Nest:
         values = zip(self.body.args[1:], list(end.operands), strict=True)
         end.set_operands([choose(b, taken, value, arg) if arg.uses else value for arg, value in values])
 
+    def _widened(self, rounds: Rounds) -> Rounds:
+        """With those that are added where loops around this one decide how many there are: all that any of them asks for."""
+        least, most = self._over_enclosing(rounds.least, rounds.most)
+        if (least, most) == (rounds.least, rounds.most):
+            return rounds
+        first, last = (least, most) if rounds.step > 0 else (most, least)
+        return Rounds(rounds.counter, first, last, rounds.step)
+
+    def _choose_inside(self, rounds: Rounds, taken: Rounds) -> None:
+        """Change things only in the rounds of the loop."""
+        end, start, stop = self.body.terminator, *self.loop.operands[:2]
+        b = Builder.before(end)
+        tests = [
+            b(Binary, "ge" if up else "le", self.body.args[0], bound)
+            for bound, up, moves in (
+                (start, taken.step > 0, rounds.first != taken.first),
+                (stop, taken.step < 0, rounds.last != taken.last),
+            )
+            if moves
+        ]
+        inside = tests[0] if len(tests) == 1 else b(Binary, "and", *tests)
+        values = zip(self.body.args[1:], list(end.operands), strict=True)
+        end.set_operands([choose(b, inside, value, arg) for arg, value in values])
+
+    def _may_count(self, value: Value) -> bool:
+        """Whether an integer in a branch is made of counters and sizes: that it is not too large is asked for."""
+        form = self.integers.of(value)
+        if value in form.terms:
+            return False
+        for small, large in ((Affine(-WHOLE), form), (form, Affine(WHOLE))):
+            self.lift.require(small, large)
+        return True
+
     def _inner(self, loop: Op) -> list[tuple[Affine, Affine]]:
         """Write a loop inside this one for all of its rounds; gives what that needs."""
-        nest = _Nest(loop, self.integers, Builder.before(loop), {*self.around, self.body}, self.strict_fp)
+        around, enclosing = {*self.around, self.body}, [*self.enclosing, self.lift.taken]
+        nest = _Nest(loop, enclosing, self.integers, self.areas, Builder.before(loop), around, self.strict_fp)
         try:
             values = nest.values()
         finally:
@@ -259,6 +338,8 @@ class _Nest:
         found = [carried(*values, body, lift) for values in zip(body.args[1:], inits, lasts, strict=True)]
         written = {op for one in found for op in one.written}
         arrays = {version: one for one in found if isinstance(one, Array) for version in one.versions}
+        touched = [*written, *body]
+        lift.preferred = next((lift.hull(r)[1] for r in lift.moving(touched)), None)
         for op in body:
             if op in written or op is body.last:
                 continue
@@ -270,6 +351,22 @@ class _Nest:
             else:
                 lift.kinds[op.results[0]] = Fixed(lift.number(self.integers.of(op.results[0])))
         return [one.after(init, lift) for one, init in zip(found, inits, strict=True)]
+
+
+def _is_in_a_loop(op: Op) -> bool:
+    at = op.parent_op
+    while at is not None and at.name == "scf.if":
+        at = at.parent_op
+    return at is not None and at.dialect == "scf"
+
+
+def _counting_around(op: Op) -> Iterator[Op]:
+    """The counting loops that an operation is in, from the inside out."""
+    at = op.parent_op
+    while at is not None:
+        if at.name in _COUNTING:
+            yield at
+        at = at.parent_op
 
 
 def _around(op: Op) -> set[Region]:

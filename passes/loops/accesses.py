@@ -71,6 +71,10 @@ class Region:
     def spans(self) -> tuple[Span, Span]:
         return self.rows, self.cols
 
+    def hull(self, rounds: Rounds) -> Region:
+        """All that is touched in any round."""
+        return Region(self.rows.hull(rounds), self.cols.hull(rounds))
+
     def moves(self, rounds: Rounds) -> bool:
         return any(s.direction(rounds) for s in self.spans)
 
@@ -85,14 +89,22 @@ def disjoint(a: Region, b: Region) -> bool:
 
 def meets_earlier(later: Region, earlier: Region, rounds: Rounds) -> bool:
     """Whether `later`, in some round, may touch what `earlier` touched in a round before."""
-    for x, y in zip(later.spans, earlier.spans, strict=True):
-        if at_most(x.hull(rounds).high + 1, y.hull(rounds).low) or at_most(
-            y.hull(rounds).high + 1, x.hull(rounds).low
-        ):
-            return False
-        if x.direction(rounds) and x.direction(rounds) == y.direction(rounds):
-            # They meet where the later round is this many rounds after the earlier one.
-            distance = ((y.low - x.low).times(x.direction(rounds))).known()
-            if distance is not None and distance <= 0:
-                return False
-    return True
+    return not any(
+        at_most(Affine(1), gap)
+        for x, y in zip(later.spans, earlier.spans, strict=True)
+        for gap in (
+            y.hull(rounds).low - x.hull(rounds).high,
+            x.hull(rounds).low - y.hull(rounds).high,
+            _least(y.low, x.high.times(-1), rounds),
+            _least(y.high.times(-1), x.low, rounds),
+        )
+    )
+
+
+def _least(earlier: Affine, later: Affine, rounds: Rounds) -> Affine:
+    """The least sum of the two forms, over all pairs of a round and a later one: it is in one of three corners."""
+    first, last, step = rounds.first, rounds.last, rounds.step
+    a, b = (form.factor(rounds.counter) * step for form in (earlier, later))
+    one = first if (b >= 0 and a + b >= 0) or (b < 0 and a >= 0) else last - step
+    other = one + step if b >= 0 else last
+    return earlier.put(rounds.counter, one) + later.put(rounds.counter, other)

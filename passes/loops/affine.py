@@ -76,6 +76,8 @@ class Integers:
         """For names of sizes, matrices that have them: as their rows (else columns)."""
         self.counted: dict[Value, Affine] = {}
         """The rows of sequences that stand for a counter."""
+        self.whole: set[Value] = set()
+        """Numbers that are whole, made to be cast to integers."""
 
     def of(self, value: Value) -> Affine:
         found = self.forms.get(value)
@@ -91,6 +93,8 @@ class Integers:
         if op is not None and value.type is i64:
             if op.name in ("dml.nrow", "dml.ncol"):
                 return self.size(op.operands[0], op.name == "dml.nrow")
+            if op.name == "dml.neg":
+                return self.of(op.operands[0]).times(-1)
             if op.name in ("dml.add", "dml.sub"):
                 left, right = (self.of(v) for v in op.operands)
                 return left + right if op.name == "dml.add" else left - right

@@ -10,12 +10,13 @@ Both sides are computed in every round, so neither may have an effect or fail bu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from sysmlc.ir.core import Builder, Op, Value
 from sysmlc.ir.dialects.core import Constant
 from sysmlc.ir.dialects.dml_cell import Binary, IfElse, Unary
-from sysmlc.ir.dialects.dml_matrix import AsScalar, GetCell, Index, LeftIndex, SetCell
+from sysmlc.ir.dialects.dml_matrix import GetCell, Index, LeftIndex, SetCell
 from sysmlc.ir.types import Matrix, f64, i64
 from sysmlc.passes.effects import cannot_fail
 from sysmlc.passes.loops.accesses import Stuck
@@ -25,14 +26,17 @@ _NEUTRAL: Final = {"add": 0.0, "sub": 0.0, "mul": 1.0, "min": float("inf"), "max
 _ASKED_FOR: Final = frozenset({"dml.index", "dml.get_cell", "dml.left_index", "dml.set_cell"})
 
 
-def make_choices(branch: Op) -> None:
-    """Put both sides of a branch before it, and choices between what they give in its place."""
+def make_choices(branch: Op, may_count: Callable[[Value], bool]) -> None:
+    """Put both sides of a branch before it, and choices between what they give in its place.
+
+    `may_count` tells of an integer that it cannot overflow, or is asked for as well."""
     for region in branch.regions:
         for op in region:
             if op.name == "scf.if":
-                make_choices(op)
+                make_choices(op, may_count)
     for op in branch.walk():
         free = op is branch or "terminator" in op.traits or op.name in _ASKED_FOR or _is_step(op)
+        free = free or (len(op.results) == 1 and op.results[0].type is i64 and may_count(op.results[0]))
         if not free and ("pure" not in op.traits or op.regions or not cannot_fail(op)):
             raise Stuck(f"{op.name} in a branch")
     sides = [splice(branch, region) for region in branch.regions]
@@ -62,8 +66,6 @@ def choose(b: Builder, condition: Value, x: Value, y: Value) -> Value:
     if extreme is not None:
         return extreme
     left, right = x.op, y.op
-    if type(left) is not type(right):
-        left, right = _as_cell(b, left), _as_cell(b, right)
     if isinstance(left, (LeftIndex, SetCell)) and type(left) is type(right):
         assert right is not None
         same = all(
@@ -74,13 +76,12 @@ def choose(b: Builder, condition: Value, x: Value, y: Value) -> Value:
         )
         if same:
             return _write(b, left, b(IfElse, condition, left.operands[1], right.operands[1]))
-    if (
-        isinstance(left, Binary)
-        and isinstance(right, Binary)
-        and left.fn == right.fn
-        and left.lhs is right.lhs
-    ):
-        return b(Binary, left.fn, left.lhs, b(IfElse, condition, left.rhs, right.rhs))
+    if isinstance(left, Binary) and isinstance(right, Binary) and left.lhs is right.lhs:
+        if left.fn == right.fn:
+            return b(Binary, left.fn, left.lhs, b(IfElse, condition, left.rhs, right.rhs))
+        if {left.fn, right.fn} == {"add", "sub"}:
+            sides = (op.rhs if op.fn == "add" else b(Unary, "neg", op.rhs) for op in (left, right))
+            return b(Binary, "add", left.lhs, b(IfElse, condition, *sides))
     if x.type is not y.type and not (isinstance(x.type, Matrix) and isinstance(y.type, Matrix)):
         raise Stuck("a choice between different kinds of values")
     return b(IfElse, condition, x, y)
@@ -104,17 +105,6 @@ def _extreme(b: Builder, condition: Value, x: Value, y: Value) -> Value | None:
     return b(Binary, fn, y, b(IfElse, b(Unary, "isnan", x), never, x))
 
 
-def _as_cell(b: Builder, op: Op | None) -> Op | None:
-    """What writes a 1x1 matrix to a cell, as what writes a number there."""
-    if not isinstance(op, LeftIndex):
-        return op
-    base, value, *bounds = op.operands
-    type = value.type
-    assert isinstance(type, Matrix)
-    single = bounds[0] is bounds[1] and bounds[2] is bounds[3] and type.rows == type.cols == 1
-    return b(SetCell, base, b(AsScalar, value), *bounds[::2]).op if single else op
-
-
 def _changed(b: Builder, condition: Value, one: Value, other: Value, first: bool) -> Value | None:
     """`one`, which is made of `other` step by step, with steps that change nothing where it is not chosen."""
     if one is other:
@@ -125,7 +115,11 @@ def _changed(b: Builder, condition: Value, one: Value, other: Value, first: bool
         if base is None:
             return None
         before = b(GetCell if isinstance(made, SetCell) else Index, base, *made.operands[2:])
-        picked = _pick(b, condition, made.operands[1], before, first)
+        value, inner = made.operands[1], keeps(made)
+        wanted = condition if first else b(Unary, "not", condition)
+        if inner is not None and inner[1].operands[1:] == made.operands[2:]:  # a choice in a choice
+            wanted, value = b(Binary, "and", wanted, inner[0].operands[0]), inner[0].operands[1]
+        picked = b(IfElse, wanted, value, before)
         return b(type(made), base, picked, *made.operands[2:])
     if isinstance(made, Binary) and made.fn in _NEUTRAL:
         sides = [made.operands] if made.fn == "sub" else [made.operands, made.operands[::-1]]
@@ -134,6 +128,18 @@ def _changed(b: Builder, condition: Value, one: Value, other: Value, first: bool
             if base is not None:
                 return b(Binary, made.fn, base, _pick(b, condition, added, _neutral(b, made, added), first))
     return None
+
+
+def keeps(write: Op) -> tuple[Op, Op] | None:
+    """The choice and the read of a write that may keep something that was there; nobody else needs them."""
+    picked = write.operands[1].op
+    before = picked.operands[2].op if isinstance(picked, IfElse) else None
+    if picked is None or before is None or before.name not in ("dml.index", "dml.get_cell"):
+        return None
+    alone = before.operands[0] is write.operands[0] and all(
+        len(op.results[0].uses) == 1 for op in (picked, before)
+    )
+    return (picked, before) if alone else None
 
 
 def _pick(b: Builder, condition: Value, x: Value, y: Value, first: bool) -> Value:

@@ -10,14 +10,14 @@ from sysmlc.ir.core import Region as Body
 from sysmlc.ir.dialects.core import Constant
 from sysmlc.ir.dialects.dml_cell import Binary
 from sysmlc.ir.dialects.dml_matrix import AsScalar, GetCell, Index, LeftIndex, SetCell
-from sysmlc.ir.dialects.dml_scalar import AsMatrix, Cast
+from sysmlc.ir.dialects.dml_scalar import AsMatrix
 from sysmlc.ir.types import Matrix, i1, i64
 from sysmlc.passes.loops.accesses import Region, Stuck, disjoint, meets_earlier
-from sysmlc.passes.loops.lift import Count, Fixed, Kind, Lift, Many
+from sysmlc.passes.loops.branches import keeps
+from sysmlc.passes.loops.lift import READS, WRITES, Count, Fixed, Kind, Lift, Many
+from sysmlc.passes.loops.operations import choice, lift_op
 from sysmlc.passes.loops.reductions import Reduction, reduction
 
-_WRITES: Final = frozenset({"dml.left_index", "dml.set_cell"})
-_READS: Final = frozenset({"dml.index", "dml.get_cell"})
 _SIZES: Final = frozenset({"dml.nrow", "dml.ncol", "dml.length"})
 
 
@@ -75,7 +75,7 @@ class Last:
         cell = b(GetCell, kind.value, *((last, one) if kind.in_rows else (one, last)))
         if type is i1:
             return b(Binary, "ne", cell, b(Constant, value=0.0))
-        return b(Cast, cell, types=[i64]) if type is i64 else cell
+        return lift.whole(cell) if type is i64 else cell
 
 
 @dataclass(frozen=True)
@@ -85,20 +85,24 @@ class Array:
     init: Value
     writes: list[Op]
     regions: list[Region]
+    areas: list[Region]
+    """What others may see of that."""
     versions: dict[Value, int]
     """The matrix as it is after so many writes of a round."""
+    kept: dict[Op, tuple[Op, Op]]
+    """Writes of a choice between a value and what was there before: the choice and the read, which can wait."""
 
     @property
     def written(self) -> set[Op]:
-        return set(self.writes)
+        return {*self.writes, *(op for pair in self.kept.values() for op in pair)}
 
     def check_writes(self, lift: Lift) -> None:
         """All that the first write does may happen before anything that the second does, and so on."""
         for i, region in enumerate(self.regions):
             if not region.moves(lift.rounds):
                 raise Stuck("every round writes to the same cells")
-            for later in self.regions[i + 1 :]:
-                if meets_earlier(region, later, lift.rounds):
+            for later in self.areas[i + 1 :]:
+                if meets_earlier(self.areas[i], later, lift.taken):
                     raise Stuck("rounds write to each other's cells")
 
     def read(self, op: Op, lift: Lift) -> Kind:
@@ -109,31 +113,44 @@ class Array:
         count = self.versions[op.operands[0]]
         for write, written in list(zip(self.writes, self.regions, strict=True))[:count][::-1]:
             if written == region:
-                return _as(lift, lift.kind(write.operands[1]), op)
+                return _as(lift, self._value(write, lift), op)
             if not disjoint(written, region):
                 raise Stuck("a round reads part of what it has written")
-        if any(meets_earlier(region, written, lift.rounds) for written in self.regions):
+        area = lift.area(op)
+        if any(meets_earlier(area, written, lift.taken) for written in self.areas):
             raise Stuck("a round reads what a round before has written")
-        return _as(lift, lift.read(self.init, region), op)
+        return _as(lift, lift.read(self.init, region, area), op)
+
+    def _value(self, write: Op, lift: Lift) -> Kind:
+        """What is in the cells after a write."""
+        if write in self.kept:
+            picked, before = self.kept[write]
+            lift.kinds[before.results[0]] = self.read(before, lift)
+            lift_op(lift, picked)
+        return lift.kind(write.operands[1])
 
     def after(self, init: Value, lift: Lift) -> Value:
         """The matrix after the loop."""
         value = self.init
-        for op, region in zip(self.writes, self.regions, strict=True):
+        for op, region, area in zip(self.writes, self.regions, self.areas, strict=True):
             lift.b.loc = op.loc
             rhs = op.operands[1]
+            if op in self.kept:
+                picked, before = self.kept[op]
+                lift.kinds[before.results[0]] = lift.read(value, region, area)
+                lift.kinds[rhs] = choice(lift, picked, lift.hull(region)[1])
             lift.require_inside(value, region)
             for span, rows in ((region.rows, True), (region.cols, False)):
                 lift.require_equal(span.high - span.low + 1, lift.size(rhs, rows))
             made, hull = lift.written(rhs, region)
-            value = lift.b(LeftIndex, value, made, *lift.range(hull))
+            value = lift.touches(lift.b(LeftIndex, value, made, *lift.range(hull)), hull, area)
         return value
 
     def accumulator(self, lift: Lift) -> Value | None:
         """For a matrix of which every round writes one and the same region: what a round reads there before."""
         if len(self.writes) != 1 or self.regions[0].moves(lift.rounds):
             return None
-        reads = [op for version in self.versions for op, _ in version.uses if op.name in _READS]
+        reads = [op for version in self.versions for op, _ in version.uses if op.name in READS]
         same = (
             len(reads) == 1
             and self.versions[reads[0].operands[0]] == 0
@@ -177,18 +194,22 @@ def _as(lift: Lift, kind: Kind, op: Op) -> Kind:
 
 def _array(arg: Value, init: Value, last: Value, lift: Lift) -> Array | None:
     """The carried value as a matrix that is only written and read by cells, rows and columns."""
-    found, value = Array(init, [], [], {arg: 0}), arg
+    found, value = Array(init, [], [], [], {arg: 0}, {}), arg
     while value is not last:
-        writes = [op for op, i in value.uses if i == 0 and op.name in _WRITES]
+        writes = [op for op, i in value.uses if i == 0 and op.name in WRITES]
         if len(writes) != 1:
             return None
         found.writes.append(writes[0])
         found.regions.append(lift.region(writes[0]))
+        found.areas.append(lift.area(writes[0]))
+        kept = keeps(writes[0])
+        if kept is not None and lift.region(kept[1]) == found.regions[-1]:
+            found.kept[writes[0]] = kept
         value = writes[0].results[0]
         found.versions[value] = len(found.writes)
     for version in found.versions:
         for op, i in version.uses:
-            allowed = i == 0 and (op in found.writes or op.name in _READS or op.name in _SIZES)
+            allowed = i == 0 and (op in found.writes or op.name in READS or op.name in _SIZES)
             if not allowed and not (version is last and op.name == "core.yield"):
                 return None
     return found if found.writes else None

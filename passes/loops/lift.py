@@ -6,8 +6,9 @@ its row a matrix. A sum over rounds of column times row is a `Product` of the tw
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from sysmlc.ir.core import Builder, Op, Value
 from sysmlc.ir.dialects.core import Constant
@@ -15,9 +16,12 @@ from sysmlc.ir.dialects.dml_cell import Outer
 from sysmlc.ir.dialects.dml_create import Fill, Seq
 from sysmlc.ir.dialects.dml_matrix import AsScalar, Index, NCol, NRow, Rev, Transpose
 from sysmlc.ir.dialects.dml_scalar import Cast
-from sysmlc.ir.types import Matrix, f64
+from sysmlc.ir.types import Matrix, f64, i64
 from sysmlc.passes.loops.accesses import Region, Rounds, Span, Stuck
 from sysmlc.passes.loops.affine import Affine, Integers, at_most
+
+WRITES: Final = frozenset({"dml.left_index", "dml.set_cell"})
+READS: Final = frozenset({"dml.index", "dml.get_cell"})
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,9 @@ class Lift:
     def __init__(
         self,
         rounds: Rounds,
+        taken: Rounds,
         integers: Integers,
+        areas: dict[Op, Region],
         local: set[Value],
         is_outside: Callable[[Value], bool],
         b: Builder,
@@ -67,12 +73,18 @@ class Lift:
         strict_fp: bool,
     ) -> None:
         self.rounds = rounds
+        self.taken = taken
+        """The rounds of the loop itself: some may be added that do nothing, so that it has as many whenever it is run."""
         self.integers = integers
+        self.areas = areas
+        """What operations made for all rounds really touch, where their operands say more."""
         self.local = local
         self.is_outside = is_outside
         self.nested = nested
         self.strict_fp = strict_fp
         self.b = b
+        self.preferred: bool | None = None
+        """Whether numbers of rounds go in rows, as what is made of them will: a vector is turned sooner than a matrix."""
         self.kinds: dict[Value, Kind] = {rounds.counter: Count(Affine(0, {rounds.counter: 1}))}
         self.conditions: list[tuple[Affine, Affine]] = []
         """What must hold (first at most second) for the loop to do what is written here without an error."""
@@ -128,6 +140,11 @@ class Lift:
     def trips(self) -> Value:
         return self.number(self.rounds.count)
 
+    def whole(self, value: Value) -> Value:
+        """A number that is an integer as one; the cells of a matrix stand for it, when it is one for each round of a loop."""
+        self.integers.whole.add(value)
+        return self.b(Cast, value, types=[i64])
+
     def many(self, kind: Kind, in_rows: bool, unit: bool) -> Many:
         """A value of one round as a stack in the wanted direction."""
         if isinstance(kind, Count):
@@ -154,11 +171,10 @@ class Lift:
     def ones(self, rows: Value, cols: Value) -> Value:
         return self.b(Fill, self.b(Constant, value=1.0), rows, cols)
 
-    def spread(self, value: Value, like: Value) -> Value:
+    def spread(self, value: Value, is_column: bool, like: Value) -> Value:
         """A row or column vector as a matrix of the shape of `like`."""
-        one, shape = self.b(Constant, value=1), value.type
-        assert isinstance(shape, Matrix)
-        if shape.cols == 1:
+        one = self.b(Constant, value=1)
+        if is_column:
             return self.b(Outer, value, self.ones(one, self.b(NCol, like)), op="mul")
         return self.b(Outer, self.ones(self.b(NRow, like), one), value, op="mul")
 
@@ -181,7 +197,9 @@ class Lift:
                 wanted.add(self.size(value, True) == Affine(1))
         if len(wanted) > 1:
             raise Stuck("rows and columns in one operation")
-        return next(iter(wanted)) if wanted else all(unit or [True])
+        if wanted:
+            return wanted.pop()
+        return all(unit or [True]) if self.preferred is None else self.preferred
 
     def operand(self, value: Value, in_rows: bool) -> tuple[Value, int]:
         """An operand for all rounds, and whether it is a number (0), one per round (1), one vector (2), or all cells (3)."""
@@ -196,7 +214,7 @@ class Lift:
 
     def region(self, op: Op) -> Region:
         """The cells that an indexing operation reads or writes."""
-        bounds = op.operands[2 if op.name in ("dml.left_index", "dml.set_cell") else 1 :]
+        bounds = op.operands[2 if op.name in WRITES else 1 :]
         forms = [self.integers.of(v) for v in bounds]
         for atom in {a for form in forms for a in form.terms}:
             if isinstance(atom, Value) and atom is not self.rounds.counter and not self.is_outside(atom):
@@ -205,14 +223,34 @@ class Lift:
             forms = [forms[0], forms[0], forms[1], forms[1]]
         return Region(Span(forms[0], forms[1]), Span(forms[2], forms[3]))
 
+    def moving(self, ops: list[Op]) -> Iterator[Region]:
+        """What operations that index read and write, where it follows the counter."""
+        for op in ops:
+            if op.name in WRITES | READS:
+                region = self.region(op)
+                if region.moves(self.rounds):
+                    yield region
+
+    def area(self, op: Op) -> Region:
+        """The cells that an indexing operation reads or writes for others to see."""
+        return self.areas.get(op) or self.region(op)
+
+    def touches(self, made: Value, region: Region, area: Region) -> Value:
+        """Take down what an operation touches in the rounds that are taken, where that is not all of `region`."""
+        area = area.hull(self.taken)
+        if area != region:
+            assert made.op is not None
+            self.areas[made.op] = area
+        return made
+
     def require_inside(self, matrix: Value, region: Region) -> None:
         for span, rows in ((region.rows, True), (region.cols, False)):
             self.require(Affine(1), span.low)
             self.require(span.low, span.high)
             self.require(span.high, self.size(matrix, rows))
 
-    def read(self, matrix: Value, region: Region) -> Kind:
-        """The cells `region` of a matrix of the body."""
+    def read(self, matrix: Value, region: Region, area: Region) -> Kind:
+        """The cells `region` of a matrix of the body, of which `area` is wanted."""
         self.require_inside(matrix, region)
         kind = self.kind(matrix)
         if isinstance(kind, Many):
@@ -224,10 +262,11 @@ class Lift:
         if not isinstance(kind, Fixed):
             raise Stuck("part of a product")
         if not region.moves(self.rounds):
-            return Fixed(self.b(Index, kind.value, *self.range(region)))
+            made = self.b(Index, kind.value, *self.range(region))
+            return Fixed(self.touches(made, region, area))
         hull, in_rows, down = self.hull(region)
         self.stacks += 1
-        found = self.b(Index, kind.value, *self.range(hull))
+        found = self.touches(self.b(Index, kind.value, *self.range(hull)), hull, area)
         return Many(self.reversed(found, in_rows) if down else found, in_rows)
 
     def hull(self, region: Region) -> tuple[Region, bool, bool]:
@@ -235,8 +274,7 @@ class Lift:
         rows, cols = (s.direction(self.rounds) for s in region.spans)
         if rows and cols:
             raise Stuck("rounds go along a diagonal")
-        hull = Region(region.rows.hull(self.rounds), region.cols.hull(self.rounds))
-        return hull, rows != 0, rows + cols < 0
+        return region.hull(self.rounds), rows != 0, rows + cols < 0
 
     def range(self, region: Region) -> list[Value]:
         return [self.number(form) for span in region.spans for form in (span.low, span.high)]

@@ -84,7 +84,7 @@ def _combined(lift: Lift, fn: str, a: Value, form_a: int, b: Value, form_b: int,
             return lift.b(Binary, _MIRRORED.get(fn, fn), b, a)
         if fn == "sub":
             return lift.b(Binary, "add", lift.b(Unary, "neg", b), a)
-        a = lift.spread(a, b)
+        a = lift.spread(a, (form_a == 1) == in_rows, b)
     return lift.b(Binary, fn, a, b)
 
 
@@ -101,7 +101,11 @@ def scaled(lift: Lift, op: Op) -> Kind:
 
 
 def if_else(lift: Lift, op: Op) -> Kind:
-    in_rows = lift.direction(op.operands)
+    return choice(lift, op, lift.direction(op.operands))
+
+
+def choice(lift: Lift, op: Op, in_rows: bool) -> Many:
+    """A choice in every round, with the rounds in rows or in columns."""
     unit = all(map(lift.is_unit, op.operands))
     found = [lift.operand(v, in_rows) for v in op.operands]
     if not unit:
@@ -112,12 +116,18 @@ def if_else(lift: Lift, op: Op) -> Kind:
         full = [v for v, form in found if form == 3]
         if not full:
             raise Stuck("a choice between vectors")
-        found = [(lift.spread(v, full[0]) if form in (1, 2) else v, form) for v, form in found]
+        found = [
+            (lift.spread(v, (form == 1) == in_rows, full[0]) if form in (1, 2) else v, form)
+            for v, form in found
+        ]
     values = [lift.b(Cast, v, types=[f64]) if v.type in (i1, i64) else v for v, _ in found[1:]]
     return Many(lift.b(IfElse, found[0][0], *values), in_rows)
 
 
 def aggregate(lift: Lift, op: Op) -> Kind:
+    dot = _dot_product(lift, op) if lift.nested and op.fn == "sum" else None
+    if dot is not None:
+        return dot
     stack, direction = lift.stacked(op.operands[0]), op.attrs.get("dir", "full")
     across = "row" if stack.in_rows else "col"
     if direction in ("full", across) or (lift.is_unit(op.operands[0]) and op.fn in _SINGLE_IS_SAME):
@@ -127,6 +137,20 @@ def aggregate(lift: Lift, op: Op) -> Kind:
     if op.fn == "sumsq":
         return Many(lift.b(Binary, "mul", stack.value, stack.value), stack.in_rows)
     raise Stuck(f"{op.name} of single values")
+
+
+def _dot_product(lift: Lift, op: Op) -> Many | None:
+    """The sums of the vectors of all rounds times one vector, as a product: rounds of a loop around it may make that a matrix product."""
+    made = op.operands[0].op
+    if made is None or made.name != "dml.mul" or op.attrs.get("dir", "full") != "full":
+        return None
+    for value, other in (made.operands, made.operands[::-1]):
+        stack, vector = lift.kind(value), lift.kind(other)
+        if isinstance(stack, Many) and isinstance(vector, Fixed) and not lift.is_unit(other):
+            turned = lift.b(Transpose, vector.value)
+            factors = (stack.value, turned) if stack.in_rows else (turned, stack.value)
+            return None if lift.is_unit(value) else Many(lift.b(MatMul, *factors), stack.in_rows)
+    return None
 
 
 def matmul(lift: Lift, op: Op) -> Kind:
@@ -190,6 +214,8 @@ def same(lift: Lift, op: Op) -> Kind:
 def cast(lift: Lift, op: Op) -> Kind:
     stack, to = lift.stacked(op.operands[0]), op.results[0].type
     source = op.operands[0].type
+    if to is i64 and op.operands[0] in lift.integers.whole:
+        return stack
     if not isinstance(source, Scalar) or source not in (f64, i64, i1) or to not in (f64, i1):
         raise Stuck(f"a conversion to {to}")
     if to is i1 and source is not i1:
@@ -217,7 +243,7 @@ def fill(lift: Lift, op: Op) -> Kind:
 
 
 def index(lift: Lift, op: Op) -> Kind:
-    kind = lift.read(op.operands[0], lift.region(op))
+    kind = lift.read(op.operands[0], lift.region(op), lift.area(op))
     return (
         Fixed(lift.b(AsScalar, kind.value)) if isinstance(kind, Fixed) and op.name == "dml.get_cell" else kind
     )

@@ -11,7 +11,7 @@ from sysmlc.ir.dialects.dml_cell import Binary
 from sysmlc.ir.dialects.scf import For, If
 from sysmlc.ir.dialects.shapes import constant, constant_int
 from sysmlc.ir.rewrite import rewrite
-from sysmlc.ir.types import i64
+from sysmlc.ir.types import Matrix, i64
 from sysmlc.passes.canonicalize import RULES
 from sysmlc.passes.splice import can_stand_for
 
@@ -83,8 +83,8 @@ def _parts(loop: Op, test: Op, fn: str, bound: Value) -> If:
 def does_nothing(loop: Op) -> bool:
     """Whether a part has no rounds, or they hand on what they get."""
     body, inits = loop.regions[0], loop.operands[3:]
-    first, last = map(constant_int, loop.operands[:2])
-    none = first is not None and last is not None and first > last
+    first, last, step = map(constant_int, loop.operands[:3])
+    none = step == 1 and first is not None and last is not None and first > last  # else it counts down
     same_values = all(v is arg for v, arg in zip(body.terminator.operands, body.args[1:], strict=True))
     idle = same_values and all("pure" in op.traits or op is body.last for op in body)
     return (none or idle) and all(map(can_stand_for, loop.results, inits))
@@ -102,6 +102,16 @@ def counts_towards_its_end(loop: Op) -> bool:
         and test.name == "dml.gt"
         and same(test.operands[0], start)
         and same(test.operands[1], stop)
+    )
+
+
+def only_numbers(loop: Op) -> bool:
+    """Whether a loop without others inside reads and writes cells, and computes with numbers."""
+    return all(
+        op.name in ("dml.get_cell", "dml.set_cell", "scf.if", "core.yield")
+        or not (op.regions or any(isinstance(v.type, Matrix) for v in (*op.operands, *op.results)))
+        for region in loop.regions
+        for op in region.walk()
     )
 
 

@@ -95,7 +95,7 @@ def _over_rounds(fn: str, other: Value, value: Value, lift: Lift) -> Value:
         return b(Aggregate, name, stack.value, dir="col" if stack.in_rows else "row")
     total = b(Aggregate, name, stack.value)
     if value.type is i64:
-        return b(Cast, total, types=[i64])
+        return lift.whole(total)
     return b(AsMatrix, total) if isinstance(other.type, Matrix) else total
 
 

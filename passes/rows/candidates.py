@@ -26,7 +26,7 @@ def candidates(order: Order) -> list[Value]:
 
     def add(value: Value) -> None:
         type, op = value.type, value.op
-        if value in found or not isinstance(type, Matrix) or type.cols == 1:
+        if value in found or not isinstance(type, Matrix) or 1 in (type.rows, type.cols):
             return
         found[value] = None
         if op is not None and op.parent is order.region and isinstance(op, (Unary, Binary, IfElse)):

@@ -79,7 +79,7 @@ def _meet(first: list[Dim], second: list[Dim], size: Dim) -> bool:
 def range_of_a_product(op: Index, b: Builder) -> Replacement:
     """One row or column of a product needs one row or column of an operand."""
     inner = op.operand.op
-    if not isinstance(inner, MatMul) or inner.transpose or not op.operand.has_one_use():
+    if not isinstance(inner, MatMul) or inner.transpose or not _only_here(op):
         return None
     result = op.results[0].type
     assert isinstance(result, Matrix)
@@ -100,6 +100,12 @@ def range_of_a_product(op: Index, b: Builder) -> Replacement:
     return b(MatMul, left, right) if whole_rows and whole_cols and saves else None
 
 
+def _only_here(op: Index | GetCell) -> bool:
+    """Whether a matrix is made to have this part of it read, and not once for many rounds of a loop around the reading."""
+    made = op.operand.op
+    return op.operand.has_one_use() and made is not None and made.parent is op.parent
+
+
 def _whole(lower: Value, upper: Value, size: Dim) -> bool:
     return constant_int(lower) == 1 and same_dim(size_dim(upper), size)
 
@@ -107,7 +113,7 @@ def _whole(lower: Value, upper: Value, size: Dim) -> bool:
 @rule(GetCell)
 def cell_of_a_product(op: GetCell, b: Builder) -> Replacement:
     inner = op.operand.op
-    if not isinstance(inner, MatMul) or inner.transpose or not op.operand.has_one_use():
+    if not isinstance(inner, MatMul) or inner.transpose or not _only_here(op):
         return None
     one = b(Constant, value=1)
     row = b(Index, inner.lhs, op.i, op.i, one, b(NCol, inner.lhs))

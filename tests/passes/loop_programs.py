@@ -168,6 +168,8 @@ class LoopWriter:
         rng = self.rng
         extent = "ncol(X)" if self.by_rows else "nrow(X)"
         place = "[i, j]" if self.by_rows else "[j, i]"
+        if rng.random() < 0.35:
+            return self.triangle(target)
         if rng.random() < 0.3:
             left, right = (f"as.scalar({n}{place})" for n in "XY")
             body = f"s = s + {left} * {right}"
@@ -191,3 +193,23 @@ class LoopWriter:
                 ("", f" else {{ {target}{place} = 0 }}", f" else {{ s = s - as.scalar(Y{place}) }}")
             )
         return [f"  for (j in {self.span(extent)}) {{", f"    {body}", "  }"]
+
+    def triangle(self, target: str) -> list[str]:
+        """A loop that the one around it decides the rounds of."""
+        rng = self.rng
+        extent = rng.choice(("ncol(X)", "nrow(X)", "3"))
+        low, high = rng.choice(
+            (("i", extent), ("1", "i"), ("(i + 1)", extent), ("1", "(i - 1)"), (extent, "i"))
+        )
+        matrix, other = rng.choice("RDG"), rng.choice("XYRDG")
+        bodies = [
+            f"{matrix}[i, j] = {other}[i, j]",
+            f"{matrix}[j, i] = {other}[i, j] + {rng.choice('ijk')}",
+            f"{matrix}[i, j] = {other}[j, i] * 2\n    {matrix}[j, i] = as.scalar({other}[i, j]) - j",
+            f"s = s + as.scalar({other}[{rng.choice(('i, j', 'j, i', '1, j', 'j, 1'))}])",
+            "h = h + 1",
+            f"if (as.scalar({other}[i, j]) > as.scalar(X[j, 1])) {{ h = h + j }}",
+            f"if (as.scalar({other}[i, 1]) > 0) {{ {matrix}[i, j] = j - 1 }}",
+        ]
+        body = rng.choice(bodies)
+        return [f"  for (j in {low}:{high}) {{", f"    {body}", "  }"]
