@@ -244,7 +244,8 @@ class _Nest:
         """Which way a loop counts that counts towards its end, most likely: that it does is asked for."""
         least, most = self._over_enclosing(last - first, last - first)
         for outer in _counting_around(self.loop):
-            rounds = Rounds(outer.regions[0].args[0], *map(self.integers.of, outer.operands[:2]), 1)
+            start, stop = (self.integers.of(v) for v in outer.operands[:2])
+            rounds = Rounds(outer.regions[0].args[0], start, stop, 1)
             least, most = rounds.bounds(least)[0], rounds.bounds(most)[1]
         if at_most(Affine(), least):
             return 1
