@@ -141,6 +141,11 @@ def product_cost(
     return Cost(read + written, 2 * min(met * slower, m * k * n))
 
 
+def sampled_cost(m: float, k: float, n: float, share: float) -> Cost:
+    """This share of the cells of an m×k by k×n product, and no others."""
+    return Cost(NUMBERS.cell_bytes * (m * k + k * n), 2 * k * m * n * share)
+
+
 def product_density(k: float, left: float, right: float) -> float:
     """The expected density of a product of operands whose non-zeros are spread evenly."""
     chance = left * right

@@ -1,7 +1,8 @@
 """The order of matrix products: `A %*% B %*% v` as `A %*% (B %*% v)`, by dynamic programming over the cost model.
 
 A chain is a tree of products whose inner nodes nobody else uses; transposes of products are pushed down to the factors while
-looking (`t(A %*% B)` counts as `t(B) %*% t(A)`). Only chains whose sizes are all known are reordered; a size that is only
+looking (`t(A %*% B)` counts as `t(B) %*% t(A)`). Where a sparse matrix tells which cells of the last product are needed, as in
+`X * (A %*% B %*% C)`, `fuse-outer` computes only these, and they are what it costs. Only chains whose sizes are all known are reordered; a size that is only
 known by name keeps the order, unless one dimension is 1: then products with the vector come first.
 """
 
@@ -17,7 +18,9 @@ from sysmlc.ir.dialects.dml_matrix import NNZ, MatMul, Transpose
 from sysmlc.ir.dialects.scf import If
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import Dim, Matrix, Type, compatible, meet, same_dim
-from sysmlc.passes.estimate import FREE, Cost, product_cost
+from sysmlc.passes.estimate import FREE, Cost, product_cost, sampled_cost
+from sysmlc.passes.outer.needed import is_masked, needed
+from sysmlc.passes.outer.worth import SAMPLED, may_sample
 from sysmlc.passes.sparsity import Expectations, Sketch, is_open
 
 _TYPICAL = 1000
@@ -35,6 +38,8 @@ class MatMulChain(Pass):
     """Order chains of matrix products by cost."""
 
     name = "matmul-chain"
+    sampling: bool = True
+    """Count on `fuse-outer`: of a product that is multiplied with a sparse matrix only some cells are computed."""
 
     def run(self, module: Module) -> None:
         expected = Expectations()
@@ -53,11 +58,18 @@ class MatMulChain(Pass):
         sizes = _sizes(factors)
         if sizes is None:
             return
+        share = needed(root.results[0], expected) if self.sampling else 1.0
         plan = _Plan(
-            sizes, [_sketch(expected, v, turned, sizes[i : i + 2]) for i, (v, turned) in enumerate(factors)]
+            sizes,
+            [_sketch(expected, v, turned, sizes[i : i + 2]) for i, (v, turned) in enumerate(factors)],
+            share if share < SAMPLED else 1.0,
         )
         before, after = plan.cost_of(root, factors), plan.cost
-        choice = _alternative(plan, factors, expected)
+        choice = (
+            None
+            if self.sampling and is_masked(root.results[0], expected)
+            else _alternative(plan, factors, expected)
+        )
         if choice is None and not after.seconds < before.seconds * 0.99:
             return
         b = Builder.before(root)
@@ -150,9 +162,11 @@ def _sketch(expected: Expectations, value: Value, transposed: bool, sizes: list[
 class _Plan:
     """The cheapest order of a chain with dimensions `sizes` and factors with these sketches."""
 
-    def __init__(self, sizes: list[int], sketches: list[Sketch]) -> None:
+    def __init__(self, sizes: list[int], sketches: list[Sketch], share: float = 1.0) -> None:
         n = len(sketches)
         self.sizes = sizes
+        self.share = share
+        """How much of the result is needed."""
         self.best: dict[tuple[int, int], Cost] = {(i, i): FREE for i in range(n)}
         self.sketch: dict[tuple[int, int], Sketch] = {(i, i): s for i, s in enumerate(sketches)}
         self.split: dict[tuple[int, int], int] = {}
@@ -172,6 +186,8 @@ class _Plan:
     def product(self, i: int, k: int, j: int) -> Cost:
         """The cost of the last product alone."""
         left, right = self.sketch[i, k], self.sketch[k + 1, j]
+        if self.share < 1 and j - i == len(self.sizes) - 2 and may_sample(left.cols, self.share):
+            return sampled_cost(left.rows, left.cols, right.cols, self.share)
         met = left.products(right)
         return product_cost(left.rows, left.cols, right.cols, left.density, right.density, met)
 

@@ -7,7 +7,6 @@ s = sum(Q), Q %*% B       exits: sums, products with another matrix, or Q itself
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -18,23 +17,14 @@ from sysmlc.ir.dialects.core import Constant, Yield
 from sysmlc.ir.dialects.dml_cell import Aggregate, Binary, IfElse, Unary
 from sysmlc.ir.dialects.dml_matrix import MatMul, Transpose
 from sysmlc.ir.dialects.shapes import constant
-from sysmlc.ir.types import Dim, Matrix, same_dim
-from sysmlc.passes import estimate
+from sysmlc.ir.types import Matrix, same_dim
 from sysmlc.passes.effects import must_follow
 from sysmlc.passes.form_cells import SIMPLE_CONSTANTS, as_cell
 from sysmlc.passes.fusion.groups import may_be_sparse
+from sysmlc.passes.outer.worth import is_part, may_be_outer, worth_sampling, worth_tiling
 from sysmlc.passes.outer.zeros import drivers_of, is_grid
-from sysmlc.passes.sparsity import Expectations
 
-SMALL: Final = 4096
-"""Cells of a product that may as well be formed."""
-SKINNY: Final = 512
-"""Inner dimensions up to this make an outer product when the other dimensions are not known."""
-LARGE: Final = 1 << 20
-"""Cells of a product that is worth tiling without any zeros."""
 WIDEST_CLOSING: Final = 4096
-SPARSE: Final = 8
-"""A driver with one non-zero in this many cells pays for any inner dimension."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +50,7 @@ class Cone:
 
     region: Region
     places: dict[Op, int] = field(default_factory=dict)
-    seeds: dict[Value, Op] = field(default_factory=dict)
+    seeds: dict[Value, MatMul] = field(default_factory=dict)
     ops: dict[Value, Op] = field(default_factory=dict)
     """The cellwise operations on products by what they compute."""
     companions: dict[Value, Op] = field(default_factory=dict)
@@ -78,7 +68,8 @@ class Cone:
             if (
                 isinstance(op, MatMul)
                 and not any(self._reaches(v) for v in op.operands)
-                and _may_be_outer(op)
+                and may_be_outer(op)
+                and not is_part(op)
             ):
                 self.seeds[op.result] = op
             elif isinstance(op, (Unary, Binary, IfElse)) and any(v in self for v in op.operands):
@@ -182,8 +173,7 @@ class Cone:
         """Whether it pays to compute the value without forming its products."""
         seeds, drivers = self.slice(value)[0], self.drivers.get(value)
         return all(
-            _worth_sampling(self.seeds[s], drivers) if drivers else _worth_tiling(self.seeds[s])
-            for s in seeds
+            worth_sampling(self.seeds[s], drivers) if drivers else worth_tiling(self.seeds[s]) for s in seeds
         )
 
     def _closing(self, value: Value, user: Op) -> list[Exit] | None:
@@ -276,64 +266,6 @@ def make_body(
 def _may_lead(driver: frozenset[Value]) -> bool:
     """Whether a scan may follow the non-zeros: several matrices must all be sparse for that."""
     return all(map(is_grid, driver)) and (len(driver) == 1 or all(map(may_be_sparse, driver)))
-
-
-# -- is it worth it? -------------------------------------------------------------------------------------------
-
-
-def _may_be_outer(op: MatMul) -> bool:
-    """Whether the product may be large and thin inside; a product with a vector is not."""
-    rows, cols, inner = dims(op)
-    if rows == 1 or cols == 1 or (isinstance(rows, int) and isinstance(cols, int) and rows * cols < SMALL):
-        return False
-    if isinstance(inner, int):
-        return inner <= SKINNY or (isinstance(rows, int) and isinstance(cols, int))
-    if _is_own_size(rows) or _is_own_size(cols):
-        return False
-    return "r" in op.transpose or isinstance(op.rhs.op, Transpose) or _is_own_size(inner)
-
-
-def _is_own_size(dim: Dim) -> bool:
-    """Whether `infer` named the size after a scalar, like a number of factors, and not after a matrix of data."""
-    return isinstance(dim, str) and dim.startswith("n")
-
-
-def _worth_sampling(op: Op, drivers: Sequence[frozenset[Value]]) -> bool:
-    rows, cols, inner = dims(op)
-    if isinstance(rows, int) and isinstance(cols, int):
-        if isinstance(inner, int) and inner > min(rows, cols):
-            return any(_most(d) <= rows * cols // SPARSE for d in drivers)
-    elif _is_own_size(rows) or _is_own_size(cols):
-        # As many columns as there are classes make no large product: other operators are better if nothing is sparse.
-        expected = Expectations()
-        return any(expected.density(v) < estimate.SPARSE for d in drivers for v in d)
-    return True
-
-
-def _most(driver: frozenset[Value]) -> float:
-    """An upper bound of the non-zeros a driver leads to."""
-    counts = [d.type.nnz for d in driver if isinstance(d.type, Matrix)]
-    return sum(math.inf if n is None else n for n in counts)
-
-
-def _worth_tiling(op: Op) -> bool:
-    rows, cols, inner = dims(op)
-    if not (isinstance(rows, int) and isinstance(cols, int) and isinstance(inner, int)):
-        return False
-    return rows * cols >= LARGE and 4 * inner <= min(rows, cols)
-
-
-def dims(op: Op) -> tuple[Dim, Dim, Dim]:
-    """Rows, columns and the inner dimension of a product."""
-    assert isinstance(op, MatMul)
-    result, left, right = op.result.type, op.lhs.type, op.rhs.type
-    assert isinstance(result, Matrix)
-    assert isinstance(left, Matrix)
-    assert isinstance(right, Matrix)
-    inner = left.rows if "l" in op.transpose else left.cols
-    if not isinstance(inner, int):
-        inner = right.cols if "r" in op.transpose else right.rows
-    return result.rows, result.cols, inner
 
 
 def same_type_shape(a: Value, b: Value) -> bool:

@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 
 from sysmlc.ir.dialects.dml_cell import PREDICATES
 from sysmlc.ir.types import Dim
-from sysmlc.passes.sum_product.cost import SAMPLED, Model
+from sysmlc.passes.outer.worth import SAMPLED
+from sysmlc.passes.sum_product.cost import Model
 from sysmlc.passes.sum_product.nodes import Graph, Node
 from sysmlc.passes.sum_product.polynomial import DELTA, NONE, Factor, Monomial
 

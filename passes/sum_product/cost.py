@@ -13,17 +13,20 @@ from typing import Final
 from sysmlc.ir.core import Value
 from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.types import Dim
-from sysmlc.passes.estimate import NUMBERS, PRODUCT_FLOPS_PER_SECOND, product_cost, product_density
-from sysmlc.passes.outer.cone import SKINNY
-from sysmlc.passes.outer.cone import SPARSE as FEW
+from sysmlc.passes.estimate import (
+    NUMBERS,
+    PRODUCT_FLOPS_PER_SECOND,
+    product_cost,
+    product_density,
+    sampled_cost,
+)
+from sysmlc.passes.outer.worth import SAMPLED, may_sample
 from sysmlc.passes.sparsity import Expectations
 from sysmlc.passes.sum_product.nodes import AGGREGATES, CELL, Node
 
 UNKNOWN_SIZE: Final = 1000.0
 FUSED: Final = 0.25
 """The share of memory traffic that is counted between cellwise operations."""
-SAMPLED: Final = 0.2
-"""Products are sampled where at most this share of their cells is needed."""
 SPARSE: Final = 0.4
 CACHE_LINE: Final = 64
 _MERGE: Final = 4e-9
@@ -247,7 +250,7 @@ class Model:
         if not self.samples or node.kind != "matmul" or node.rows == 1 or node.cols == 1:
             return False
         inner = node.args[0].rows if "l" in str(node.attr) else node.args[0].cols
-        return isinstance(inner, int) and (inner <= SKINNY or share * FEW <= 1)
+        return isinstance(inner, int) and may_sample(inner, share)
 
     def needed(self, user: Node, node: Node, need: Callable[[Node], float]) -> float:
         """The share of the cells of `node` that `user` looks at, when `need` is the share of its own."""
@@ -277,14 +280,10 @@ class Model:
 
     def sample(self, product: Node, share: float) -> float:
         """Seconds for a share of the cells of a product."""
-        a, b = product.args
+        a = product.args[0]
         inner = self.size(a.rows if "l" in str(product.attr) else a.cols)
-        read = NUMBERS.cell_bytes * (self.cells(a) + self.cells(b))
-        return (
-            read / _BANDWIDTH
-            + 2 * inner * self.cells(product) * share / PRODUCT_FLOPS_PER_SECOND
-            + _OPERATION
-        )
+        cost = sampled_cost(self.size(product.rows), inner, self.size(product.cols), share)
+        return cost.seconds + _OPERATION
 
     def base(self, node: Node) -> float:
         """Seconds for one operation that reads and writes memory."""

@@ -14,6 +14,7 @@ SM_API sm_matrix* sm_matmul(sm_ctx* ctx, sm_matrix* A, sm_matrix* B, const char*
 namespace sm {
 namespace {
 
+constexpr int64_t kSkinny = 512, kFew = 8;
 constexpr int64_t kSmallFactor = 1 << 20;  // cells up to which a sparse factor is simply made dense
 
 // A factor may be read as it is when it is dense; a sparse one is made dense unless it is much larger that way.
@@ -101,6 +102,23 @@ void OuterLaunch::find_shape() {
         }
 }
 
+// Long sums make the product the work, not its cells: where an input was to lead but most cells are needed, as it is dense,
+// the product is formed like any other, beside an input of its size.
+void OuterLaunch::form_products() {
+    bool led = kernel->sparse_safe >> products || *joint;
+    int64_t longest = 0;
+    for (int i = 0; i < products; i++)
+        if (in[i].kind == OuterInput::kProduct) longest = std::max(longest, in[i].inner);
+    if (!led || longest <= kSkinny || (driver && driver->nnz < rows * cols / kFew)) return;
+    driver = Matrix();
+    for (int i = 0; i < products; i++)
+        if (in[i].kind == OuterInput::kProduct) {
+            sm_matrix *lhs = args[2 * i].v.matrix, *rhs = args[2 * i + 1].v.matrix;
+            in[i].m = Matrix(sm_matmul(ctx, lhs, rhs, transpose_of(outputs[i - products - 1])));
+            in[i].kind = OuterInput::kFull;
+        }
+}
+
 // The sparsest input that does alone, else the structure of those that do together.
 void OuterLaunch::find_driver() {
     auto leads = [&](int i) { return in[i].kind == OuterInput::kFull && is_csr(in[i].m.get()); };
@@ -130,6 +148,7 @@ static void launch_outer(sm_ctx* ctx, const sm_cell_kernel* kernel, const char* 
     l.joint = l.outputs + kernel->n_out + 1;
     l.find_shape();
     l.find_driver();
+    l.form_products();
     if (l.rows > 0 && l.cols > 0) l.find_kernel();
     with_element(l.elem(), [&](auto type) {
         if (l.driver) l.sampled<decltype(type)>();

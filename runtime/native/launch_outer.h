@@ -59,6 +59,7 @@ struct OuterLaunch {
 
     void find_shape();
     void find_driver();
+    void form_products();
     void find_kernel();
     // With T the type of all cells. Sums are f64 in any case.
     template <class T>

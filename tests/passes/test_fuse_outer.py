@@ -156,6 +156,13 @@ def test_unknown_sizes(name: str) -> None:
     check(SCRIPTS[name], inputs_for("sparse", 5), known=False)
 
 
+@pytest.mark.parametrize("kind", ["sparse", "dense", "nan"])
+@pytest.mark.parametrize("name", ["map", "columns", "right", "shared", "two products"])
+def test_long_sums(name: str, kind: str) -> None:
+    """Factors that turn out to be wide: the product is formed unless few of its cells are needed."""
+    check(SCRIPTS[name], inputs_for(kind, 700, 40, 30), known=False)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 6), (6, 1), (3, 4)])
 @pytest.mark.parametrize("name", ["map", "rows", "columns", "right", "left", "loss"])
 def test_unknown_small_sizes(name: str, shape: tuple[int, int]) -> None:
