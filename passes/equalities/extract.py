@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from sysmlc.passes.equalities.graph import Graph, Shape, Term
+from sysmlc.passes.equalities.graph import REFINED, Graph, Shape, Term
 from sysmlc.passes.fusion.cost import (
     BYTES_PER_SECOND,
     FLOPS,
@@ -72,7 +72,7 @@ class Extraction:
         """Seconds for one term beyond its operands."""
         g, op = self.graph, term.op
         shape = g.shape[c]
-        if not term.args:
+        if not term.args or op == REFINED:
             return 0.0
         if op == "+":
             extra = bool(term.data[-1]) or all(x < 0 for x in term.data[:-1])

@@ -4,6 +4,9 @@ Sums and products are terms of any number of operands: `+` adds multiples of cla
 classes. Their operands are sorted, and equal ones are merged, so that no law speaks of order or grouping. What would cancel
 (`x - x`, `x / x`) stays, since it is NaN where x is not finite. Each class has a shape, facts (see `ir/facts.py`), and about which
 share of its cells is not 0.
+
+What is equal only on paper is not merged: `exp(x) * sigmoid(-x)` may be computed as `sigmoid(x)`, but not the other way round, which is
+NaN for a large x. The first class has a term that stands for the second one then (`refine`), and so have all that use it.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial, reduce
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sysmlc.ir import scalar_semantics
 from sysmlc.ir.dialects.cell_facts import binary, extreme_of, joined, unary
@@ -31,6 +34,10 @@ class Term(NamedTuple):
     data: tuple[Any, ...] = ()
 
 
+REFINED: Final = "="
+"""The operation of a term that is another class: a more exact one."""
+
+
 class UnknownShape(Exception):
     """Nobody knows what the shape of a new term would be."""
 
@@ -48,6 +55,9 @@ class Graph:
         self.number: dict[int, float] = {}
         self.known: dict[tuple[Term, Shape], int] = {}
         self.merged: list[int] = []
+        self.refined: set[int] = set()
+        self.limit = 0
+        """When there are more classes, nothing new is looked for."""
         self.touched: set[int] = set()
         """What is new or was merged since somebody looked."""
 
@@ -134,6 +144,10 @@ class Graph:
         for arg in made.args:
             self.users[arg][made, found] = None
         self.touched.add(found)
+        if made.op != REFINED:
+            for arg in made.args:
+                for better in self._refinements(arg):
+                    self._refine_user(made, found, arg, better)
         return found
 
     # -- equality -------------------------------------------------------------------------------------------------
@@ -155,12 +169,39 @@ class Graph:
         self.merged.append(a)
         self.touched.add(a)
 
+    def refine(self, a: int, better: int) -> None:
+        """What `a` stands for may be computed as `better`, and so may it in all that is made of it."""
+        a, better = self.find(a), self.find(better)
+        if a == better or self.shape[a] != self.shape[better] or better in self._refinements(a):
+            return
+        term = Term(REFINED, (better,))
+        self.terms[a][term] = None
+        self.users[better][term, a] = None
+        self.refined.add(a)
+        self.touched.add(a)
+        for one, user in list(self.users[a]):
+            self._refine_user(one, user, a, better)
+
+    def _refinements(self, c: int) -> list[int]:
+        return [self.find(t.args[0]) for t in self.terms[self.find(c)] if t.op == REFINED]
+
+    def _refine_user(self, term: Term, user: int, arg: int, better: int) -> None:
+        if term.op == REFINED or len(self.parent) > self.limit:
+            return
+        args = tuple(better if self.find(a) == self.find(arg) else a for a in term.args)
+        self.refine(user, self.add(Term(term.op, args, term.data), self.shape[self.find(user)]))
+
     def rebuild(self) -> None:
         """Merge what became equal because its operands did, and learn what follows from new facts."""
         while self.merged:
             for c in {self.find(c): None for c in self.merged.copy()}:
                 self._rebuild(c)
                 self.merged = [m for m in self.merged if self.find(m) != c]
+        self.refined = {self.find(c) for c in self.refined}
+        for c in sorted(self.refined):
+            for better in self._refinements(c):
+                for term, user in list(self.users[c]):
+                    self._refine_user(term, user, c, better)
         self.touched = {self.find(c) for c in self.touched}
 
     def _rebuild(self, c: int) -> None:
@@ -171,6 +212,11 @@ class Graph:
             self.known.pop((term, shape), None)
             self.terms[user].pop(term, None)
             made = self.canonical(term, shape)
+            if term.op == REFINED:  # others may be refined to the same
+                if self.find(c) != user:
+                    self.terms[user][Term(REFINED, (self.find(c),))] = None
+                    self.users[self.find(c)][Term(REFINED, (self.find(c),)), user] = None
+                continue
             if isinstance(made, int):
                 self.union(made, user)
                 continue
@@ -191,6 +237,8 @@ class Graph:
     def canonical(self, term: Term, shape: Shape) -> Term | int:
         """The term with sorted and merged operands, or the class that it is."""
         args = tuple([self.find(a) for a in term.args])
+        if term.op == REFINED:
+            return Term(REFINED, args)
         if term.op == "+":
             return self._sum(list(zip(args, term.data[:-1], strict=True)), term.data[-1], shape)
         if term.op == "*":
@@ -276,6 +324,8 @@ def _facts(t: Term, args: list[Facts]) -> Facts:
     """What is known of a term, from what is known of its operands."""
     if t.op == "const":
         return number(t.data[0])
+    if t.op == REFINED:
+        return ANY
     if t.op == "+":
         parts = [f if c == 1 else binary("mul", f, number(c)) for c, f in zip(t.data, args, strict=False)]
         return reduce(partial(binary, "add"), [*parts, number(t.data[-1])] if t.data[-1] else parts)

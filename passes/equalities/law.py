@@ -20,7 +20,8 @@ class Law:
     statements: tuple[str, ...]
     apply: Callable[[Graph, Term, Shape], Found]
     strict: bool = True
-    """Whether sums stay sums, so that it is for `--strict-fp` too."""
+    """Whether sums stay sums, so that it is for `--strict-fp` too. The others go one way: what they give is at least as exact, and
+    finite where what they look at is, but this is not so the other way round."""
     needs: frozenset[str] = frozenset()
     """Operations one of which an operand must be, if any are given."""
 
@@ -49,6 +50,7 @@ def saturate(graph: Graph, laws: list[Law], limit: int, rounds: int = 8) -> dict
         for op in one.ops:
             by_op.setdefault(op, []).append(one)
     hits: dict[str, int] = {}
+    graph.limit = limit
     look = list(graph.classes())
     for _ in range(rounds):
         graph.touched.clear()
@@ -76,7 +78,12 @@ def _apply(graph: Graph, one: Law, c: int, term: Term, hits: dict[str, int]) -> 
         for made in one.apply(graph, term, graph.shape[c]):
             if graph.find(made) != graph.find(c):
                 hits[one.name] = hits.get(one.name, 0) + 1
-                graph.union(c, made)
+                if one.strict:
+                    graph.union(c, made)
+                else:
+                    graph.refine(c, made)
+            if len(graph.parent) > graph.limit:
+                return
     except UnknownShape:
         return
 

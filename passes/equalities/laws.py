@@ -125,17 +125,26 @@ def logarithm_of_a_product(g: Graph, t: Term, shape: Shape) -> Found:
 @law(
     "exp",
     "exp(log(x)) = x where x >= 0",
-    "exp(2 * log(x) + y) = x ^ 2 * exp(y) where x >= 0",
+    "exp(2 * log(x)) = x ^ 2 where x >= 0",
+    "exp(log(x) - log(y)) = x / y where x >= 0, y >= 0",
+    "exp(2 * log(sigmoid(x)) - abs(y)) = sigmoid(x) ^ 2 * exp(-abs(y))",
     strict=False,
     needs="log +",
 )
 def exponential_of_a_logarithm(g: Graph, t: Term, shape: Shape) -> Found:
+    """Sums of logarithms are written so that huge and tiny factors meet before they are out of range: they only become products
+    where none of these can be."""
     for pairs, b in [([(t.args[0], 1.0)], 0.0), *sums(g, t.args[0])]:
         powers = [(x, c) for a, c in pairs if (x := inner(g, a, "log")) is not None and g.facts[x].low >= 0]
         rest = [(a, c) for a, c in pairs if inner(g, a, "log") is None]
         if powers and len(powers) + len(rest) == len(pairs):
-            last = [(g.call("exp", g.plus(rest, b)), 1.0)] if rest or b else []
-            yield g.times([*powers, *last], shape)
+            last = g.plus(rest, b) if rest or b else None
+            alone = last is None and (
+                len(powers) == 1 or (len(powers) == 2 and {abs(c) for _, c in powers} == {1.0})
+            )
+            small = all(c > 0 and g.facts[x].high <= 1 for x, c in powers)
+            if alone or (small and last is not None and g.facts[last].high <= 0):
+                yield g.times([*powers, *([(g.call("exp", last), 1.0)] if last is not None else [])], shape)
 
 
 @law("sqrt", "sqrt(x ^ 2) = abs(x)", "sqrt(x ^ 4 * y ^ 2) = abs(x ^ 2 * y)", "sqrt(x) = x ^ 0.5 where x >= 0",

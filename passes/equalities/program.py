@@ -16,7 +16,7 @@ from sysmlc.ir.facts import assumed, facts_of
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import Matrix, compatible, f64, i1, i64, meet
 from sysmlc.passes.equalities.extract import Choice, Extraction, layers
-from sysmlc.passes.equalities.graph import Graph, Shape, Term
+from sysmlc.passes.equalities.graph import REFINED, Graph, Shape, Term
 from sysmlc.passes.equalities.law import LAWS, saturate
 from sysmlc.passes.equalities.laws import INCREASING, ROOTS
 from sysmlc.passes.fusion.cost import FLOPS
@@ -244,6 +244,8 @@ class _Emitter:
             return value
         if term.op == "const":
             return b(Constant, value=term.data[0])
+        if term.op == REFINED:
+            return self._value(term.args[0], b, at)
         for written, op in self.island.written.get(c, ()):
             same = written == term and self.island.place[op] <= at
             if same and all(self._operand(v, b, at) is v for v in op.operands):

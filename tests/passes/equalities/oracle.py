@@ -15,7 +15,7 @@ import numpy as np
 from sysmlc.ir.algebra import Apply, Expr, ExpressionParser, Number, Variable
 from sysmlc.ir.facts import ANY, Facts
 from sysmlc.ir.source import Source
-from sysmlc.passes.equalities.graph import Graph, Term
+from sysmlc.passes.equalities.graph import REFINED, Graph, Term
 from sysmlc.passes.equalities.law import Law, saturate
 
 SHAPE = (7, 9)
@@ -191,7 +191,7 @@ _FUNCTIONS: dict[str, Any] = {
     "ceil": np.ceil, "round": lambda x: np.floor(x + 0.5), "atan": np.arctan, "sinh": np.sinh,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "pow": lambda x, y: x**y, "ifelse": lambda c, a, b: np.where(c != 0, a, b),
     "gt": lambda a, b: (a > b) + np.longdouble(0), "lt": lambda a, b: (a < b) + np.longdouble(0),
-    "ge": lambda a, b: (a >= b) + np.longdouble(0), "le": lambda a, b: (a <= b) + np.longdouble(0),
+    "ge": lambda a, b: (a >= b) + np.longdouble(0), "le": lambda a, b: (a <= b) + np.longdouble(0), REFINED: lambda x: x,
 }  # fmt: skip
 
 
@@ -244,11 +244,24 @@ def statements(laws: list[Law]) -> Iterator[tuple[Law, str]]:
 
 
 def holds(statement: str, laws: list[Law], cells: bool, rng: random.Random) -> bool:
-    """Whether the laws find that both sides are equal; raises WrongLaw if anything that they find is wrong."""
+    """Whether the laws find that the left side may be computed as the right one; raises WrongLaw if anything that they find is
+    wrong."""
     left, right, facts = read(statement)
     g = Graph()
     a, b = (build(g, e, facts, cells) for e in (left, right))
     known = given(g)
     saturate(g, laws, 400)
     check(g, rng, known)
-    return g.find(a) == g.find(b)
+    return g.find(b) in refined(g, a)
+
+
+def refined(g: Graph, c: int) -> set[int]:
+    """The class and those it may be computed as."""
+    found: set[int] = set()
+    stack = [g.find(c)]
+    while stack:
+        c = stack.pop()
+        if c not in found:
+            found.add(c)
+            stack += [g.find(t.args[0]) for t in g.terms[c] if t.op == REFINED]
+    return found

@@ -5,7 +5,16 @@ from __future__ import annotations
 import random
 
 import pytest
-from tests.passes.equalities.oracle import WrongLaw, check, given, holds, random_graph, statements
+from tests.passes.equalities.oracle import (
+    WrongLaw,
+    build,
+    check,
+    given,
+    holds,
+    random_graph,
+    read,
+    statements,
+)
 
 from sysmlc.passes.equalities import laws  # noqa: F401 (they register themselves)
 from sysmlc.passes.equalities.graph import Graph, Shape, Term
@@ -36,6 +45,16 @@ def test_laws_together(start: int) -> None:
         known = given(g)
         saturate(g, LAWS, 250)
         assert check(g, rng, known, rounds=2)
+
+
+def test_graphs_stay_small() -> None:
+    """Sums that are made of each other have ever more forms."""
+    left, right, facts = read("2 * sigmoid(2 * x) - 1 = (exp(x) - exp(-x)) / (exp(x) + exp(-x))")
+    g = Graph()
+    for e in (left, right):
+        build(g, e, facts, True)
+    saturate(g, LAWS, 250)
+    assert len(g.parent) < 300
 
 
 def _root(g: Graph, t: Term, shape: Shape) -> Found:
