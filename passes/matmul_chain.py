@@ -34,6 +34,7 @@ _LONGEST = 60
 
 
 @register_pass
+@dataclass(frozen=True)
 class MatMulChain(Pass):
     """Order chains of matrix products by cost."""
 
