@@ -80,6 +80,13 @@ def register_pass(cls: PassClass) -> PassClass:
     assert registered.get(cls.name, cls).__qualname__ == cls.__qualname__, (
         f"pass {cls.name} is registered twice"
     )
+    fields = {f.name for f in dataclasses.fields(cls)}
+    lost = [
+        n
+        for n, t in vars(cls).get("__annotations__", {}).items()
+        if n not in fields and "ClassVar" not in str(t)
+    ]
+    assert not lost, f"{cls.__name__} lacks @dataclass(frozen=True): {lost[0]} is no option"
     registered[cls.name] = cls
     return cls
 

@@ -90,6 +90,15 @@ def passes():
         del registered[cls.name]
 
 
+def test_options_of_passes_are_fields():
+    class Forgetful(Pass):
+        name = "test-forgetful"
+        eager: bool = True
+
+    with pytest.raises(AssertionError, match="eager is no option"):
+        register_pass(Forgetful)
+
+
 @pytest.fixture
 def opt(tmp_path):
     def call(*args: str, text: str = IR, name: str = "case.ir") -> tuple[int, str, str]:
