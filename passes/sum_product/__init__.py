@@ -63,20 +63,19 @@ class SumProduct(Pass):
             return
         place = {op: i for i, op in enumerate(region)}
         emitter = Emitter(graph, place)
-        together = model.total(chosen.values())
         for value, root in zip(island.results, roots, strict=True):
             if other is not None and root is other.root:
                 self._keep_both(value, other, chosen[root], emitter)
             elif chosen[root] is not root:
-                saved = model.total({**chosen, root: root}.values()) - together
-                self._replace(value, root, chosen[root], emitter, (model.alone(root), saved))
+                self._replace(value, root, chosen, emitter, model)
         _erase(island.ops)
 
     def _replace(
-        self, value: Value, root: Node, plan: Node, emitter: Emitter, cost: tuple[float, float]
+        self, value: Value, root: Node, chosen: dict[Node, Node], emitter: Emitter, model: Model
     ) -> None:
         op = value.op
         assert op is not None
+        plan = chosen[root]
         made = emitter.build(root, plan, op)
         if isinstance(value.type, Matrix) and compatible(made.type, value.type):
             made.type = meet(made.type, value.type)
@@ -84,7 +83,11 @@ class SumProduct(Pass):
         self.count("expressions rewritten")
         recording = current_recording()
         if recording is not None and (before := text(root)) != (after := text(plan)):
-            self.rewrites.append(Rewrite(op.loc, before, after, cost[0], max(0.0, cost[0] - cost[1])))
+            cost = [model.alone(p) for p in (root, plan)]
+            if cost[1] >= cost[0]:  # it pays because others share what it is made of
+                others = model.total([p for r, p in chosen.items() if r is not root])
+                cost = [model.total({**chosen, root: p}.values()) - others for p in (root, plan)]
+            self.rewrites.append(Rewrite(op.loc, before, after, *cost))
             recording[1].append(self.rewrites[-1])
 
     def _keep_both(self, value: Value, other: Alternative, plan: Node, emitter: Emitter) -> None:

@@ -55,7 +55,7 @@ def text(node: Node) -> str:
 def _text(node: Node) -> tuple[str, int]:
     kind, args = node.kind, node.args
     if kind == "leaf" and node.value is not None:
-        return value_text(node.value), 9
+        return value_text(node.value)
     if kind == "const":
         return f"{node.constant:.12g}", 9 if (node.constant or 0) >= 0 else 4
     if kind == "size":
@@ -84,17 +84,47 @@ def _text(node: Node) -> tuple[str, int]:
 
 
 def _operand(node: Node, level: int) -> str:
-    inner, own = _text(node)
-    return inner if own >= level else f"({inner})"
+    return _bound(_text(node), level)
 
 
-def value_text(value: Value, depth: int = 3) -> str:
-    """A value by its name, or by what computes it."""
-    if value.name:
-        return value.name
+_RELATIONS: Final = {
+    "gt": ">",
+    "ge": ">=",
+    "lt": "<",
+    "le": "<=",
+    "eq": "==",
+    "ne": "!=",
+    "and": "&",
+    "or": "|",
+}
+
+
+def value_text(value: Value, depth: int = 3) -> tuple[str, int]:
+    """A value by its name, or by what computes it, and how tightly that binds."""
     op = value.op
-    if op is None or depth == 0:
-        return "…"
+    if value.name or op is None or depth == 0:
+        return value.name or "…", 9
     if op.name == "core.constant":
-        return str(op.attrs["value"])
-    return f"{op.fn}({', '.join(value_text(v, depth - 1) for v in op.operands)})"
+        number = op.attrs["value"]
+        return f"{number:.12g}" if isinstance(number, float) else str(number), 9
+    if op.fn == "cast":
+        return value_text(op.operands[0], depth)
+    inner = [value_text(v, depth - 1) for v in op.operands]
+    if op.fn == "neg":
+        return f"-{_bound(inner[0], 4)}", 4
+    symbol, level = _INFIX.get(op.fn) or (_RELATIONS.get(op.fn), 0)
+    if symbol and len(inner) == 2:
+        turned = str(op.attrs.get("transpose", ""))
+        sides = [
+            f"t({one[0]})" if flag in turned else _bound(one, level + i)
+            for i, (flag, one) in enumerate(zip("lr", inner, strict=True))
+        ]
+        return f" {symbol} ".join(sides) if level < 5 else symbol.join(sides), level
+    name = _SUMS.get((op.fn, str(op.attrs.get("dir"))))
+    shown = ", ".join(one[0] for one in inner)
+    return name.format(shown) if name and op.fn != "sumsq" else f"{_NAMES.get(op.fn, op.fn)}({shown})", 9
+
+
+def _bound(shown: tuple[str, int], level: int) -> str:
+    inner, own = shown
+    return inner if own >= level else f"({inner})"

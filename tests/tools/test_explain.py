@@ -12,8 +12,9 @@ from sysmlc.frontends.dml.lower import compile_source
 from sysmlc.ir.source import Source
 from sysmlc.passes.pipelines import pipeline
 from sysmlc.tools.explain.algebra import Writer
-from sysmlc.tools.explain.plan import Operator, Plan, make_plan
+from sysmlc.tools.explain.plan import Block, Operator, Plan, make_plan
 from sysmlc.tools.explain.rewrites import Rewrite, make_rewrites
+from sysmlc.tools.explain.text import plan_text
 from sysmlc.tools.opt import main as sysmlc_opt
 from sysmlc.tools.sysmlc import main as sysmlc
 
@@ -240,3 +241,46 @@ def test_costs_follow_expected_non_zeros() -> None:
     assert outer.cost.flops < 5e7
     made = next(o for o in plan.operators if o.template == "create")
     assert made.cost.bytes == pytest.approx(12 * 200_000, rel=0.01)
+
+
+def test_branches_of_the_compiler_say_what_they_depend_on() -> None:
+    """A loop that may fail is kept beside what it becomes, a product beside what it is for sparse data."""
+    text = """\
+X = read("not-there.csv")
+U = rand(rows=nrow(X), cols=5, seed=1)
+V = rand(rows=ncol(X), cols=5, seed=2)
+acc = matrix(0, rows=1, cols=ncol(X))
+for (j in 1:ncol(X)) {
+  acc[1, j] = sum(X[, j]) / nrow(X)
+}
+print(sum(acc) + sum((X - U %*% t(V))^2))
+if (sum(X) > 0) { print(sum(X * 3)) } else { print(max(X)) }
+"""
+    shown = plan_text(plan_of(text))
+    blocks = [i.text for i in plan_of(text).items if isinstance(i, Block)]
+    assert any(re.fullmatch(r"if, decided at run time: .*1 <= ncol\(X\).*", b) for b in blocks), blocks
+    assert "for (j in 1:ncol(X))   (rounds not known)" in shown
+    (why,) = (b for b in blocks if "X may have fewer than" in b)
+    assert why.endswith(" s")  # in full
+    assert why in shown
+    assert "if (sum(X) > 0)" in blocks
+    assert "   9  if (sum(X) > 0) { print(sum(X * 3)) } else { print(max(X)) }\n" in shown
+
+
+def test_rewrites_of_plans_read_like_dml() -> None:
+    found = rewrites_of("""\
+X = rand(rows=3000, cols=2000, seed=1)
+U = rand(rows=3000, cols=5, seed=2)
+V = rand(rows=2000, cols=5, seed=3)
+w = as.integer(sum(X > 2)) + 2
+G = (sigmoid(U) %*% t(V > 0.5) - X) %*% V / w
+print(sum(abs(G)))
+print(sum((X %*% V) %*% t(V)))
+""")
+    plans = [one for one in found if one.pass_name == "sum-product"]
+    assert plans
+    for one in plans:
+        assert "cast(" not in one.before + one.after
+        assert "matmul(" not in one.before + one.after
+        assert one.seconds_after < one.seconds_before  # type: ignore[operator]
+    assert not any(" @ " in one.rule for one in found)

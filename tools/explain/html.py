@@ -19,7 +19,6 @@ from sysmlc.tools.explain.text import (
     notes,
     seconds_text,
     short_name,
-    source_line,
     trips_text,
     work_text,
 )
@@ -149,11 +148,8 @@ def _operators(plan: Plan) -> str:
 
 
 def _block(block: Block) -> str:
-    loop = block.text in ("for", "parfor", "while")
-    named = loop or block.text == "if"
-    text = source_line(block.loc) if named else block.text
-    repeats = f" — {trips_text(block)}" if loop else ""
-    return f'<div class="block" style="--d:{block.depth}"><code>{escape(text)}</code>{repeats}</div>'
+    repeats = f" — {trips_text(block)}" if block.loop else ""
+    return f'<div class="block" style="--d:{block.depth}"><code>{escape(block.text)}</code>{repeats}</div>'
 
 
 def _operator(op: Operator, plan: Plan, slowest: float) -> str:

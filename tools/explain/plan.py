@@ -5,6 +5,7 @@ A plan is read off the IR after all choices are made and before fused operators 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -27,6 +28,7 @@ LOOPS: Final = ("scf.for", "scf.parfor", "scf.while")
 UNKNOWN_TRIPS: Final = 10
 """How often a loop is taken to run when that is not known."""
 
+_DECIDED: Final = "if, decided at run time:"
 _FREE: Final = frozenset(
     {"nrow", "ncol", "length", "undefined", "input", "output", "require_defined", "require_fit"}
 )
@@ -78,9 +80,12 @@ class Block:
     """A loop, a branch or a function: a heading over what is in it."""
 
     text: str
+    """As it is written, `if (a > 0)`, or what the compiler decides at run time."""
     loc: Location
     depth: int
+    loop: bool = False
     trips: float | None = None
+    """How often a loop runs, if that is known."""
 
 
 @dataclass
@@ -146,9 +151,14 @@ def read_plan(module: Op, name: str, level: int, loops: dict[Location, Location]
     functions = [f for f in module.regions[0] if f.name == "core.func"]
     # Execution starts at main.
     for func in sorted(functions, key=lambda f: f.attrs["sym"] != "main"):
+        heading = Block(
+            f"function {func.attrs['sym']}" if func.attrs["sym"] != "main" else "the script", func.loc, 0
+        )
         if len(functions) > 1:
-            made.items.append(Block(f"function {func.attrs['sym']}", func.loc, 0))
+            made.items.append(heading)
         _Reader(made, loops or {}).region(func.regions[0], 0, 1.0, [])
+        if made.items[-1:] == [heading]:
+            made.items.pop()
     return made
 
 
@@ -189,7 +199,7 @@ class _Reader:
     def control(self, op: Op, depth: int, runs: float, around: list[Location]) -> None:
         loop = op.name in LOOPS
         trips = _trips(op) if loop else None
-        block = Block(_head(op), op.loc, depth, trips)
+        block = Block(self.heading(op), op.loc, depth, loop, trips)
         self.plan.items.append(block)
         inside = runs * (UNKNOWN_TRIPS if trips is None else trips) if loop else runs
         if loop:
@@ -200,11 +210,23 @@ class _Reader:
                     self.makers[arg] = self.makers.get(init, [])
         for i, nested in enumerate(op.regions):
             if op.name == "scf.if" and i == 1 and any(_is_work(o) for o in nested.walk()):
-                self.plan.items.append(Block("else", op.loc, depth))
+                if self.plan.items[-1] is block and block.text.startswith(_DECIDED):
+                    block.text = f"{_DECIDED} !({block.text.removeprefix(_DECIDED).strip()})"
+                else:
+                    self.plan.items.append(Block("else", op.loc, depth))
             self.region(nested, depth + 1, inside, [*around, op.loc] if loop else around)
         self.links(op)
         if self.plan.items[-1] is block:
             self.plan.items.pop()
+
+    def heading(self, op: Op) -> str:
+        """What is written, or what a branch that the compiler made depends on."""
+        why, written = op.attrs.get("why"), written_heading(op.loc)
+        if op.name in LOOPS:
+            return written or op.fn
+        if why is None and written.startswith("if"):
+            return written
+        return f"{_DECIDED} {why or Writer(self.name).text(op.operands[0])}"
 
     def links(self, op: Op) -> None:
         """The results of control flow come from the operators at its end."""
@@ -361,7 +383,15 @@ def _trips(op: Op) -> float | None:
     return None
 
 
-def _head(op: Op) -> str:
-    why = op.attrs.get("why")
-    heading = {"scf.for": "for", "scf.parfor": "parfor", "scf.while": "while"}.get(op.name, "if")
-    return f"{heading}, decided at run time: {why}" if why else heading
+def written_heading(loc: Location) -> str:
+    """`for (i in 1:n)` where the source has a loop or branch at this place, else nothing."""
+    text = (loc.source.line(loc.line) or "")[max(0, loc.col - 1) :]
+    found = re.match(r"(?:if|for|parfor|while)\s*\(", text)
+    if found is None:
+        return ""
+    deep = 1
+    for end in range(found.end(), len(text)):
+        deep += {"(": 1, ")": -1}.get(text[end], 0)
+        if deep == 0:
+            return text[: end + 1]
+    return text.rstrip()

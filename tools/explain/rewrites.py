@@ -60,7 +60,8 @@ class _Watch:
         before, costs = _text(op.results, stop), (_seconds(op.results, stop), _seconds(values, stop))
         after = _text(values, stop)
         if before != after:
-            self.found.append(Rewrite(self.current, rule, op.loc, before, after, *costs))
+            shown = rule.replace(" @ ", " %*% ")
+            self.found.append(Rewrite(self.current, shown, op.loc, before, after, *costs))
 
 
 def make_rewrites(module: Op, passes: Sequence[Pass]) -> list[Rewrite]:

@@ -22,12 +22,11 @@ def plan_text(plan: Plan) -> str:
         pad = "  " * item.depth
         here = (item.loc.source.name, item.loc.line)
         if isinstance(item, Block):
-            repeats = "" if item.text not in ("for", "parfor", "while") else f"   ({trips_text(item)})"
-            named = item.text.startswith(("function", "else"))
-            shown = item.text if named else source_line(item.loc)
-            if here == line and not named:  # all on one line, which has been shown
-                shown = item.text
-            lines.append(_line_head(item.loc, plan.name, pad, shown) + repeats)
+            repeats = f"   ({trips_text(item)})" if item.loop else ""
+            whole = source_line(item.loc)
+            # What is written on one line with its heading is shown with it, once.
+            shown = whole if here != line and whole.startswith(item.text) else item.text
+            lines.append(_line_head(item.loc, plan.name, pad, shown, cut=shown is whole) + repeats)
             line = None if item.text.startswith("function") else here
             continue
         if here != line:
@@ -66,9 +65,9 @@ def memory_text(plan: Plan) -> str:
     )
 
 
-def _line_head(loc: Location, main: str, pad: str, text: str) -> str:
+def _line_head(loc: Location, main: str, pad: str, text: str, cut: bool = True) -> str:
     place = f"{loc.line:>4}" if loc.source.name == main or loc.line <= 0 else f"{short_name(loc)}:{loc.line}"
-    return f"{place}  {pad}{text[:_WIDTH]}"
+    return f"{place}  {pad}{_cut(text) if cut else text}"
 
 
 def _operator(op: Operator) -> list[str]:
