@@ -171,14 +171,22 @@ class _Driver:
             self.work.append(op)
 
     def erase(self, op: Op) -> None:
+        """Remove an operation, and what only it has used: rules that ask for the only user must not see it any more."""
         self.changed = True
-        gone = dict.fromkeys(op.walk())
-        sources = dict.fromkeys(v.op for inner in gone for v in inner.operands)
-        self.queued.difference_update(gone)
-        op.erase()
-        for source in sources:
-            if source is not None and source not in gone and source.parent is not None:
-                self.push(source)
+        stack = [op]
+        while stack:
+            dead = stack.pop()
+            gone = dict.fromkeys(dead.walk())
+            sources = dict.fromkeys(v.op for inner in gone for v in inner.operands)
+            self.queued.difference_update(gone)
+            dead.erase()
+            for source in sources:
+                if source is None or source in gone or source.parent is None:
+                    continue
+                if source.results and not any(r.uses for r in source.results) and is_removable(source):
+                    stack.append(source)
+                else:
+                    self.push(source)
 
     def folded(self, op: Op) -> bool:
         found = op.fold()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from sysmlc.ir.core import Builder, Value
 from sysmlc.ir.dialects.core import Constant, Module
 from sysmlc.ir.dialects.dml_cell import Aggregate, Binary, Unary
-from sysmlc.ir.dialects.dml_matrix import Length, NCol, NRow
+from sysmlc.ir.dialects.dml_matrix import NCol, NRow
 from sysmlc.ir.dialects.dml_scalar import Cast
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import Matrix, f64
@@ -58,7 +58,8 @@ def _count(b: Builder, x: Value, dir: str) -> Value:
     if dir == "full":
         if isinstance(rows, int) and isinstance(cols, int):
             return b(Constant, value=float(rows * cols))
-        return b(Cast, b(Length, x), types=[f64])
+        # In two numbers, which what x is made of may know as well: then x itself need not be there.
+        return b(Binary, "mul", *(b(Cast, b(size, x), types=[f64]) for size in (NRow, NCol)))
     known, op = (cols, NCol) if dir == "row" else (rows, NRow)
     if isinstance(known, int):
         return b(Constant, value=float(known))

@@ -4,24 +4,20 @@ What cannot fail moves always; what may fail only where it would have been the f
 a `while`, or in a loop that is certain to run, before anything else that has an effect or can fail. Branches and loops that
 only compute move as a whole, and so does what both sides of a branch compute. What one side computes stays: it may never be
 needed. Memory is not held longer for results that are filled anew to be overwritten (`R = matrix(0, …)` before
-`R[i,] = …`). Nor do products move that are never formed where they stand: a sparse matrix that changes in the loop tells which
-of their cells are needed.
+`R[i,] = …`). Products of which few cells are needed are never formed beside the sparse matrix that tells which, so they stay
+with it, or move to it, in loops and branches (`outer/place.py`).
 """
 
 from __future__ import annotations
 
 from sysmlc.ir.core import Op, Region, Value
 from sysmlc.ir.dialects.core import Module
-from sysmlc.ir.dialects.dml_cell import Binary, Unary
 from sysmlc.ir.dialects.dml_fit import RequireFit
-from sysmlc.ir.dialects.dml_matrix import MatMul, Transpose
 from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import Matrix
 from sysmlc.passes.effects import cannot_fail
-from sysmlc.passes.outer.needed import is_masked
-from sysmlc.passes.outer.zeros import is_grid
-from sysmlc.passes.sparsity import Expectations
+from sysmlc.passes.outer.place import into_branches, put_back
 
 _LOOPS = frozenset({"scf.for", "scf.parfor", "scf.while"})
 _ENDING = frozenset({"scf.if", "scf.for", "scf.parfor"})
@@ -47,6 +43,7 @@ class Hoist(Pass):
                 for i, nested in enumerate(op.regions):
                     first = i == 0 and (op.name == "scf.while" or _runs(op))
                     self._hoist(op, nested, first)
+        self.count("products moved into branches", into_branches(region))
 
     def _hoist(self, loop: Op, region: Region, first: bool) -> None:
         """`first`: what stands at the beginning of the region happens for certain."""
@@ -75,20 +72,7 @@ class Hoist(Pass):
             first = False
             if op.name == "scf.if":
                 self._branch(loop, op)
-        self._sink(region, moved)
-
-    def _sink(self, region: Region, moved: list[Op]) -> None:
-        """Put back products, and what is made of their cells, of which the loop needs few cells."""
-        if not any(isinstance(op, MatMul) for op in moved):
-            return
-        expected = Expectations()
-        for op in reversed(moved):
-            if not isinstance(op, (MatMul, Transpose, Unary, Binary)) or not is_grid(op.result):
-                continue
-            inside = [user for user in region if user in op.result.users()]
-            if len(inside) == len(op.result.users()) and is_masked(op.result, expected):
-                op.detach()
-                region.insert_before(inside[0], op)
+        put_back(region, moved)
 
     def _branch(self, loop: Op, branch: Op) -> None:
         """What cannot fail leaves branches as well: scalars, next to free, that let more move; what both sides compute."""

@@ -17,12 +17,14 @@ from sysmlc.ir.dialects.core import Constant, Yield
 from sysmlc.ir.dialects.dml_cell import Aggregate, Binary, IfElse, Unary
 from sysmlc.ir.dialects.dml_matrix import MatMul, Transpose
 from sysmlc.ir.dialects.shapes import constant
-from sysmlc.ir.types import Matrix, same_dim
+from sysmlc.ir.types import Dim, Matrix, same_dim
+from sysmlc.passes import estimate
 from sysmlc.passes.effects import must_follow
 from sysmlc.passes.form_cells import SIMPLE_CONSTANTS, as_cell
 from sysmlc.passes.fusion.groups import may_be_sparse
-from sysmlc.passes.outer.worth import is_part, may_be_outer, worth_sampling, worth_tiling
+from sysmlc.passes.outer.worth import SKINNY, is_part, may_be_outer, worth_sampling, worth_tiling
 from sysmlc.passes.outer.zeros import drivers_of, is_grid
+from sysmlc.passes.sparsity import Expectations
 
 WIDEST_CLOSING: Final = 4096
 
@@ -61,6 +63,8 @@ class Cone:
     """What operations come behind without needing its results."""
     drivers: dict[Value, list[frozenset[Value]]] = field(default_factory=dict)
     """For each value of the cone, the inputs whose zeros make it zero: alternatives, as `drivers_of` finds them."""
+
+    expected: Expectations = field(default_factory=Expectations)
 
     def __post_init__(self) -> None:
         for i, op in enumerate(self.region):
@@ -206,6 +210,7 @@ class Cone:
             factor in self.companions
             or self._reaches(factor)
             or (isinstance(width, int) and width > WIDEST_CLOSING)
+            or self._stays_sparse(factor, width)
         ):
             return None
         if left:
@@ -221,6 +226,14 @@ class Cone:
             factor_flipped=not factor_transposed,
             flipped=True,
         )
+
+    def _stays_sparse(self, factor: Value, width: Dim) -> bool:
+        """Whether a matrix that leads a scan, or a wide sparse one, had to be made dense to close one."""
+        source = factor.op.operand if isinstance(factor.op, Transpose) else factor
+        if any(source in driver for drivers in self.drivers.values() for driver in drivers):
+            return True
+        narrow = isinstance(width, int) and width <= SKINNY
+        return not narrow and self.expected.density(source) < estimate.SPARSE
 
     def _reaches(self, value: Value) -> bool:
         """Whether a value is in the cone, or a transpose of something that is."""

@@ -8,8 +8,11 @@ from __future__ import annotations
 from typing import Final
 
 from sysmlc.ir.rewrite import Rule, RuleSet
-from sysmlc.passes.rules import cellwise, generators, ranges
+from sysmlc.passes.rules import cellwise, generators, ranges, slices
 
 FUNCTIONS: Final = RuleSet(
-    one for module in (cellwise, ranges, generators) for one in vars(module).values() if isinstance(one, Rule)
+    one
+    for module in (cellwise, ranges, slices, generators)
+    for one in vars(module).values()
+    if isinstance(one, Rule)
 )

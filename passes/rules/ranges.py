@@ -6,20 +6,15 @@ from sysmlc.ir.core import Builder, Value
 from sysmlc.ir.dialects.core import Constant
 from sysmlc.ir.dialects.dml_create import Fill
 from sysmlc.ir.dialects.dml_matrix import (
-    AsScalar,
     CBind,
-    GetCell,
     Index,
     LeftIndex,
-    MatMul,
-    NCol,
-    NRow,
     RBind,
     Transpose,
 )
 from sysmlc.ir.dialects.shapes import constant_int, size_dim
 from sysmlc.ir.rewrite import Replacement, rule
-from sysmlc.ir.types import Dim, Matrix, same_dim
+from sysmlc.ir.types import Dim, Matrix
 
 
 @rule(CBind, RBind)
@@ -73,53 +68,6 @@ def _meet(first: list[Dim], second: list[Dim], size: Dim) -> bool:
     return (
         first[0] == 1 and isinstance(end, int) and start == end + 1 and second[1] == size and size is not None
     )
-
-
-@rule(Index)
-def range_of_a_product(op: Index, b: Builder) -> Replacement:
-    """One row or column of a product needs one row or column of an operand."""
-    inner = op.operand.op
-    if not isinstance(inner, MatMul) or inner.transpose or not _only_here(op):
-        return None
-    result = op.results[0].type
-    assert isinstance(result, Matrix)
-    left, right = inner.lhs, inner.rhs
-    if result.rows == 1:
-        one = b(Constant, value=1)
-        left = b(Index, left, op.rl, op.ru, one, b(NCol, left))
-    if result.cols == 1:
-        one = b(Constant, value=1)
-        right = b(Index, right, one, b(NRow, right), op.cl, op.cu)
-    product = inner.results[0].type
-    assert isinstance(product, Matrix)
-    whole_rows = result.rows == 1 or _whole(op.rl, op.ru, product.rows)
-    whole_cols = result.cols == 1 or _whole(op.cl, op.cu, product.cols)
-    # Of a single row or column nothing is saved.
-    saves = (result.rows == 1 and product.rows != 1) or (result.cols == 1 and product.cols != 1)
-    b.loc = inner.loc
-    return b(MatMul, left, right) if whole_rows and whole_cols and saves else None
-
-
-def _only_here(op: Index | GetCell) -> bool:
-    """Whether a matrix is made to have this part of it read, and not once for many rounds of a loop around the reading."""
-    made = op.operand.op
-    return op.operand.has_one_use() and made is not None and made.parent is op.parent
-
-
-def _whole(lower: Value, upper: Value, size: Dim) -> bool:
-    return constant_int(lower) == 1 and same_dim(size_dim(upper), size)
-
-
-@rule(GetCell)
-def cell_of_a_product(op: GetCell, b: Builder) -> Replacement:
-    inner = op.operand.op
-    if not isinstance(inner, MatMul) or inner.transpose or not _only_here(op):
-        return None
-    one = b(Constant, value=1)
-    row = b(Index, inner.lhs, op.i, op.i, one, b(NCol, inner.lhs))
-    col = b(Index, inner.rhs, one, b(NRow, inner.rhs), op.j, op.j)
-    b.loc = inner.loc
-    return b(AsScalar, b(MatMul, row, col))
 
 
 @rule(Index, depth=3)

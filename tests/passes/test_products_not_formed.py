@@ -11,7 +11,12 @@ from scipy import sparse
 
 from sysmlc.api import Program
 from sysmlc.codegen.cpu.compile import Options
-from sysmlc.ir.source import Source
+from sysmlc.frontends.dml.lower import compile_source
+from sysmlc.ir.passes import PassManager
+from sysmlc.ir.source import Diagnostic, Source
+from sysmlc.ir.types import matrix
+from sysmlc.passes import parse_pipeline
+from sysmlc.runtime.bridge import NativeError
 from sysmlc.runtime.library import native
 
 ROWS, COLS, RANK = 1300, 1100, 8
@@ -50,6 +55,60 @@ MASKED = [
     "G = V\nfor (i in 1:2) {\n E = (X != 0) * (U %*% M %*% t(G) - X)\n G = G - 0.001 * (t(E) %*% (U %*% M))\n}\nR = G",
     "f = function(matrix[double] X, matrix[double] U, matrix[double] V) return (double r) { r = sum((X != 0) * (X - U %*% t(V))^2) }\nR = f(X, U %*% M, V) + f(X, U, V * 2)",
 ]  # fmt: skip
+ELSEWHERE = [
+    "R = t(X) %*% (X * (U %*% t(V)))",
+    "P = U %*% t(V)\nR = sum((X != 0) * P) + mean(P)",
+    "P = U %*% t(V)\nR = sum((X != 0) * P) + length(P) - nrow(P)",
+    "P = U %*% t(V)\nR = sum((X != 0) * P) + as.scalar(P[k, 1])",
+    "P = U %*% t(V)\nif (s > 0) { R = X * P } else { R = X }",
+    "P = exp(U %*% t(V))\nif (s < 0) { R = sum(X * P) } else { R = sum(X * P * 2) }",
+]
+"""What else is made of the product, or where, does not need it as a whole."""
+PARTS = [
+    "P = U %*% t(V)\nR = P[1:10, 1:20]",
+    "P = U %*% M %*% t(V)\nR = P[k:(k + 5), ]",
+    "P = U %*% t(V)\nR = P[, k]",
+    "P = U %*% t(V)\nR = as.scalar(P[k, 7]) + s",
+    "P = U %*% t(V)\nR = P[1:10, ] + P[21:30, ]",
+    "P = U %*% t(V)\nif (s > 0) { R = sum(P[1:10, ]) } else { R = 0 }",
+    "P = t(U %*% t(V))\nR = P[1:10, k]",
+    "P = exp(U %*% t(V) * 2) / s\nR = P[k, 1:20]",
+    "P = exp(-(U %*% t(V)))\nR = as.scalar(P[5, 7])",
+    "P = rowSums(exp(U %*% t(V)))\nR = P[1:10]",
+    "P = colMaxs(exp(U %*% t(V)))\nR = P[1, 3:5]",
+]  # fmt: skip
+PARTS_OF_KNOWN_SIZES = [
+    "P = X + U %*% t(V)\nR = P[1:9, ]",
+    "P = exp(U %*% t(V) + a + t(b))\nR = P[1:10, 1:20]",
+    "P = t(exp(U %*% t(V)))\nR = P[1:10, ]",
+    "P = cbind(U %*% t(V), a)\nR = P[1:10, 1:20]",
+    "P = cbind(a, U %*% t(V))\nR = P[k:(k + 2), 2:20]",
+    "P = cbind(a, U %*% t(V))\nR = P[1:10, ]",
+    "P = rbind(t(b), U %*% t(V))\nR = P[5:10, 4:9]",
+    "P = ifelse(U %*% t(V) > a, 1, 0)\nR = P[4, ]",
+]  # fmt: skip
+LOOPS = [
+    "P = U %*% t(V)\nR = 0\nfor (i in 1:20) { R = R + sum(P[i, ]^2) }",
+    "P = exp(U %*% t(V))\nR = 0\nfor (i in 1:20) { R = R + as.scalar(P[i, i]) * i }",
+]
+"""A part for each round is taken from what is computed once."""
+OUT_OF_RANGE = [
+    "P = U %*% t(V)\nR = P[1:k, ]",
+    "P = U %*% t(V)\nR = P[k:(k + 1), ]",
+    "P = U %*% t(V)\nR = P[, 2:k]",
+    "P = U %*% t(V)\nR = as.scalar(P[k, k])",
+    "P = U %*% t(V)\nR = P[4:(k - 38), 1]",
+    "P = t(U %*% t(V))\nR = P[1, k]",
+    "P = t(U %*% t(V))\nR = P[k, 1]",
+    "P = t(exp(U %*% t(V)))\nR = P[k, k]",
+    "P = exp(U %*% t(V) + a)\nR = P[k, 1]",
+    "P = exp(a + U %*% t(V))\nR = P[2, k]",
+    "P = exp(a + U %*% t(V))\nR = as.scalar(P[k, 1 - k])",
+    "P = rowSums(exp(U %*% t(V)))\nR = P[k, 1]",
+    "P = rowSums(exp(U %*% t(V)))\nR = P[1, k]",
+    "P = cbind(a, U %*% t(V))\nR = P[k, 2:3]",
+    "P = rbind(t(b), U %*% t(V))\nR = P[2:3, k]",
+]
 
 
 def run(text: str, inputs: Mapping[str, Any], *, level: int = 2, known: bool = True) -> tuple[Any, int]:
@@ -90,6 +149,45 @@ def check(text: str, known: bool, most: float) -> None:
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
-@pytest.mark.parametrize("text", MASKED)
+@pytest.mark.parametrize("text", MASKED + ELSEWHERE)
 def test_masked(text: str, known: bool) -> None:
     check(text, known, 0.15)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+@pytest.mark.parametrize("text", PARTS)
+def test_parts(text: str, known: bool) -> None:
+    check(text, known, 0.15)
+
+
+@pytest.mark.parametrize("text", PARTS_OF_KNOWN_SIZES)
+def test_parts_of_known_sizes(text: str) -> None:
+    check(text, True, 0.15)
+
+
+@pytest.mark.parametrize("text", LOOPS)
+def test_loops_take_parts_of_what_is_there(text: str) -> None:
+    types = {n: matrix(*v.shape) for n, v in used(text).items()}
+    module = compile_source(Source("<script>", text + "\n"), {}, inputs=types, outputs=["R"])
+    PassManager(parse_pipeline("inline,infer,canonicalize,cse,dce,simplify")).run(module)
+    products = [op for op in module.walk() if op.name == "dml.matmul"]
+    assert [op.parent is not None and op.parent.parent.name for op in products] == ["core.func"]
+    found, _ = run(text, used(text))
+    expected, _ = run(text, used(text), level=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+@pytest.mark.parametrize("text", OUT_OF_RANGE)
+def test_errors_are_those_of_the_whole(text: str, known: bool) -> None:
+    rng = np.random.default_rng(1)
+    small = {
+        "U": rng.random((12, 2)), "V": rng.random((9, 2)), "a": rng.random((12, 1)), "b": rng.random((9, 1)), "k": 40,
+    }  # fmt: skip
+    given = {n: v for n, v in small.items() if n in used(text)}
+    messages = []
+    for level in (0, 2):
+        with pytest.raises((NativeError, Diagnostic)) as raised:
+            run(text, given, level=level, known=known)
+        messages.append(str(raised.value))
+    assert messages[0] == messages[1]
