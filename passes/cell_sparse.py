@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from sysmlc.ir.core import Region, Value
-from sysmlc.ir.dialects.core import Yield
-from sysmlc.ir.dialects.dml_cell import Binary
-from sysmlc.ir.dialects.kernel import KernelWhile
+from sysmlc.ir.core import Value
 from sysmlc.ir.dialects.kernel_lanes import Integer, Mask, Select
 from sysmlc.ir.dialects.kernel_memory import Load, LoadMasked, Store
 from sysmlc.ir.types import f64, i32, i64, vector
@@ -20,9 +17,6 @@ from sysmlc.passes.cell_states import (
     step_column,
     store_vector,
 )
-
-NO_COLUMN = 1 << 40
-"""Greater than every column."""
 
 
 def csr_loops(frame: Frame, driver: int) -> None:
@@ -150,91 +144,3 @@ def add_to_column(
     state = step_column(code, output, [code(Load, a, types=[f64]) for a in addresses], value)
     for made, address in zip(state, addresses, strict=True):
         code.op(Store, made, address)
-
-
-def union_loops(frame: Frame) -> None:
-    """Write the merge of two CSR inputs: every place where one of them has an entry, in order."""
-    code = frame.code
-    outs = {o.index: frame.field("out", o.index) for o in frame.outputs}
-    errors = {o.index: frame.field("out_rs", o.index) for o in frame.of_kind("col")}
-    row_starts = {o.index: frame.field("out_rows", o.index) for o in frame.of_kind("map")}
-    values = [frame.field("in", i) for i in (0, 1)]
-    rowptrs, colidxs = (
-        [frame.field("rowptr"), frame.field("rowptr2")],
-        [frame.field("colidx"), frame.field("colidx2")],
-    )
-    rest = list(frame.inputs)[2:]
-    bases = {i: frame.field("in", i) for i in rest}
-    strides = {i: frame.field("in_rs", i) for i in rest}
-    full, rows = frame.of_kind("full"), frame.of_kind("row")
-    outer_states = [start(code, o.fn, 1) for o in full]
-
-    def row(inner: Code, r: Value, carried: list[Value]) -> list[Value]:
-        after = inner.add(r, inner.integer(1))
-        begins = [inner.load_i64(p, r) for p in rowptrs]
-        ends = [inner.load_i64(p, after) for p in rowptrs]
-        beside = {i: inner.at(bases[i], inner.mul(r, strides[i])) for i in rest}
-        splats = {i: inner(Load, a, types=[inner.elem]) for i, a in beside.items() if not frame.is_vector[i]}
-        maps = {k: inner.at(outs[k], inner.load_i64(s, r)) for k, s in row_starts.items()}
-        states = [*split(carried, outer_states)[0], *(start(inner, o.fn, 1) for o in rows)]
-        inits = [*begins, inner.integer(0), *flat(states)]
-        condition, body = (Region([v.type for v in inits]) for _ in range(2))
-
-        test = code.nested(condition)
-        more = [test.relation("ilt", condition.args[k], ends[k]) for k in (0, 1)]
-        test.op(Yield, [test(Binary, "or", *more)])
-
-        step_code = code.nested(body)
-        positions, q = body.args[:2], body.args[2]
-        columns = [_column(step_code, colidxs[k], positions[k], ends[k]) for k in (0, 1)]
-        column = step_code(Integer, "imin", *columns)
-        cells, moved = [], []
-        for k in (0, 1):
-            here = step_code.relation("ieq", columns[k], column)
-            cells.append(_cell(step_code, here, values[k], positions[k]))
-            one, zero = step_code.integer(1), step_code.integer(0)
-            moved.append(step_code.add(positions[k], step_code(Select, here, one, zero)))
-        vectors = {
-            i: step_code(Load, step_code.at(beside[i], column), types=[step_code.elem])
-            for i in rest
-            if frame.is_vector[i]
-        }
-        results = frame.evaluate(step_code, [*cells, *(splats.get(i) or vectors[i] for i in rest)], 1)
-        for k, base in maps.items():
-            step_code.op(Store, results[k], step_code.at(base, q))
-        for output in frame.of_kind("col"):
-            add_to_column(step_code, output, outs, errors, column, results[output.index])
-        inside = split(list(body.args[3:]), states)[0]
-        stepped = [
-            step(step_code, o.fn, s, results[o.index]) for o, s in zip([*full, *rows], inside, strict=True)
-        ]
-        step_code.op(Yield, [*moved, step_code.add(q, step_code.integer(1)), *flat(stepped)])
-
-        loop = inner.op(KernelWhile, inits, regions=[condition, body])
-        final = split(loop.results[3:], states)[0]
-        for output, state in zip(rows, final[len(full) :], strict=True):
-            store_row(inner, output, state, outs[output.index], r)
-        return flat(final[: len(full)])
-
-    done = code.loop(frame.r0, frame.r1, 1, flat(outer_states), row)
-    for output, state in zip(full, split(done, outer_states)[0], strict=True):
-        store_full(frame, output, state)
-    clean_columns(frame, outs, errors)
-
-
-def _column(code: Code, colidx: Value, position: Value, end: Value) -> Value:
-    """The column at a position, or one beyond all columns at the end of the row."""
-    inside = code.relation("ilt", position, end)
-    return code.when(
-        inside,
-        lambda inner: [inner.load_i32(colidx, position)],
-        lambda inner: [inner.integer(NO_COLUMN)],
-    )[0]
-
-
-def _cell(code: Code, here: Value, values: Value, position: Value) -> Value:
-    return code.when(
-        here,
-        lambda inner: [inner(Load, inner.at(values, position), types=[inner.elem])],
-        lambda inner: [inner.cell(0.0, 1)],
-    )[0]

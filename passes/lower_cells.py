@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
-from itertools import product
+from itertools import combinations, product
 from operator import or_
 from typing import NamedTuple
 
 from sysmlc.ir.core import Builder, Op, Region, Value, clone_region
 from sysmlc.ir.dialects.core import Module
 from sysmlc.ir.dialects.fused import Cell
-from sysmlc.ir.dialects.kernel import FORM_UNION, CellKernel, csr_form
+from sysmlc.ir.dialects.kernel import PROBED, CellKernel, csr_form
 from sysmlc.ir.dialects.rt import Launch
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import Dim, Matrix, differ_dim, f32, f64, same_dim
@@ -26,6 +26,9 @@ from sysmlc.passes.sparse_safety import Abstract, Unknown, outputs_at
 MAX_INPUTS, MAX_OUTPUTS = 16, 8
 MAX_UNDECIDED = 6
 """Inputs whose class may be left open; beyond that, only kernels with all inputs expanded are listed."""
+
+MAX_JOINT = 6
+"""Inputs that are asked what zeros in several of them make."""
 
 VECTOR, SPLAT = True, False
 
@@ -109,7 +112,8 @@ def body_text(body: Region) -> str:
 
 def describe(cell: Cell, name: str) -> CellKernel:
     """The kernel of a region, without variants yet."""
-    zeros = zeros_of(cell.body, [isinstance(v.type, Matrix) for v in cell.operands], cell.outputs)
+    matrices = [isinstance(v.type, Matrix) for v in cell.operands]
+    zeros = zeros_of(cell.body, matrices, cell.outputs)
     made = CellKernel.new(
         sym=name,
         outputs=cell.outputs,
@@ -117,7 +121,7 @@ def describe(cell: Cell, name: str) -> CellKernel:
         sparse_safe=zeros.safe,
         sparse_probe=zeros.probe,
         probe_needs=zeros.needs if any(zeros.needs) else (),
-        zero_safe=zeros.together,
+        joint=joint_zeros(cell.body, matrices, cell.outputs),
         outer=cell.outer,
         leads=() if cell.outer or cell.spreads else leads(cell),
         regions=[clone_region(cell.body, {})],
@@ -156,8 +160,6 @@ class Zeros(NamedTuple):
     """… and those where it takes the values of others to know what outputs are there. Aggregates may be anything, …"""
     needs: tuple[int, ...]
     """… which matrices it takes, for each input."""
-    together: bool
-    """Whether zeros in the first two make all outputs zero."""
 
     def may_drive(self, i: int, is_vector: Callable[[int], bool]) -> bool:
         """Whether the non-zeros of an input may be all that is visited, where matrices are vectors as it says."""
@@ -169,36 +171,74 @@ def zeros_of(
     body: Region, matrices: Sequence[bool], kinds: Sequence[str], asked: Sequence[int] | None = None
 ) -> Zeros:
     """What a region with outputs of these kinds makes of zeros, in all matrices or only in those `asked` about."""
-    unknown: list[Abstract] = [Unknown(1 << k if m else 0) for k, m in enumerate(matrices)]
-    maps = [k for k, kind in enumerate(kinds) if kind == "map"]
     safe = probe = 0
     needs = [0] * len(matrices)
     for i in (i for i, m in enumerate(matrices) if m) if asked is None else asked:
-        at_zero = outputs_at(body, [0.0 if k == i else u for k, u in enumerate(unknown)])
-        if all(v == 0.0 for v in at_zero):
+        needed = _needed(body, matrices, kinds, 1 << i)
+        if needed == 0:
             safe |= 1 << i
-            continue
-        needed = reduce(or_, (v.on for v in at_zero if isinstance(v, Unknown)), 0)
-        known = [at_zero[k] for k in maps]
-        if any(isinstance(v, float) and v != 0.0 for v in known):
-            continue
-        if any(isinstance(v, Unknown) and v.on for v in known) and not likely_zero(
-            body, matrices, kinds, i, needed
-        ):
-            continue
-        probe |= 1 << i
-        needs[i] = needed
-    two = [0.0 if k < 2 and matrices[k] else u for k, u in enumerate(unknown)]
-    return Zeros(safe, probe, tuple(needs), all(v == 0.0 for v in outputs_at(body, two)))
+        elif needed is not None:
+            probe |= 1 << i
+            needs[i] = needed & ~PROBED
+    return Zeros(safe, probe, tuple(needs))
 
 
-def likely_zero(body: Region, matrices: Sequence[bool], kinds: Sequence[str], i: int, needed: int) -> bool:
-    """Whether zeros of an input make zeros in maps for some ordinary value of the scalars and the `needed` vectors."""
+def joint_zeros(
+    body: Region, matrices: Sequence[bool], kinds: Sequence[str], asked: Sequence[int] | None = None
+) -> tuple[tuple[int, int], ...]:
+    """Sets of several inputs (as masks) of which it takes all to be zero to know what outputs are, and what that needs, as in
+    `kernel.cell`. Of the inputs that are `asked` about, not more than `MAX_JOINT` are."""
+    candidates = [i for i, m in enumerate(matrices) if m] if asked is None else list(asked)
+    alone = [(1 << i, _needed(body, matrices, kinds, 1 << i)) for i in candidates]
+    known = [(mask, needed & ~PROBED) for mask, needed in alone if needed is not None]
+    several = [mask for mask, needed in alone if needed != 0][:MAX_JOINT]
+    if len(several) < 2:
+        return ()
+    quotients = any(op.name.startswith("dml.") and op.fn in ("div", "intdiv", "mod") for op in body)
+    if not quotients and _needed(body, matrices, kinds, sum(several)) is None:
+        return ()  # more zeros make more of them, but 0 / 0
+    found = []
+    for count in range(2, len(several) + 1):
+        for chosen in combinations(several, count):
+            zeros = sum(chosen)
+            if any(fewer & zeros == fewer and not needed & zeros for fewer, needed in known):
+                continue
+            needs = _needed(body, matrices, kinds, zeros)
+            if needs is not None:
+                known.append((zeros, needs & ~PROBED))
+                found.append((zeros, needs))
+    return tuple(found)
+
+
+def _needed(body: Region, matrices: Sequence[bool], kinds: Sequence[str], zeros: int) -> int | None:
+    """What it takes to know the outputs where the inputs `zeros` are zero: nothing, as they are zero; the matrices of a mask with
+    `PROBED`, as they depend on these and on scalars; None if maps are not zero, or hardly ever."""
+    inputs: list[Abstract] = [
+        0.0 if zeros >> k & 1 else Unknown(1 << k if m else 0) for k, m in enumerate(matrices)
+    ]
+    made = outputs_at(body, inputs)
+    if all(v == 0.0 for v in made):
+        return 0
+    needed = reduce(or_, (v.on for v in made if isinstance(v, Unknown)), 0)
+    maps = [v for v, kind in zip(made, kinds, strict=True) if kind == "map"]
+    if any(isinstance(v, float) and v != 0.0 for v in maps):
+        return None
+    if any(isinstance(v, Unknown) and v.on for v in maps) and not likely_zero(
+        body, matrices, kinds, zeros, needed
+    ):
+        return None
+    return needed | PROBED
+
+
+def likely_zero(
+    body: Region, matrices: Sequence[bool], kinds: Sequence[str], zeros: int, needed: int
+) -> bool:
+    """Whether zeros in the inputs of a mask make zeros in maps for some ordinary value of the scalars and the `needed` vectors."""
     for value in (0.37, -0.37):
         inputs: list[Abstract] = [
-            Unknown.CELL if m and not needed >> k & 1 else value for k, m in enumerate(matrices)
+            0.0 if zeros >> k & 1 else Unknown.CELL if m and not needed >> k & 1 else value
+            for k, m in enumerate(matrices)
         ]
-        inputs[i] = 0.0
         made = outputs_at(body, inputs)
         if all(v == 0.0 for v, kind in zip(made, kinds, strict=True) if kind == "map"):
             return True
@@ -227,10 +267,6 @@ def variants(cell: Cell, kernel: CellKernel) -> Iterator[int]:
             for classes in every:
                 if classes[i] is VECTOR:
                     yield csr_form(i) << 16 | _mask(classes)
-    if kernel.zero_safe and _may_merge(cell, drivers):
-        for classes in every:
-            if classes[0] is VECTOR and classes[1] is VECTOR:
-                yield FORM_UNION << 16 | _mask(classes)
 
 
 def _agrees(
@@ -250,9 +286,19 @@ def may_make_sparse(cell: Cell, sparse: Callable[[Value], bool]) -> bool:
     if not drivers:
         return False
     zeros = zeros_of_cell(cell)
-    return any(zeros.may_drive(i, lambda k: is_vector_of(cell, k)) for i in drivers) or (
-        zeros.together and _may_merge(cell, drivers)
+    return any(zeros.may_drive(i, lambda k: is_vector_of(cell, k)) for i in drivers) or bool(
+        joint_leaders(cell, drivers)
     )
+
+
+def joint_leaders(cell: Cell, sparse: Sequence[int]) -> list[list[int]]:
+    """Which of the inputs that may be sparse may be all that is visited, several together."""
+    matrices = [isinstance(v.type, Matrix) for v in cell.operands]
+    found = []
+    for zeros, needed in joint_zeros(cell.body, matrices, cell.outputs, sparse):
+        if all(is_vector_of(cell, k) for k in range(len(matrices)) if needed >> k & 1):
+            found.append([i for i in sparse if zeros >> i & 1])
+    return found
 
 
 def is_vector_of(cell: Cell, i: int) -> bool:
@@ -263,12 +309,6 @@ def is_vector_of(cell: Cell, i: int) -> bool:
 def zeros_of_cell(cell: Cell) -> Zeros:
     """What the region of a cell makes of zeros."""
     return zeros_of(cell.body, [isinstance(v.type, Matrix) for v in cell.operands], cell.outputs)
-
-
-def _may_merge(cell: Cell, drivers: Sequence[int]) -> bool:
-    """Whether the first two inputs may be the sparse ones, and others only vectors."""
-    others = (k for k in range(2, len(cell.operands)) if isinstance(cell.operands[k].type, Matrix))
-    return list(drivers[:2]) == [0, 1] and all(is_vector_of(cell, k) for k in others)
 
 
 def _drivers(cell: Cell, sparse: Callable[[Value], bool]) -> list[int]:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from sysmlc.ir.core import Builder, Op, Region
 from sysmlc.ir.dialects.core import Module, Return
-from sysmlc.ir.dialects.kernel import FORM_DENSE, FORM_UNION, CellKernel, KernelFunc, RowKernel, form_driver
+from sysmlc.ir.dialects.kernel import FORM_DENSE, CellKernel, KernelFunc, RowKernel, form_driver
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import i64, ptr
 from sysmlc.passes.cell_body import Frame
 from sysmlc.passes.cell_dense import dense_loops
-from sysmlc.passes.cell_sparse import csr_loops, union_loops
+from sysmlc.passes.cell_sparse import csr_loops
 from sysmlc.passes.vectorize_rows import row_loops
 
 
@@ -51,8 +51,6 @@ def vectorize(kernel: CellKernel, key: int, lanes: int) -> Op:
     frame = Frame(b, kernel, key & 0xFFFF, lanes, region.args)
     if form == FORM_DENSE:
         dense_loops(frame)
-    elif form == FORM_UNION:
-        union_loops(frame)
     else:
         driver = form_driver(form)
         assert driver is not None

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from sysmlc.codegen.cpu.llvm import KernelPrinter
 
 FIELD_OFFSETS = {
-    "in": 0, "in_rs": 128, "out": 256, "out_rs": 320, "out_rows": 320, "rowptr": 384, "colidx": 392, "rowptr2": 400,
-    "colidx2": 408, "flags": 416, "scratch": 400, "lengths": 408,
+    "in": 0, "in_rs": 128, "out": 256, "out_rs": 320, "rowptr": 384, "colidx": 392, "flags": 400,
+    "scratch": 400, "lengths": 408,
 }  # fmt: skip
 """Of sm_cell_args; sm_row_args begins in the same way."""
 ELEMENTS = {"f64": "double", "f32": "float", "i64": "i64", "i32": "i32"}
@@ -379,28 +379,3 @@ def _for(p: KernelPrinter, op: Op) -> None:
     p.open(after)
     for result, init, value in zip(op.results, inits, yielded, strict=True):
         p.text[result] = p.let(_phi(p, result, [(init, before), (value, end)]))
-
-
-@_prints("kernel.while")
-def _while(p: KernelPrinter, op: Op) -> None:
-    condition, body = op.regions
-    head, inside, after, before = p.label(), p.label(), p.label(), p.block
-    p.emit(f"br label %{head}")
-    p.open(head)
-    for arg, other in zip(condition.args, body.args, strict=True):
-        p.text[arg] = p.text[other] = p.fresh()
-    at = len(p.lines)
-    more = p.region(condition)[0]
-    p.emit(f"br i1 {more}, label %{inside}, label %{after}")
-    p.open(inside)
-    inits = [p.text[v] for v in op.operands]
-    yielded = p.region(body)
-    end = p.block
-    p.emit(f"br label %{head}")
-    p.lines[at:at] = [
-        f"  {p.text[arg]} = {_phi(p, arg, [(init, before), (value, end)])}"
-        for arg, init, value in zip(condition.args, inits, yielded, strict=True)
-    ]
-    p.open(after)
-    for result, arg in zip(op.results, condition.args, strict=True):
-        p.text[result] = p.text[arg]

@@ -105,11 +105,12 @@ class Tables:
         elif kernel.leads:
             plan = self.array(f'@"leads.{name}"', "i32", [str(mask) for mask in kernel.leads])
         needs = self.array(f'@"needs.{name}"', "i32", [str(mask) for mask in kernel.probe_needs])
-        zero_safe = int(kernel.zero_safe) | int(kernel.outer) << 1 | int(kernel.elem is f32) << 2
+        joint = self.array(f'@"joint.{name}"', "i32", [str(mask) for pair in kernel.joint for mask in pair])
+        traits = int(kernel.outer) | int(kernel.elem is f32) << 1
         self.lines.append(
             f'@"kernel.{name}" = internal global %sm_cell_kernel {{ i32 {len(kernel.body.args)}, i32 {len(kinds)}, {out_kind}, '
-            f"{out_fn}, i32 {kernel.sparse_safe}, i32 {zero_safe}, i32 {len(keys)}, i32 {kernel.sparse_probe}, "
-            f"ptr {key_array}, ptr {variants}, ptr {self.text(name)}, ptr {plan}, ptr {needs} }}, align 8"
+            f"{out_fn}, i32 {kernel.sparse_safe}, i32 {traits}, i32 {len(keys)}, i32 {kernel.sparse_probe}, "
+            f"ptr {key_array}, ptr {variants}, ptr {self.text(name)}, ptr {plan}, ptr {needs}, ptr {joint}, i64 {len(kernel.joint)} }}, align 8"
         )
 
     def program(self, name: str, parameters: Sequence[Parameter], version: str) -> None:
@@ -157,6 +158,6 @@ def variant_table(kernel: str, keys: Sequence[int], linked: bool) -> str:
 
 TYPES = """\
 %sm_object = type { i32, i8, i8, i16, ptr, ptr, ptr }
-%sm_cell_kernel = type { i32, i32, [8 x i8], [8 x i8], i32, i32, i32, i32, ptr, ptr, ptr, ptr, ptr }
+%sm_cell_kernel = type { i32, i32, [8 x i8], [8 x i8], i32, i32, i32, i32, ptr, ptr, ptr, ptr, ptr, ptr, i64 }
 %sm_arg = type { i64, i64 }
 """

@@ -16,7 +16,7 @@ from sysmlc.codegen.reference.machine import Arguments
 from sysmlc.codegen.reference.regions import cell_values, common_shape, evaluate_cells
 from sysmlc.codegen.reference.table import element, fail
 from sysmlc.ir.core import Op
-from sysmlc.ir.dialects.kernel import FORM_DENSE, FORM_UNION, CellKernel, csr_form
+from sysmlc.ir.dialects.kernel import FORM_DENSE, CellKernel, csr_form
 from sysmlc.ir.types import Matrix
 from sysmlc.passes.cell_body import IDENTITY
 from sysmlc.passes.vectorize_cells import variant_name
@@ -62,37 +62,27 @@ class CellLaunch:
         self.elem = element(kernel.elem)
         self.written = written_variants(run, kernel)
         self.matrices = [i for i, v in enumerate(inputs) if isinstance(v, np.ndarray)]
-        self.drivers = self.choose_drivers()
-        self.form = (
-            FORM_DENSE
-            if not self.drivers
-            else FORM_UNION
-            if len(self.drivers) > 1
-            else csr_form(self.drivers[0])
-        )
+        self.driver = self.choose_driver()
+        self.form = FORM_DENSE if self.driver is None else csr_form(self.driver)
         self.key = self.choose_variant()
         self.kept = np.ones(shape, bool)
         """The cells that the loops see."""
-        if self.drivers:
-            self.kept = np.any([inputs[i] != 0 for i in self.drivers], axis=0)
+        if self.driver is not None:
+            self.kept = inputs[self.driver] != 0
 
     def vector_bits(self) -> int:
         one = self.rows * self.cols == 1
         vectors = [i for i in self.matrices if self.inputs[i].shape[1] == self.cols]
         return sum(1 << i for i in vectors if one or self.inputs[i].size != 1)
 
-    def choose_drivers(self) -> list[int]:
-        """The sparse inputs whose entries are visited: one, two that are merged, or none."""
-        sparse = [i for i in self.matrices if is_stored_sparse(self.op, i, self.inputs[i])]
-        whole = [i for i in self.matrices if self._fills(i)]
-        full = [i for i in sparse if i in whole]
+    def choose_driver(self) -> int | None:
+        """The sparse input whose entries are visited, if any. (Several are merged by the run time, with the dense loops.)"""
+        full = [i for i in self.matrices if is_stored_sparse(self.op, i, self.inputs[i]) and self._fills(i)]
         self.at_zero: list[Any] = [0.0] * len(self.kernel.outputs)
-        if full == whole == [0, 1] and self.kernel.zero_safe and self._has(FORM_UNION):
-            return full
         for i in sorted(full, key=lambda i: int(np.count_nonzero(self.inputs[i]))):
             if self._has(csr_form(i)) and self._knows_zeros(i):
-                return [i]
-        return []
+                return i
+        return None
 
     def _fills(self, i: int) -> bool:
         return bool(self.inputs[i].shape == (self.rows, self.cols))
@@ -161,11 +151,10 @@ class CellLaunch:
         if not isinstance(value, np.ndarray):
             args.set("in", i, np.array([value], self.elem))
             return
-        if i in self.drivers:
-            second = "2" if i == self.drivers[0] + 1 and self.form == FORM_UNION else ""
+        if i == self.driver:
             args.set("in", i, value[value != 0])
-            args.set(f"rowptr{second}", 0, _starts(value != 0))
-            args.set(f"colidx{second}", 0, np.nonzero(value)[1].astype(np.int32))
+            args.set("rowptr", 0, _starts(value != 0))
+            args.set("colidx", 0, np.nonzero(value)[1].astype(np.int32))
             return
         if self.key >> i & 1 and not self.vector_bits() >> i & 1:
             value = np.broadcast_to(value, (self.rows, self.cols))
@@ -181,8 +170,6 @@ class CellLaunch:
         elif dir == "map":
             made = np.full(np.count_nonzero(self.kept), np.nan, self.elem)
             args.set("out_rs", k, 0 if self.flat else self.cols)
-            if self.form == FORM_UNION:
-                args.set("out_rows", k, _starts(self.kept))
         else:
             args.set("out_rs", k, self.cols)
             return None
@@ -218,7 +205,7 @@ class CellLaunch:
 
     def with_zeros(self, k: int, fn: str, values: Any, axis: int | None) -> Any:
         """Aggregates of sparse inputs have not seen the zeros."""
-        if not self.drivers or self.kept.all():
+        if self.driver is None or self.kept.all():
             return values
         reduce = {"sum": np.sum, "prod": np.prod, "min": np.min, "max": np.max}[fn]
         pick = {"sum": np.add, "prod": np.multiply, "min": np.minimum, "max": np.maximum}[fn]

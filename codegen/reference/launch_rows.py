@@ -45,8 +45,8 @@ def launch_products(run: Evaluator, op: Op, kernel: CellKernel, inputs: list[Any
 
 
 class _Dense(CellLaunch):
-    def choose_drivers(self) -> list[int]:
-        return []
+    def choose_driver(self) -> int | None:
+        return None
 
 
 def launch_rows(run: Evaluator, op: Op, kernel: CellKernel, inputs: list[Any]) -> list[Any]:

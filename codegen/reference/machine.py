@@ -233,11 +233,3 @@ def for_(run: Evaluator, op: Op, env: dict[Value, Any]) -> Sequence[Any]:
     for i in range(start, stop, step):
         values = list(run.region(op.regions[0], (i, *values), env))
     return values
-
-
-@executes("kernel.while")
-def while_(run: Evaluator, op: Op, env: dict[Value, Any]) -> Sequence[Any]:
-    values: Sequence[Any] = [env[v] for v in op.operands]
-    while run.region(op.regions[0], values, env)[0]:
-        values = run.region(op.regions[1], values, env)
-    return values

@@ -13,22 +13,21 @@ from typing import Any, Final
 
 from sysmlc.ir.core import Op
 from sysmlc.ir.define import Attr, Body, Operand, Operands, define
-from sysmlc.ir.types import Matrix, Scalar, Type, f32, f64, i1, i64
+from sysmlc.ir.types import Matrix, Scalar, Type, f32, f64, i64
 
 FORM_DENSE: Final = 0
-FORM_UNION: Final = 3
+PROBED: Final = 1 << 31
+"""In the second mask of `joint`: what results are is found at run time."""
 
 
 def csr_form(index: int) -> int:
     """The form number of kernels driven by the non-zeros of input `index`."""
-    return index + 1 if index < 2 else index + 2
+    return index + 1
 
 
 def form_driver(form: int) -> int | None:
-    """The input that drives kernels of this form; None for the dense and the union form."""
-    if form in (FORM_DENSE, FORM_UNION):
-        return None
-    return form - 1 if form < FORM_UNION else form - 2
+    """The input that drives kernels of this form; None for the dense form."""
+    return None if form == FORM_DENSE else form - 1
 
 
 @define("kernel.cell", traits={"isolated"})
@@ -38,7 +37,8 @@ class CellKernel(Op):
     `outputs` are as in `fused.cell`. `variants` lists the keys that can occur (bits 0..15: inputs with column stride 1, bits
     16..19: the form). `sparse_safe`: bit i says the result is 0 wherever input i is 0 and the others are finite;
     `sparse_probe`: bit i says that what results are there depends on scalars and the inputs `probe_needs[i]` only, so that
-    evaluations at run time can tell if these are vectors; `zero_safe`: the result is 0 where inputs 0 and 1 are; `outer`: a column vector and a row vector may combine. `leads`: for each
+    evaluations at run time can tell if these are vectors; `joint`: pairs of masks, inputs that do so together where none of them
+    does alone, and as `probe_needs` on what it depends (`PROBED`: not 0 for sure); `outer`: a column vector and a row vector may combine. `leads`: for each
     input those that may only have the full shape where it has, because it stands to the left of them.
     """
 
@@ -48,7 +48,7 @@ class CellKernel(Op):
     sparse_safe: Attr[int] = 0  # type: ignore[assignment]
     sparse_probe: Attr[int] = 0  # type: ignore[assignment]
     probe_needs: Attr[tuple[int, ...]] = ()  # type: ignore[assignment]
-    zero_safe: Attr[bool] = False  # type: ignore[assignment]
+    joint: Attr[tuple[tuple[int, int], ...]] = ()  # type: ignore[assignment]
     outer: Attr[bool] = False  # type: ignore[assignment]
     leads: Attr[tuple[int, ...]] = ()  # type: ignore[assignment]
     body: Body
@@ -116,22 +116,6 @@ class KernelFor(Op):
         if len(self.body.args) != 1 + len(self.results):
             raise self.error("needs a counter and one region argument for each carried value")
         _check_yield(self, [r.type for r in self.results], 0)
-
-
-@define("kernel.while")
-class KernelWhile(Op):
-    """Runs `body` (carried values to carried values) as long as `cond` (carried values to i1) holds."""
-
-    inits: Operands[Any]
-    cond: Body
-    body: Body
-
-    def infer(self) -> Sequence[Type]:
-        return [v.type for v in self.inits]
-
-    def check(self) -> None:
-        _check_yield(self, [i1], 0)
-        _check_yield(self, [r.type for r in self.results], 1)
 
 
 @define("kernel.if")

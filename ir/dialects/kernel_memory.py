@@ -15,11 +15,8 @@ FIELDS: Final = (
     "in_rs",
     "out",
     "out_rs",
-    "out_rows",
     "rowptr",
     "colidx",
-    "rowptr2",
-    "colidx2",
     "flags",
     "scratch",
     "lengths",
@@ -29,7 +26,7 @@ FIELDS: Final = (
 
 @define("kernel.field", traits=PURE)
 class Field(Op):
-    """A member of the argument block; `index` counts inputs or outputs. `out_rows` is `out_rs` where it holds an address."""
+    """A member of the argument block; `index` counts inputs or outputs."""
 
     args: Operand[Handle]
     member: Attr[str]

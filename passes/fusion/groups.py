@@ -15,7 +15,14 @@ from sysmlc.ir.dialects.fused import Cell
 from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.types import Dim, Matrix, differ_dim, same_dim
 from sysmlc.passes import lower_cells
-from sysmlc.passes.lower_cells import MAX_INPUTS, MAX_OUTPUTS, iteration_shape, likely_zero, zeros_of
+from sysmlc.passes.lower_cells import (
+    MAX_INPUTS,
+    MAX_OUTPUTS,
+    iteration_shape,
+    joint_zeros,
+    likely_zero,
+    zeros_of,
+)
 
 MAX_BODY = 96
 """Operations in one body; beyond that registers run out and compile time grows."""
@@ -85,7 +92,7 @@ def _may_be_sparse(value: Value, known: dict[Value, bool]) -> bool:
     if op.name == "dml.fill":
         return constant(op.operands[0]) in (None, 0, 0.0)
     if isinstance(op, Cell):
-        return op.outputs[value.index] == "map" and bool(Group((op,), (value,), known).drivers)
+        return op.outputs[value.index] == "map" and Group((op,), (value,), known).led
     return op.name not in DENSE
 
 
@@ -169,9 +176,25 @@ class Group:
             self.inputs[i]
             for i in candidates
             if zeros.may_drive(i, self._is_vector)
-            and likely_zero(self.body, matrices, self.kinds, i, zeros.needs[i])
+            and likely_zero(self.body, matrices, self.kinds, 1 << i, zeros.needs[i])
         ]
         return frozenset(found)
+
+    @property
+    def led(self) -> bool:
+        """Whether the non-zeros of one input, or of several together, may be all that is visited."""
+        if self.drivers:
+            return True
+        sparse = [
+            i for i, v in enumerate(self.inputs) if fills(v, self.shape) and may_be_sparse(v, self.sparse)
+        ]
+        if len(sparse) < 2:
+            return False
+        matrices = [isinstance(v.type, Matrix) for v in self.inputs]
+        return any(
+            all(self._is_vector(k) for k in range(len(matrices)) if needed >> k & 1)
+            for _, needed in joint_zeros(self.body, matrices, self.kinds, sparse)
+        )
 
     def _is_vector(self, i: int) -> bool:
         type = self.inputs[i].type

@@ -18,7 +18,7 @@ from sysmlc.passes.estimate import (
 )
 from sysmlc.passes.fusion.cost import BYTES_PER_SECOND, FLOPS_PER_SECOND, flops_of
 from sysmlc.passes.fusion.groups import may_be_sparse
-from sysmlc.passes.lower_cells import is_vector_of, likely_zero, zeros_of_cell
+from sysmlc.passes.lower_cells import is_vector_of, joint_leaders, likely_zero, zeros_of_cell
 from sysmlc.passes.lower_rows import is_sparse_safe
 from sysmlc.passes.sparsity.expect import Expectations
 from sysmlc.passes.sparsity.sketch import Sketch
@@ -92,14 +92,16 @@ def _cell(cell: Cell, index: int, expected: Expectations) -> Cost:
 
     def drives(i: int) -> bool:
         return zeros.may_drive(i, lambda k: is_vector_of(cell, k)) and likely_zero(
-            cell.body, flags, cell.outputs, i, zeros.needs[i]
+            cell.body, flags, cell.outputs, 1 << i, zeros.needs[i]
         )
 
     # Where other inputs lead, what is stored of this one is written into rows in the cache, and taken out again.
     spread = Cost(0.0, 2 * sketch.nnz * _SCATTER_SECONDS)
     if not drives(index):
-        merged = zeros.together and len(matrices) == 2 and all(is_stored_csr(v, expected) for v in matrices)
-        return ANY if merged else spread
+        sparse = [
+            i for i, v in enumerate(cell.operands) if is_stored_csr(v, expected) and not is_vector_of(cell, i)
+        ]
+        return ANY if any(index in leaders for leaders in joint_leaders(cell, sparse)) else spread
     rivals = (
         v for i, v in enumerate(cell.operands) if i != index and is_stored_csr(v, expected) and drives(i)
     )

@@ -55,7 +55,7 @@ void Launch::find_shape() {
         if ((m->rows != rows && m->rows != 1) || (m->cols != cols && m->cols != 1)) shape_mismatch();
         some_full = some_full || full(i);
     }
-    bool outer = widest >= 0 && tallest >= 0 && (kernel->zero_safe & SM_CELL_OUTER);
+    bool outer = widest >= 0 && tallest >= 0 && (kernel->traits & SM_CELL_OUTER);
     if (!some_full && !outer) shape_mismatch();
     const uint32_t* leads = static_cast<const uint32_t*>(kernel->cookie);
     for (int i = 0; leads && i < kernel->n_in; i++) {
@@ -88,47 +88,54 @@ const double* Launch::scalar_cell(int i, double v) {
     return elem() == SM_F32 ? reinterpret_cast<const double*>(&scalar_single[i]) : &scalar[i];
 }
 
-static int csr_form(int i) { return i == 0 ? SM_FORM_CSR0 : i == 1 ? SM_FORM_CSR1 : i + 2; }
-
-// Whether inputs 0 and 1 are the sparse ones, and the others only vectors and scalars.
-bool Launch::may_merge() {
-    if (kernel->n_in < 2 || !(kernel->zero_safe & SM_CELL_SAFE)) return false;
+// The CSR inputs with the fewest entries of which it is known what their zeros make of the results: one, or several together.
+void Launch::choose_leaders() {
+    int64_t fewest = INT64_MAX;
+    auto consider = [&](uint32_t inputs, uint32_t needs, bool probe) {
+        int64_t entries = 0;
+        for (int i = 0; i < kernel->n_in; i++) {
+            if (!(inputs >> i & 1)) continue;
+            if (!is_matrix(i) || !full(i) || !is_csr(args[i].v.matrix)) return;
+            entries += args[i].v.matrix->nnz;
+        }
+        AtZero found;
+        if (entries >= fewest || (probe && !find_zeros(inputs, needs, found))) return;
+        fewest = entries;
+        at_zero = std::move(found);
+        leaders.clear();
+        for (int i = 0; i < kernel->n_in; i++)
+            if (inputs >> i & 1) leaders.push_back(i);
+    };
     for (int i = 0; i < kernel->n_in; i++) {
-        bool merged = is_matrix(i) && full(i) && is_csr(args[i].v.matrix);
-        if (i < 2 ? !merged : is_matrix(i) && full(i)) return false;
+        bool safe = kernel->sparse_safe >> i & 1;
+        if (safe || (kernel->sparse_probe >> i & 1)) consider(1u << i, kernel->probe_needs ? kernel->probe_needs[i] : 0, !safe);
     }
-    return variant_exists(vector_bits() | uint32_t(SM_FORM_UNION) << 16);
+    for (int64_t k = 0; k < kernel->n_joint; k++) {
+        const uint32_t* pair = kernel->joint + 2 * k;
+        consider(pair[0], pair[1] & ~SM_JOINT_PROBE, pair[1] & SM_JOINT_PROBE);
+    }
 }
 
-// A CSR input drives the kernel when it is known what its zeros make of the results; two may be merged when zeros in both
-// make zeros. Other CSR inputs are written out piece by piece.
+// One CSR input drives a variant for that; several are merged. Where none leads, they are written out piece by piece.
 void Launch::choose_form() {
-    for (int i = 0; i < kernel->n_in; i++) {
-        if (!is_matrix(i)) continue;
-        const sm_matrix* m = args[i].v.matrix;
-        if (!is_csr(m) || !((kernel->sparse_safe | kernel->sparse_probe) >> i & 1) || !full(i)) continue;
-        if (driver >= 0 && m->nnz >= args[driver].v.matrix->nnz) continue;
-        if (!variant_exists(vector_bits() | uint32_t(csr_form(i)) << 16)) continue;
-        AtZero found;
-        if (!(kernel->sparse_safe >> i & 1) && !find_zeros(i, found)) continue;
-        driver = i;
-        at_zero = std::move(found);
+    choose_leaders();
+    if (!leaders.empty()) driver = leaders[0];
+    merges = leaders.size() > 1;
+    for (int i = 0; i < kernel->n_in && driver >= 0; i++) merges = merges || (i != driver && is_matrix(i) && full(i) && is_csr(args[i].v.matrix));
+    if (driver >= 0 && !merges) {
+        form = SM_FORM_CSR0 + driver;
+        merges = !variant_exists(vector_bits() | uint32_t(form) << 16);
     }
-    if (driver >= 0) form = csr_form(driver);
-    if (may_merge()) {
-        form = SM_FORM_UNION;
-        driver = 0;
-        at_zero = AtZero();
-    }
+    if (merges) form = SM_FORM_DENSE;
     for (int i = 0; i < kernel->n_in; i++) {
         if (!is_matrix(i)) continue;
         sm_matrix* m = args[i].v.matrix;
-        bool leads = i == driver || (form == SM_FORM_UNION && i == 1);
-        spread[i] = !leads && is_csr(m) && full(i) && rows > 1;
+        bool lined_up = driver >= 0 && full(i);
+        spread[i] = !lined_up && is_csr(m) && full(i) && rows > 1;
         spreads = spreads || spread[i];
-        in[i] = leads || spread[i] ? Matrix::borrow(m) : to_dense(ctx, m);
+        in[i] = lined_up || spread[i] ? Matrix::borrow(m) : to_dense(ctx, m);
     }
-    flat = form == SM_FORM_DENSE && !has_kind(SM_OUT_ROW) && !has_kind(SM_OUT_COL);
+    flat = driver < 0 && !has_kind(SM_OUT_ROW) && !has_kind(SM_OUT_COL);
     for (int i = 0; i < kernel->n_in && flat; i++)
         if (is_matrix(i) && !full(i) && cells(args[i].v.matrix) != 1) flat = false;
 }
@@ -166,7 +173,7 @@ void Launch::choose_variant() {
         }
     }
     if (!fn) fail("%s: no native code for operands of these shapes and formats", operations(kernel->name).c_str());
-    for (int i = 0; i < kernel->n_in; i++) {
+    for (int i = 0; i < kernel->n_in && !merges; i++) {
         if (!(key >> i & 1) || (vector_bits() >> i & 1)) continue;
         Matrix source = in[i];
         double s = is_matrix(i) ? 0 : args[i].v.f64;
@@ -184,8 +191,8 @@ void Launch::choose_variant() {
 
 void Launch::bind_inputs() {
     call.flags = 0;
-    call.rowptr = call.rowptr2 = nullptr;
-    call.colidx = call.colidx2 = nullptr;
+    call.rowptr = nullptr;
+    call.colidx = nullptr;
     for (int i = 0; i < kernel->n_in; i++) {
         if (!in[i]) {
             call.in[i] = scalar_cell(i, args[i].v.f64);
@@ -198,9 +205,6 @@ void Launch::bind_inputs() {
         call.in_rs[i] = csr || m->rows == 1 || flat ? 0 : m->cols;
         if (spread[i]) {
             call.in_rs[i] = flat ? 0 : m->cols;  // where it is, each piece knows
-        } else if (csr && form == SM_FORM_UNION && i == 1) {
-            call.rowptr2 = m->rowptr;
-            call.colidx2 = m->colidx;
         } else if (csr) {
             call.rowptr = m->rowptr;
             call.colidx = m->colidx;
@@ -217,16 +221,22 @@ static int64_t chunk_cells(int64_t total) {
 void Launch::cut() {
     starts.reserve(2);
     starts.push_back(0);
-    if (form != SM_FORM_DENSE) {
-        const int64_t* rowptr = in[driver]->rowptr;
-        int64_t work = in[driver]->nnz + rows;
-        if (form == SM_FORM_UNION) work += in[1]->nnz;
+    if (driver >= 0) {
+        auto before = [&](int64_t r) {  // entries that are visited up to row r
+            int64_t n = 0;
+            for (int i : leaders) n += in[i]->rowptr[r];
+            return n;
+        };
+        int64_t entries = before(rows), work = entries + rows;
         int64_t n = work <= kSerial ? 1 : work / chunk_cells(work);
         if (has_kind(SM_OUT_COL)) n = std::min<int64_t>(n, std::clamp<int64_t>(work / (4 * cols + 1), 1, 32));
         for (int64_t i = 1; i < n; i++) {  // equal shares of entries and rows
-            int64_t target = in[driver]->nnz * i / n;
-            int64_t r = std::lower_bound(rowptr, rowptr + rows, target) - rowptr;
-            if (in[driver]->nnz < rows) r = rows * i / n;
+            int64_t target = entries * i / n, low = 0, r = entries < rows ? rows * i / n : rows;
+            while (entries >= rows && low < r) {
+                int64_t middle = (low + r) / 2;
+                if (before(middle) < target) low = middle + 1;
+                else r = middle;
+            }
             if (r > starts.back()) starts.push_back(r);
         }
         if (rows > starts.back()) starts.push_back(rows);
@@ -247,7 +257,8 @@ void Launch::run_chunk(sm_cell_args& a, int64_t chunk) {
         if (kernel->out_kind[k] == SM_OUT_COL) a.out[k] = &partials[k][size_t(chunk) * 2 * size_t(cols)];
     }
     int64_t begin = starts[size_t(chunk)], end = starts[size_t(chunk) + 1];
-    if (spreads) run_pieces(a, begin, end);
+    if (merges) run_merged(a, chunk);
+    else if (spreads) run_pieces(a, begin, end);
     else if (flat) fn(&a, 0, 1, begin, end);
     else fn(&a, begin, end, 0, cols);
 }

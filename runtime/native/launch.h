@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 namespace sm {
@@ -43,6 +44,18 @@ struct AtZero {
 };
 std::string kernel_title(const char* name);  // without prefix and hash
 
+// Adds the partial result (value, rest) of a function to another one.
+inline void fold(int fn, double& value, double& rest, double more, double rest_of_more) {
+    if (fn != SM_AGG_SUM) {
+        value = pick(fn, value, more);
+        return;
+    }
+    Sum sum{value, rest};
+    sum.add(more, rest_of_more);
+    value = sum.value;
+    rest = sum.rest;
+}
+
 struct Launch {
     sm_ctx* ctx;
     const sm_cell_kernel* kernel;
@@ -55,7 +68,11 @@ struct Launch {
     double scalar[SM_MAX_IN];
     float scalar_single[SM_MAX_IN];
     int form = SM_FORM_DENSE;
-    int driver = -1;             // the CSR input that drives, or -1
+    std::vector<int> leaders;    // the CSR inputs whose entries are visited; none: every cell is
+    int driver = -1;             // the first of them, or -1
+    bool merges = false;         // several CSR inputs are brought together (launch_merge.cpp)
+    std::vector<int64_t> union_rows;  // where the rows of the union of several leaders begin, once somebody asked, …
+    std::vector<std::unique_ptr<int32_t[]>> union_columns;  // … and the columns of each chunk
     AtZero at_zero;
     bool spread[SM_MAX_IN] = {}; // CSR inputs that do not drive: written out a few rows at a time
     bool spreads = false;
@@ -67,7 +84,7 @@ struct Launch {
     std::vector<int64_t> starts; // row (or flat column) bounds of the chunks
     std::vector<double> partials[SM_MAX_OUT];
 
-    uint8_t elem() const { return kernel->zero_safe & SM_CELL_SINGLE ? SM_F32 : SM_F64; }
+    uint8_t elem() const { return kernel->traits & SM_CELL_SINGLE ? SM_F32 : SM_F64; }
     const double* scalar_cell(int i, double v);  // the address of v as a cell
     bool is_matrix(int i) const { return args[i].tag == SM_TAG_MATRIX; }
     bool full(int i) const { return is_matrix(i) && args[i].v.matrix->rows == rows && args[i].v.matrix->cols == cols; }
@@ -82,8 +99,8 @@ struct Launch {
     [[noreturn]] void shape_mismatch();
     bool variant_exists(uint32_t wanted) const;
     uint32_t vector_bits() const;
-    bool find_zeros(int i, AtZero& found);
-    bool may_merge();
+    bool find_zeros(uint32_t zeros, uint32_t needs, AtZero& found);
+    void choose_leaders();
     void choose_form();
     void choose_variant();
     void bind_inputs();
@@ -94,7 +111,9 @@ struct Launch {
     void run_pieces(sm_cell_args& a, int64_t begin, int64_t end);
     void combine();
     Matrix reusable_input(uint8_t format);
-    void union_structure(sm_matrix* r);
+    const int64_t* merged_rows();
+    std::vector<int64_t> unseen_in_columns();
+    void run_merged(sm_cell_args& a, int64_t chunk);
 };
 
 sm_cell_fn variant(sm_ctx* ctx, const sm_cell_kernel* kernel, uint32_t key);  // its code, or null

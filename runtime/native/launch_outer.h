@@ -53,7 +53,7 @@ struct OuterLaunch {
         return false;
     }
     int64_t width(int k) const { return factor[k]->cols; }
-    uint8_t elem() const { return kernel->zero_safe & SM_CELL_SINGLE ? SM_F32 : SM_F64; }
+    uint8_t elem() const { return kernel->traits & SM_CELL_SINGLE ? SM_F32 : SM_F64; }
     void set(int k, Matrix m) { *static_cast<sm_matrix**>(results[k]) = m.take(); }
     void set(int k, double v) { *static_cast<double*>(results[k]) = v; }
 

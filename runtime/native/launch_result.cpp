@@ -1,5 +1,4 @@
 // What a launch makes: the buffers of its results before it runs, and their combination afterwards.
-#include "csr_union.h"
 #include "launch.h"
 
 #include <math.h>
@@ -39,48 +38,26 @@ Matrix Launch::reusable_input(uint8_t format) {
     return Matrix();
 }
 
-void Launch::union_structure(sm_matrix* r) {
-    parallel_for(ctx, chunks(), [&](int64_t chunk) {
-        for (int64_t i = starts[size_t(chunk)]; i < starts[size_t(chunk) + 1]; i++) union_columns(in[0].get(), in[1].get(), i, r->colidx + r->rowptr[i]);
-    });
-}
-
-static std::vector<int64_t> union_rowptr(Launch& l) {
-    std::vector<int64_t> ptr(size_t(l.rows) + 1, 0);
-    parallel_for(l.ctx, l.chunks(), [&](int64_t chunk) {
-        for (int64_t i = l.starts[size_t(chunk)]; i < l.starts[size_t(chunk) + 1]; i++)
-            ptr[size_t(i) + 1] = union_count(l.in[0].get(), l.in[1].get(), i);
-    });
-    for (size_t i = 1; i < ptr.size(); i++) ptr[i] += ptr[i - 1];
-    return ptr;
-}
-
 void Launch::allocate() {
-    std::vector<int64_t> merged;
     int64_t fresh = 0;  // bytes of new dense results
     bool in_place = false;
     for (int k = 0; k < kernel->n_out; k++) {
         double id = identity(kernel->out_fn[k]);
         switch (kernel->out_kind[k]) {
             case SM_OUT_MAP:
-                out[k] = form == SM_FORM_UNION ? Matrix() : reusable_input(form == SM_FORM_DENSE ? SM_DENSE : SM_CSR);
-                if (form == SM_FORM_DENSE) {
+                if (leaders.size() < 2) out[k] = reusable_input(driver < 0 ? SM_DENSE : SM_CSR);
+                if (driver < 0) {
                     in_place = in_place || out[k];
                     if (!out[k]) out[k] = new_dense(ctx, rows, cols, elem());
                     fresh += rows * cols * cell_size(elem());
-                } else if (form == SM_FORM_UNION) {
-                    if (merged.empty()) merged = union_rowptr(*this);
-                    out[k] = new_csr(ctx, rows, cols, merged.back(), elem());
-                    memcpy(out[k]->rowptr, merged.data(), merged.size() * 8);
-                    union_structure(out[k].get());
                 } else if (!out[k]) {
-                    const sm_matrix* d = in[driver].get();
-                    out[k] = new_csr(ctx, rows, cols, d->nnz, elem());
-                    memcpy(out[k]->rowptr, d->rowptr, size_t(rows + 1) * 8);
-                    memcpy(out[k]->colidx, d->colidx, size_t(d->nnz) * 4);
+                    const int64_t* begins = merged_rows();
+                    out[k] = new_csr(ctx, rows, cols, begins[rows], elem());
+                    memcpy(out[k]->rowptr, begins, size_t(rows + 1) * 8);
+                    if (leaders.size() == 1) memcpy(out[k]->colidx, in[driver]->colidx, size_t(begins[rows]) * 4);
                 }
                 call.out[k] = static_cast<double*>(out[k]->data);
-                call.out_rs[k] = form == SM_FORM_UNION ? reinterpret_cast<intptr_t>(out[k]->rowptr) : flat ? 0 : cols;
+                call.out_rs[k] = flat || merges ? 0 : cols;
                 break;
             case SM_OUT_FULL:
                 partials[k].assign(size_t(chunks()) * 2, 0.0);
@@ -111,23 +88,8 @@ static double with_unseen(int fn, double v, double value, int64_t count) {
 }
 
 void Launch::combine() {
-    const sm_matrix* d = driver >= 0 ? in[driver].get() : nullptr;
-    bool drops = form != SM_FORM_DENSE;
-    auto unseen_in_row = [&](int64_t i) -> int64_t {
-        if (form != SM_FORM_UNION) return cols - (d->rowptr[i + 1] - d->rowptr[i]);
-        return cols - union_count(in[0].get(), in[1].get(), i);
-    };
-    auto unseen_in_columns = [&] {
-        std::vector<int64_t> unseen(size_t(cols), rows);
-        for (int64_t p = 0; p < d->nnz; p++) unseen[size_t(d->colidx[p])]--;
-        if (form == SM_FORM_UNION)  // a column is full only where both structures together are
-            for (int64_t i = 0; i < rows; i++)
-                for (int64_t p = in[1]->rowptr[i]; p < in[1]->rowptr[i + 1]; p++) {
-                    const int32_t *b = d->colidx + d->rowptr[i], *e = d->colidx + d->rowptr[i + 1];
-                    if (!std::binary_search(b, e, in[1]->colidx[p])) unseen[size_t(in[1]->colidx[p])]--;
-                }
-        return unseen;
-    };
+    bool drops = driver >= 0;
+    auto unseen_in_row = [&](int64_t i) { return cols - (merged_rows()[i + 1] - merged_rows()[i]); };
     for (int k = 0; k < kernel->n_out; k++) {
         int f = kernel->out_fn[k];
         bool count = drops && (f != SM_AGG_SUM || !at_zero.values[k].empty());  // zeros change no sums

@@ -58,7 +58,7 @@ struct RowLaunch {
     std::vector<int64_t> starts;
     std::unique_ptr<double[]> partials[SM_MAX_OUT];  // cleared by the threads that fill them
 
-    uint8_t elem() const { return kernel->zero_safe & SM_CELL_SINGLE ? SM_F32 : SM_F64; }
+    uint8_t elem() const { return kernel->traits & SM_CELL_SINGLE ? SM_F32 : SM_F64; }
     int role(int i) const { return plan[2 * i]; }
     int length_class(int i) const { return plan[2 * i + 1]; }
     // What is put together from columns counts as inputs n_in, n_in + 1 …: for each its class, columns, and masks of pieces.

@@ -6,10 +6,10 @@ namespace sm {
 constexpr int64_t kPiece = 16384;  // cells that stay in the cache while a kernel reads them
 constexpr int64_t kProbes = 2048;  // evaluations that a thread does at a time
 
-// Runs the kernel where input i is 0, with the scalars and vectors that matter there: once, or for each row or column. What is
+// Runs the kernel where the inputs `zeros` are 0, with the scalars and vectors that matter there: once, or for each row or column. What is
 // not known to matter is 1. False: that would be needed for each cell, or a result has no structure to keep.
-bool Launch::find_zeros(int i, AtZero& found) {
-    uint32_t needs = kernel->probe_needs ? kernel->probe_needs[i] : 0, dense = vector_bits();
+bool Launch::find_zeros(uint32_t zeros, uint32_t needs, AtZero& found) {
+    uint32_t dense = vector_bits();
     int64_t n = 1;
     for (int k = 0; k < kernel->n_in; k++) {
         if (!(needs >> k & 1) || !is_matrix(k) || cells(args[k].v.matrix) == 1) continue;
@@ -33,7 +33,7 @@ bool Launch::find_zeros(int i, AtZero& found) {
             a.in[k] = static_cast<const double*>(held[k]->data);
             a.in_rs[k] = cells(held[k].get()) != 1;
         } else {
-            a.in[k] = scalar_cell(k, !is_matrix(k) ? args[k].v.f64 : k == i ? 0.0 : 1.0);
+            a.in[k] = scalar_cell(k, !is_matrix(k) ? args[k].v.f64 : zeros >> k & 1 ? 0.0 : 1.0);
         }
     }
     bool one_by_one = has_kind(SM_OUT_FULL) || has_kind(SM_OUT_COL);  // these would be added up
@@ -103,7 +103,6 @@ void Launch::run_pieces(sm_cell_args& a, int64_t begin, int64_t end) {
     };
     for (int64_t b = begin, e; b < end; b = e) {
         e = std::min(b + step, end);
-        if (driver >= 0 && in[driver]->rowptr[b] == in[driver]->rowptr[e]) continue;
         write(b, e, false);
         for (int i = 0; i < kernel->n_in; i++)  // the kernel counts from the first row
             if (spread[i]) a.in[i] = reinterpret_cast<const double*>(reinterpret_cast<intptr_t>(room[i].data()) - b * unit * cell_size(elem()));
@@ -120,11 +119,7 @@ void Launch::run_pieces(sm_cell_args& a, int64_t begin, int64_t end) {
         for (int k = 0; k < kernel->n_out; k++) {
             if (kernel->out_kind[k] != SM_OUT_FULL) continue;
             a.out[k] = whole[k];
-            Sum sum{whole[k][0], whole[k][1]};
-            if (kernel->out_fn[k] == SM_AGG_SUM) sum.add(part[k][0], part[k][1]);
-            else sum.value = pick(kernel->out_fn[k], sum.value, part[k][0]);
-            whole[k][0] = sum.value;
-            whole[k][1] = sum.rest;
+            fold(kernel->out_fn[k], whole[k][0], whole[k][1], part[k][0], part[k][1]);
         }
         write(b, e, true);
     }

@@ -94,9 +94,8 @@ typedef sm_arg sm_value;
 
 // What a kernel sees of one chunk. Columns c are absolute in every form.
 //   inputs     in[i] + r * in_rs[i], then [c] (vector class) or [0] (splat class). A CSR driver i: in[i] are its
-//              values, rowptr/colidx its structure (union: input 1 has rowptr2/colidx2).
-//   map        dense: out[k][r * out_rs[k] + c]; CSR-driven: out[k][p] for p in the driver's rowptr range;
-//              union: row r's values one after the other from out[k][((const int64_t*)out_rs[k])[r]].
+//              values, rowptr/colidx its structure.
+//   map        dense: out[k][r * out_rs[k] + c]; CSR-driven: out[k][p] for p in the driver's rowptr range.
 //   full       out[k][0] is the partial, out[k][1] its compensation (sum = value + compensation; sums only).
 //   row        out[k][r], final.
 //   col        out[k][c], and out[k][out_rs[k] + c] the compensations (sums only); accumulate into them.
@@ -111,8 +110,6 @@ typedef struct sm_cell_args {
     int64_t out_rs[SM_MAX_OUT];
     const int64_t* rowptr;
     const int32_t* colidx;
-    const int64_t* rowptr2;
-    const int32_t* colidx2;
     int64_t flags;  // SM_CELL_STREAM
 } sm_cell_args;
 
@@ -121,19 +118,20 @@ enum { SM_CELL_STREAM = 1 };
 
 typedef void (*sm_cell_fn)(const sm_cell_args*, int64_t r0, int64_t r1, int64_t c0, int64_t c1);
 
-enum { SM_CELL_SAFE = 1, SM_CELL_OUTER = 2, SM_CELL_SINGLE = 4 };  // bits of sm_cell_kernel.zero_safe
+#define SM_JOINT_PROBE 0x80000000u
+enum { SM_CELL_OUTER = 1, SM_CELL_SINGLE = 2 };  // bits of sm_cell_kernel.traits
 
 enum { SM_OUT_MAP = 0, SM_OUT_FULL = 1, SM_OUT_ROW = 2, SM_OUT_COL = 3 };
 enum { SM_AGG_SUM = 0, SM_AGG_PROD = 1, SM_AGG_MIN = 2, SM_AGG_MAX = 3 };
 // Variant key: bits 0..15 vector-class inputs, bits 16..19 the form.
-enum { SM_FORM_DENSE = 0, SM_FORM_CSR0 = 1, SM_FORM_CSR1 = 2, SM_FORM_UNION = 3, SM_FORM_CSR2 = 4 /* CSRi = i + 2 for i >= 2 */ };
+enum { SM_FORM_DENSE = 0, SM_FORM_CSR0 = 1, SM_FORM_CSR1 = 2 /* CSRi = i + 1 */ };
 
 struct sm_cell_kernel {
     int32_t n_in, n_out;
     uint8_t out_kind[SM_MAX_OUT];
     uint8_t out_fn[SM_MAX_OUT];
     uint32_t sparse_safe;
-    uint32_t zero_safe;  // bit 0: 0 where inputs 0 and 1 are; bit 1: a column and a row vector may combine (outer); bit 2: cells are f32
+    uint32_t traits;  // SM_CELL_OUTER: a column and a row vector may combine; SM_CELL_SINGLE: cells are f32
     int32_t n_variants;
     // Bit i: what the outputs are where input i is 0 depends on scalars and on the inputs of probe_needs[i] only. When these are
     // vectors, runs of the dense variant tell; when every map output is 0 there, input i may drive.
@@ -143,6 +141,10 @@ struct sm_cell_kernel {
     const char* name;
     const void* cookie;  // cells: NULL, or for each input those that may have the full shape only where it has; rows: the plan
     const uint32_t* probe_needs;  // NULL: nothing but scalars
+    // Pairs of masks: several inputs whose entries may drive together, and what decides what the outputs are where all of them
+    // are 0: nothing (they are 0), or with SM_JOINT_PROBE scalars and the inputs of the second mask.
+    const uint32_t* joint;
+    int64_t n_joint;  // pairs
 };
 
 typedef struct sm_location {

@@ -41,6 +41,10 @@ EXPRESSIONS = [
     # sparse and full ones
     "D + X", "D - X * W", "sum((D - X) ^ 2)", "rowSums(D > X)", "colSums(D * exp(X))", "X * exp(W) * D", "D + X * a + W * b",
     "X + W + Z", "sum(abs(X + W - Z))", "colMaxs(X + W + Z)", "X - a %*% b", "sum(exp(X) * D + W)", "min(X * D + W + Z)",
+    # several sparse ones, with what else is there
+    "X * W * Z", "(X + W) * Z", "X * (W + D)", "(X + W) * D", "X / a + W / b - Z", "pmax(pmax(X, W), Z)", "X * W + Z * D", "(X - W) * (Z + D)",
+    "sum((X + W) * D)", "sum(exp(X + W - Z))", "rowSums((X + W) * D / a)", "colSums(abs(X - W) * D)", "colSums(exp(X - W + Z))",
+    "rowMaxs(X + W - Z)", "colMins(X - W * D)", "sum(X * W * Z) + sum(X + W)", "ifelse(X > W, Z, X)", "(X != 0) & (W != 0) & (Z != 0)",
     # zeros that are not stored take no part in products, whatever the other factor is
     "(X != 0) * log(X)", "sum((X != 0) * log(abs(X)))", "(X > 0) / X * (X > 0)",
     # not cellwise
@@ -90,12 +94,44 @@ SPARSE_RESULTS = [
     "X / s",
     "X * W * a",
     "(X != 0) * log(abs(X))",
+    "X + W + Z",
+    "X * a + W * b - Z * s",
+    "X / a + W",
+    "pmax(pmax(X, W), Z)",
+    "X * W * Z",
+    "(X + W) * Z",
+    "X * (W + D)",
+    "(X + W) * D",
+    "X * D + W * a",
+    "(X - W) * (Z + D)",
 ]
 
 
 @pytest.mark.parametrize("expression", SPARSE_RESULTS)
 def test_results_keep_the_structure(expression: str) -> None:
     assert sparse.issparse(run(f"R = {expression}\n", INPUTS)[0])
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["X + Y + Z", "(X - Y) * D * a", "X * (Y + Z)", "sum(abs(X - Y + Z))", "colSums(exp(X * Y - Z))"],
+)
+@pytest.mark.parametrize("shape", [(3, 50_000), (2000, 3), (300, 700), (5000, 40)])
+def test_rows_of_any_density_are_merged(expression: str, shape: tuple[int, int]) -> None:
+    """Few and many entries in a row, rows without any, one input with much more than the others, one structure for two."""
+    rng = np.random.default_rng(3)
+    rows, cols = shape
+    made = [sparse.random(rows, cols, d, format="csr", random_state=rng) for d in (0.001, 0.03, 0.3)]
+    made[2] = sparse.csr_matrix(made[2].multiply(rng.random((rows, 1)) < 0.5))
+    twin = made[1].copy()
+    twin.data = -twin.data / 3
+    others = {"D": rng.random(shape) - 0.5, "a": rng.random((rows, 1))}
+    for x, y, z in (made, made[::-1], (made[1], twin, made[0])):
+        inputs = {"X": x, "Y": y, "Z": z, **others}
+        inputs = {n: v for n, v in inputs.items() if n in expression}
+        found, _ = run(f"R = {expression}\n", inputs)
+        expected = dense(run(f"R = {expression}\n", {n: dense(v) for n, v in inputs.items()}, level=0)[0])
+        np.testing.assert_allclose(dense(found), expected, rtol=1e-10, atol=1e-12)
 
 
 def test_zeros_that_do_not_stay_zeros() -> None:
@@ -123,6 +159,12 @@ def test_rows_longer_than_a_piece() -> None:
 
 def test_what_would_fill_the_memory() -> None:
     x = sparse.csr_matrix(([1.0, 2.0, 0.5], ([5, 7, 9], [3, 250_000, 3])), shape=(300_000, 300_000))
+    y, z = sparse.csr_matrix(x.T), x * 2
+    found, _ = run(
+        "R = sum((X + Y - Z) / v) + sum(pmax(X, Y) * Z)\n",
+        {"X": x, "Y": y, "Z": z, "v": np.full((300_000, 1), 2.0)},
+    )
+    assert found == pytest.approx(((x + y - z) / 2).sum() + 2 * x.multiply(x).sum())
     v = np.asarray(x.sum(axis=1)) + 1
     found, _ = run("R = sum(exp(X / v) - 1) + sum(colVars(X)) + var(X)\n", {"X": x, "v": v})
     assert found == pytest.approx(np.exp([0.5, 2 / 3, 1 / 3]).sum() - 3, rel=1e-4)

@@ -13,7 +13,7 @@ from sysmlc.codegen.cpu.llvm import emit_variant
 from sysmlc.codegen.cpu.target import Target, compile_object, make_target
 from sysmlc.ir.core import Builder, Region, Value
 from sysmlc.ir.dialects.core import Func, Module, Return
-from sysmlc.ir.dialects.kernel import FORM_UNION, CellKernel, csr_form
+from sysmlc.ir.dialects.kernel import CellKernel, csr_form
 from sysmlc.ir.types import Type
 from sysmlc.passes.form_cells import FormCells
 from sysmlc.passes.lower_cells import LowerCells
@@ -33,8 +33,6 @@ class CellArgs(ctypes.Structure):
         ("output_strides", ctypes.c_int64 * 8),
         ("rowptr", ctypes.c_void_p),
         ("colidx", ctypes.c_void_p),
-        ("rowptr2", ctypes.c_void_p),
-        ("colidx2", ctypes.c_void_p),
         ("flags", ctypes.c_int64),
     ]
 
@@ -91,10 +89,6 @@ class Runner:
         """Run the form driven by a CSR input. Map outputs are the values of its entries."""
         return self._run(kernel, inputs, inputs[driver].shape, driver)
 
-    def union(self, kernel: CellKernel, inputs: Sequence[Any], row_starts: Any) -> list[np.ndarray[Any, Any]]:
-        """Run the merge of two CSR inputs. Map outputs are values in the rows `row_starts` delimits."""
-        return self._run(kernel, inputs, inputs[0].shape, -1, row_starts=row_starts)
-
     def _run(
         self,
         kernel: CellKernel,
@@ -102,7 +96,6 @@ class Runner:
         shape: tuple[int, int],
         driver: int | None,
         stream: bool = False,
-        row_starts: Any = None,
     ) -> list[np.ndarray[Any, Any]]:
         rows, cols = shape
         args, key, keep = CellArgs(), 0, []
@@ -113,10 +106,7 @@ class Runner:
                 keep += [indptr, indices, data]
                 key |= 1 << i
                 args.inputs[i] = data.ctypes.data
-                if driver == -1 and i == 1:
-                    args.rowptr2, args.colidx2 = indptr.ctypes.data, indices.ctypes.data
-                else:
-                    args.rowptr, args.colidx = indptr.ctypes.data, indices.ctypes.data
+                args.rowptr, args.colidx = indptr.ctypes.data, indices.ctypes.data
                 continue
             data = np.ascontiguousarray(value, np.float64)
             keep.append(data)
@@ -127,19 +117,14 @@ class Runner:
             elif data.ndim == 2 and data.shape[0] != 1:
                 args.input_strides[i] = 1
         if driver is not None:
-            key |= (FORM_UNION if driver < 0 else csr_form(driver)) << 16
+            key |= csr_form(driver) << 16
         results = []
         for k, kind in enumerate(kernel.outputs):
             what, _, fn = kind.partition(":")
             if what == "map":
-                size = rows * cols if driver is None else row_starts[-1] if driver < 0 else inputs[driver].nnz
+                size = rows * cols if driver is None else inputs[driver].nnz
                 made = _aligned(size)
-                if driver == -1:
-                    starts = np.asarray(row_starts, np.int64)
-                    keep.append(starts)
-                    args.output_strides[k] = starts.ctypes.data
-                else:
-                    args.output_strides[k] = cols
+                args.output_strides[k] = cols
             else:
                 size = {"full": 1, "row": rows, "col": cols}[what]
                 made = np.zeros(2 * size)

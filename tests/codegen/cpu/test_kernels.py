@@ -371,30 +371,3 @@ def test_csr_of_a_third_input() -> None:
     expected = s.multiply(x + y).tocsr()
     np.testing.assert_allclose(total, expected.sum(), rtol=1e-13)
     agree(values, expected.data)
-
-
-@pytest.mark.parametrize("fn", ["add", "sub", "mul", "min", "max", "ne", "pow"])
-def test_union_of_two_csr(fn: str, level: str) -> None:
-    kernel = kernel_of(lambda b, x, y: b(Binary, fn, x, y), [matrix(), matrix()])
-    if fn == "pow":
-        assert not kernel.zero_safe
-        return
-    for rows, cols, density in SPARSE_SHAPES:
-        x, y = sparse(rows, cols, density, 5), sparse(rows, cols, density / 2, 6)
-        places = (sp.csr_matrix((np.ones(x.nnz), x.indices, x.indptr), x.shape)
-                  + sp.csr_matrix((np.ones(y.nnz), y.indices, y.indptr), y.shape)).tocsr()  # fmt: skip
-        places.sort_indices()
-        at = places.tocoo()
-        (got,) = runner(level).union(kernel, [x, y], places.indptr)
-        agree(got, BINARY_REFERENCE[fn](x.toarray(), y.toarray())[at.row, at.col])
-
-
-def test_union_aggregates() -> None:
-    x, y = sparse(30, 40, 0.1, 7), sparse(30, 40, 0.2, 8)
-    for out in ("full:sum", "row:sum", "col:sum", "col:max"):
-        kernel = fused([out], 2, lambda b, v: [b(Unary, "abs", b(Binary, "sub", v[0], v[1]))])
-        (got,) = runner().union(kernel, [x, y], [0])
-        dense = np.abs((x - y).toarray())
-        axis = {"full": None, "row": 1, "col": 0}[out.partition(":")[0]]
-        expected = dense.max(axis) if out.endswith("max") else dense.sum(axis)
-        np.testing.assert_allclose(np.where(np.isinf(got), 0, got), expected, rtol=1e-13)

@@ -30,9 +30,9 @@ class Kernel(c.Structure):
 
     _fields_ = [
         ("n_in", I32), ("n_out", I32), ("out_kind", c.c_uint8 * MAX_OUT), ("out_fn", c.c_uint8 * MAX_OUT),
-        ("sparse_safe", c.c_uint32), ("zero_safe", c.c_uint32), ("n_variants", I32), ("sparse_probe", c.c_uint32),
+        ("sparse_safe", c.c_uint32), ("traits", c.c_uint32), ("n_variants", I32), ("sparse_probe", c.c_uint32),
         ("variant_keys", c.POINTER(c.c_uint32)), ("variants", c.POINTER(P)), ("name", TEXT), ("cookie", P),
-        ("probe_needs", c.POINTER(c.c_uint32)),
+        ("probe_needs", c.POINTER(c.c_uint32)), ("joint", c.POINTER(c.c_uint32)), ("n_joint", I64),
     ]  # fmt: skip
 
 

@@ -21,33 +21,15 @@
                 a->out[0][p] = EXPR;                                                                 \
             }                                                                                        \
     }
-#define UNION(NAME, EXPR)                                                                            \
-    static void NAME(const sm_cell_args* a, int64_t r0, int64_t r1, int64_t c0, int64_t c1) {        \
-        (void)c0, (void)c1;                                                                          \
-        for (int64_t r = r0; r < r1; r++) {                                                          \
-            double* out = a->out[0] + ((const int64_t*)a->out_rs[0])[r];                             \
-            int64_t p = a->rowptr[r], q = a->rowptr2[r], pe = a->rowptr[r + 1], qe = a->rowptr2[r + 1]; \
-            while (p < pe || q < qe) {                                                               \
-                int32_t cp = p < pe ? a->colidx[p] : INT32_MAX, cq = q < qe ? a->colidx2[q] : INT32_MAX; \
-                double x = cp <= cq ? a->in[0][p] : 0, y = cq <= cp ? a->in[1][q] : 0;               \
-                p += cp <= cq;                                                                       \
-                q += cq <= cp;                                                                       \
-                *out++ = EXPR;                                                                       \
-            }                                                                                        \
-        }                                                                                            \
-    }
-
 DENSE(add_vv, x + y, 1, 1)
 DENSE(add_vs, x + y, 1, 0)
 DENSE(add_sv, x + y, 0, 1)
-UNION(add_u, x + y)
 DENSE(mul_vv, x* y, 1, 1)
 DENSE(mul_vs, x* y, 1, 0)
 DENSE(mul_sv, x* y, 0, 1)
 DRIVEN(mul_0v, x* y, 0, 1)
 DRIVEN(mul_0s, x* y, 0, 0)
 DRIVEN(mul_1v, x* y, 1, 1)
-UNION(mul_u, x* y)
 DENSE(gt_vs, x > y, 1, 0)
 DRIVEN(gt_0s, x > y, 0, 0)
 
@@ -100,10 +82,10 @@ static void full_sum(const sm_cell_args* a, int64_t r0, int64_t r1, int64_t c0, 
 #define KEYS(NAME, ...) static const uint32_t NAME##_keys[] = {__VA_ARGS__}
 #define FNS(NAME, ...) static sm_cell_fn NAME##_fns[] = {__VA_ARGS__}
 #define FORM(f) ((uint32_t)(f) << 16)
-KEYS(add, 3, 1, 2, 3 | FORM(SM_FORM_UNION));
-FNS(add, add_vv, add_vs, add_sv, add_u);
-KEYS(mul, 3, 1, 2, 3 | FORM(SM_FORM_CSR0), 1 | FORM(SM_FORM_CSR0), 3 | FORM(SM_FORM_CSR1), 3 | FORM(SM_FORM_UNION));
-FNS(mul, mul_vv, mul_vs, mul_sv, mul_0v, mul_0s, mul_1v, mul_u);
+KEYS(add, 3, 1, 2);
+FNS(add, add_vv, add_vs, add_sv);
+KEYS(mul, 3, 1, 2, 3 | FORM(SM_FORM_CSR0), 1 | FORM(SM_FORM_CSR0), 3 | FORM(SM_FORM_CSR1));
+FNS(mul, mul_vv, mul_vs, mul_sv, mul_0v, mul_0s, mul_1v);
 KEYS(gt, 1, 1 | FORM(SM_FORM_CSR0));
 FNS(gt, gt_vs, gt_0s);
 KEYS(flags, 1);
@@ -119,21 +101,22 @@ KEYS(narrow, 3);
 FNS(narrow, add_vv);
 
 #define EXPORT __attribute__((visibility("default")))
-#define KERNEL(NAME, TITLE, N_IN, SPARSE_SAFE, ZERO_SAFE, KEYS, FNS)                                 \
+static const uint32_t both[] = {3, 0};  // inputs 0 and 1 together are zero for sure
+#define KERNEL(NAME, TITLE, N_IN, SPARSE_SAFE, N_JOINT, TRAITS, KEYS, FNS)                                 \
     EXPORT sm_cell_kernel k_##NAME = {.n_in = N_IN, .n_out = 1, .sparse_safe = SPARSE_SAFE,          \
-        .zero_safe = ZERO_SAFE, .n_variants = sizeof KEYS##_keys / sizeof *KEYS##_keys,              \
+        .traits = TRAITS, .joint = both, .n_joint = N_JOINT, .n_variants = sizeof KEYS##_keys / sizeof *KEYS##_keys, \
         .variant_keys = KEYS##_keys, .variants = FNS##_fns, .name = TITLE}
 #define AGG_KERNEL(NAME, FN)                                                                         \
     EXPORT sm_cell_kernel k_##NAME = {.n_in = 1, .n_out = 3, .out_kind = {SM_OUT_FULL, SM_OUT_ROW, SM_OUT_COL}, \
-        .out_fn = {FN, FN, FN}, .sparse_safe = 1, .zero_safe = 1, .n_variants = 2,                   \
+        .out_fn = {FN, FN, FN}, .sparse_safe = 1, .n_variants = 2,                   \
         .variant_keys = agg_keys, .variants = NAME##_fns, .name = #NAME}
-KERNEL(add, "+", 2, 0, 1, add, add);
-KERNEL(outer, "outer", 2, 0, 3, add, add);
-KERNEL(mul, "*", 2, 3, 1, mul, mul);
+KERNEL(add, "+", 2, 0, 1, 0, add, add);
+KERNEL(outer, "outer", 2, 0, 1, SM_CELL_OUTER, add, add);
+KERNEL(mul, "*", 2, 3, 0, 0, mul, mul);
 EXPORT sm_cell_kernel k_gt = {.n_in = 2, .n_out = 1, .sparse_probe = 1, .n_variants = 2, .variant_keys = gt_keys,
     .variants = gt_fns, .name = "cell_gt_add_log_base_map_0123456789"};
-KERNEL(flags, "flags", 1, 0, 0, flags, flags);
-KERNEL(narrow, "narrow", 2, 0, 1, narrow, narrow);
+KERNEL(flags, "flags", 1, 0, 0, 0, flags, flags);
+KERNEL(narrow, "narrow", 2, 0, 1, 0, narrow, narrow);
 EXPORT sm_cell_kernel k_full = {.n_in = 1, .n_out = 1, .out_kind = {SM_OUT_FULL}, .sparse_safe = 1, .n_variants = 1,
     .variant_keys = full_keys, .variants = full_fns, .name = "sum"};
 AGG_KERNEL(agg_sum, SM_AGG_SUM);
