@@ -27,12 +27,15 @@ from sysmlc.passes.lower_cells import (
 MAX_BODY = 96
 """Operations in one body; beyond that registers run out and compile time grows."""
 
-MOVES = frozenset({"dml.t", "dml.rev", "dml.index", "dml.reshape", "dml.tsmm", "dml.order"})
+MOVES = frozenset(
+    f"dml.{fn}"
+    for fn in ("t", "rev", "index", "reshape", "tsmm", "order", "cumsum", "cumprod", "cummin", "cummax", "rowcumsum")
+)  # fmt: skip
 """Their results are dense where the operand is."""
 DENSE = frozenset(
     f"dml.{fn}"
     for fn in (
-        "seq", "sample", "cumsum", "cumprod", "cummin", "cummax", "cumsumprod", "solve", "inv", "cholesky", "qr", "lu", "eigen",
+        "seq", "sample", "cumsumprod", "solve", "inv", "cholesky", "qr", "lu", "eigen",
         "svd",
     )
 ) | {"fused.row"}  # fmt: skip

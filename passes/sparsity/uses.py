@@ -36,7 +36,7 @@ _ROW_SECONDS: Final = 0.85e-9
 _FULL_ONLY: Final = frozenset(
     f"dml.{fn}"
     for fn in (
-        "cumsum", "cumprod", "cummin", "cummax", "cumsumprod", "solve", "inv", "cholesky", "qr", "lu", "eigen", "svd", "det",
+        "solve", "inv", "cholesky", "qr", "lu", "eigen", "svd", "det",
     )
 )  # fmt: skip
 """Library operations that work on dense operands."""

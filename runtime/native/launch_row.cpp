@@ -96,6 +96,7 @@ struct RowLaunch {
     void find_lengths();
     int64_t columns(int32_t inputs) const;
     void choose_variant();
+    Matrix packed_side(const sm_matrix* m, bool turned);
     void bind();
     void widen(int i);
     void cut();
@@ -208,6 +209,18 @@ void RowLaunch::widen(int i) {
     in[i] = made;
 }
 
+// A sparse factor of few columns (rows, if it is not turned) as kernels read it: one column of the product after the other.
+Matrix RowLaunch::packed_side(const sm_matrix* m, bool turned) {
+    Matrix r = turned ? new_dense_zero(ctx, m->cols, m->rows, m->elem) : new_dense_zero(ctx, m->rows, m->cols, m->elem);
+    with_element(m, [&](auto type) {
+        using T = decltype(type);
+        for (int64_t i = 0; i < m->rows; i++)
+            for (int64_t p = m->rowptr[i]; p < m->rowptr[i + 1]; p++) values<T>(r.get())[turned ? m->colidx[p] * m->rows + i : i * m->cols + m->colidx[p]] = values<T>(m)[p];
+    });
+    r->nnz = m->nnz;
+    return r;
+}
+
 void RowLaunch::bind() {
     call.rowptr = nullptr;
     call.colidx = nullptr;
@@ -225,11 +238,11 @@ void RowLaunch::bind() {
             if (i > 0) expanded[i] = m->rows == rows && rows > 1;
             in[i] = i == 0 || expanded[i] ? Matrix::borrow(m) : to_dense(ctx, m);
         }
-        if (role(i) == kSide && m->cols > 1 && !in[i]) {
-            Matrix dense = to_dense(ctx, m);
-            in[i] = Matrix(sm_t(ctx, dense.get()));
+        if (role(i) == kSide && m->cols > 1 && is_dense(m) && !in[i]) {
+            in[i] = Matrix(sm_t(ctx, m));
             if (is_csr(in[i].get())) in[i] = to_dense(ctx, in[i].get());
         }
+        if ((role(i) == kSide || role(i) == kSideTransposed) && is_csr(m) && !in[i]) in[i] = packed_side(m, role(i) == kSide && m->cols > 1);
         if (!in[i]) in[i] = to_dense(ctx, m);
         m = in[i].get();
         call.in[i] = static_cast<const double*>(m->data);

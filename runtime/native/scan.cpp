@@ -13,24 +13,102 @@ double times(double a, double b) { return a * b; }
 double least(double a, double b) { return a != a || b != b ? NAN : a < b ? a : b; }
 double most(double a, double b) { return a != a || b != b ? NAN : a > b ? a : b; }
 
+// Cells of row i from column c0 to c1, which are written out where only some are stored.
+const double* part_of_row(const sm_matrix* X, int64_t i, int64_t c0, int64_t c1, std::vector<double>& room) {
+    if (is_dense(X)) return row(X, i) + c0;
+    room.assign(size_t(c1 - c0), 0.0);
+    const int32_t *first = X->colidx + X->rowptr[i], *last = X->colidx + X->rowptr[i + 1];
+    for (const int32_t* at = std::lower_bound(first, last, c0); at < last && *at < c1; at++) room[size_t(*at - c0)] = values(X)[at - X->colidx];
+    return room.data();
+}
+
+// Results may be sparse while few columns are not 0 in the rows above: row by row, only these are visited.
+template <double (*Op)(double, double)>
+Matrix down_sparse(sm_ctx* ctx, const sm_matrix* X, int64_t most) {
+    Matrix r = new_csr(ctx, X->rows, X->cols, most);
+    std::vector<int32_t> before, now;  // columns that are not 0 …
+    std::vector<double> above, here;   // … and what is there
+    int64_t n = 0;
+    for (int64_t i = 0; i < X->rows; i++) {
+        now.clear();
+        here.clear();
+        auto keep = [&](int32_t column, double v) {
+            if (v == 0) return;
+            now.push_back(column);
+            here.push_back(v);
+        };
+        size_t k = 0;
+        for (int64_t p = X->rowptr[i]; p < X->rowptr[i + 1]; p++) {
+            int32_t column = X->colidx[p];
+            for (; k < before.size() && before[k] < column; k++) keep(before[k], Op(above[k], 0));
+            bool both = k < before.size() && before[k] == column;
+            keep(column, i == 0 ? values(X)[p] : Op(both ? above[k] : 0, values(X)[p]));
+            k += both;
+        }
+        for (; k < before.size(); k++) keep(before[k], Op(above[k], 0));
+        std::copy(now.begin(), now.end(), r->colidx + n);
+        std::copy(here.begin(), here.end(), values(r.get()) + n);
+        n += int64_t(now.size());
+        r->rowptr[i + 1] = n;
+        before.swap(now);
+        above.swap(here);
+    }
+    r->nnz = n;
+    return finish(ctx, std::move(r));
+}
+
+// Cells that are not 0 where a column is filled from its first entry on; no more than are stored where zeros stay.
+int64_t most_entries(const sm_matrix* X, bool zeros_stay) {
+    if (zeros_stay) return X->nnz;
+    std::vector<bool> seen(static_cast<size_t>(X->cols));
+    int64_t most = 0;
+    for (int64_t i = 0; i < X->rows; i++)
+        for (int64_t p = X->rowptr[i]; p < X->rowptr[i + 1]; p++) {
+            if (!seen[size_t(X->colidx[p])]) most += X->rows - i;
+            seen[size_t(X->colidx[p])] = true;
+        }
+    return most;
+}
+
 // Down each column. Blocks of columns go in parallel: the order within a column is the language's.
 template <double (*Op)(double, double)>
 sm_matrix* down(sm_ctx* ctx, sm_matrix* X) {
-    Matrix x = to_dense(ctx, X);
+    if (is_csr(X)) {
+        int64_t most = most_entries(X, Op(1, 0) == 0 && Op(-1, 0) == 0);
+        if (better_csr(X->rows, X->cols, most)) return down_sparse<Op>(ctx, X, most).take();
+    }
     Matrix r = new_dense(ctx, X->rows, X->cols);
     r->nnz = -1;
     int64_t width = std::max<int64_t>(8, (X->cols + 15) / 16);
     parallel_chunks(ctx, X->cols, cells(X) < kGrain ? X->cols : width, [&](int64_t c0, int64_t c1) {
+        std::vector<double> room;
         for (int64_t i = 0; i < X->rows; i++) {
-            const double* in = row(x.get(), i);
-            double* out = row(r.get(), i);
+            const double* in = part_of_row(X, i, c0, c1, room);
+            double* out = row(r.get(), i) + c0;
             if (i == 0)
-                std::copy(in + c0, in + c1, out + c0);
+                std::copy(in, in + (c1 - c0), out);
             else
-                for (int64_t j = c0; j < c1; j++) out[j] = Op(out[j - X->cols], in[j]);
+                for (int64_t j = 0; j < c1 - c0; j++) out[j] = Op(out[j - X->cols], in[j]);
         }
     });
     return r.take();
+}
+
+// Along a row, from its first entry on.
+Matrix along_sparse(sm_ctx* ctx, const sm_matrix* X, int64_t most) {
+    Matrix r = new_csr(ctx, X->rows, X->cols, most);
+    int64_t n = 0;
+    for (int64_t i = 0; i < X->rows; i++) {
+        int64_t p = X->rowptr[i], end = X->rowptr[i + 1];
+        double sum = 0;
+        for (int64_t j = p < end ? X->colidx[p] : X->cols; j < X->cols; j++) {
+            if (p < end && X->colidx[p] == j) sum += values(X)[p++];
+            r->colidx[n] = int32_t(j);
+            values(r.get())[n++] = sum;
+        }
+        r->rowptr[i + 1] = n;
+    }
+    return finish(ctx, std::move(r));
 }
 
 // The same where only some cells are stored: of the others, which are all equal, the last one counts.
@@ -93,13 +171,20 @@ SM_API sm_matrix* sm_cummax(sm_ctx* ctx, sm_matrix* X) {
 
 SM_API sm_matrix* sm_rowcumsum(sm_ctx* ctx, sm_matrix* X) {
     return SM_ENTRY(ctx, {
-        Matrix x = to_dense(ctx, X);
+        if (is_csr(X)) {
+            int64_t most = 0;
+            for (int64_t i = 0; i < X->rows; i++)
+                if (X->rowptr[i] < X->rowptr[i + 1]) most += X->cols - X->colidx[X->rowptr[i]];
+            if (better_csr(X->rows, X->cols, most)) return along_sparse(ctx, X, most).take();
+        }
         Matrix r = new_dense(ctx, X->rows, X->cols);
         r->nnz = -1;
         parallel_rows(ctx, X->rows, X->cols, [&](int64_t r0, int64_t r1) {
+            std::vector<double> room;
             for (int64_t i = r0; i < r1; i++) {
+                const double* in = part_of_row(X, i, 0, X->cols, room);
                 double sum = 0;
-                for (int64_t j = 0; j < X->cols; j++) row(r.get(), i)[j] = j ? sum += row(x.get(), i)[j] : sum = row(x.get(), i)[j];
+                for (int64_t j = 0; j < X->cols; j++) row(r.get(), i)[j] = j ? sum += in[j] : sum = in[j];
             }
         });
         return r.take();

@@ -4,6 +4,7 @@
 #include <limits>
 #include <vector>
 
+#include "linalg_product.h"
 #include "sort.h"
 #include "sum.h"
 
@@ -255,19 +256,21 @@ SM_API sm_matrix* sm_count_distinct(sm_ctx* ctx, sm_matrix* X, const char* dir) 
             return static_cast<double>(n);
         };
         Matrix r = new_dense(ctx, by_row ? X->rows : 1, by_col ? X->cols : 1);
+        Matrix lines = by_col ? Matrix(sm_t(ctx, X)) : Matrix::borrow(X);  // each of them is counted by itself, or all together
         std::vector<double> v;
-        auto collect = [&](int64_t i0, int64_t i1, int64_t j0, int64_t j1) {
-            v.clear();
-            for (int64_t i = i0; i < i1; i++)
-                for (int64_t j = j0; j < j1; j++) v.push_back(cell(X, i, j) == 0 ? 0.0 : cell(X, i, j));
+        auto collect = [&](int64_t first, int64_t last) {
+            const sm_matrix* m = lines.get();
+            bool csr = is_csr(m);
+            int64_t begin = csr ? m->rowptr[first] : first * m->cols, end = csr ? m->rowptr[last] : last * m->cols;
+            v.assign(values(m) + begin, values(m) + end);
+            for (double& x : v) x = x == 0 ? 0.0 : x;  // -0 is no other value
+            if (end - begin < (last - first) * m->cols) v.push_back(0);
             return count(v);
         };
-        if (by_row)
-            for (int64_t i = 0; i < X->rows; i++) values(r.get())[i] = collect(i, i + 1, 0, X->cols);
-        else if (by_col)
-            for (int64_t j = 0; j < X->cols; j++) values(r.get())[j] = collect(0, X->rows, j, j + 1);
+        if (by_row || by_col)
+            for (int64_t i = 0; i < lines->rows; i++) values(r.get())[i] = collect(i, i + 1);
         else
-            values(r.get())[0] = collect(0, X->rows, 0, X->cols);
+            values(r.get())[0] = collect(0, X->rows);
         return r.take();
     });
 }
@@ -306,8 +309,12 @@ SM_API double sm_weighted_mean(sm_ctx* ctx, sm_matrix* X, sm_matrix* W) {
     return SM_ENTRY(ctx, {
         if (X->rows != W->rows || X->cols != W->cols) fail("mean: the weights are %s, the data %s", shape(W).c_str(), shape(X).c_str());
         Mean mean;
-        for (int64_t i = 0; i < X->rows; i++)
-            for (int64_t j = 0; j < X->cols; j++) mean.add(cell(X, i, j), cell(W, i, j));
+        for (int64_t i = 0; i < X->rows; i++) {
+            if (is_csr(W))
+                for (int64_t p = W->rowptr[i]; p < W->rowptr[i + 1]; p++) mean.add(cell(X, i, W->colidx[p]), values(W)[p]);
+            else
+                for (int64_t j = 0; j < X->cols; j++) mean.add(cell(X, i, j), cell(W, i, j));
+        }
         return mean.result();
     });
 }

@@ -21,7 +21,7 @@ def csr(density: float, seed: int) -> Any:
 
 
 INPUTS: dict[str, Any] = {
-    "X": csr(0.1, 1), "W": csr(0.15, 2), "Z": csr(0.05, 3), "D": RNG.random((ROWS, COLS)) + 0.5,
+    "X": csr(0.1, 1), "W": csr(0.15, 2), "Z": csr(0.05, 3), "U": csr(0.001, 5), "B": csr(0.1, 6)[:COLS, :5], "C": csr(0.1, 8)[:5], "D": RNG.random((ROWS, COLS)) + 0.5,
     "a": RNG.random((ROWS, 1)) + 0.5, "b": RNG.random((1, COLS)) + 0.5, "n": RNG.random((ROWS, 1)) - 0.5,
     "o": (RNG.random((1, COLS)) < 0.5).astype(float), "s": 0.75, "t": -0.5,
 }  # fmt: skip
@@ -49,6 +49,8 @@ EXPRESSIONS = [
     "(X != 0) * log(X)", "sum((X != 0) * log(abs(X)))", "(X > 0) / X * (X > 0)",
     # not cellwise
     "rowIndexMax(X)", "rowIndexMin(X + W)", "cbind(X, W)", "rbind(X, D[1:5, ])", "t(X) * t(a)", "rev(X) + W",
+    "cumsum(X)", "cumprod(X)", "cummin(X)", "cummax(-X)", "rowcumsum(X)", "cumsum(U)", "cummin(U)", "cummax(U)", "rowcumsum(U)",
+    "countDistinct(X)", "countDistinct(X, dir='r')", "countDistinct(X, dir='c')", "mean(D, abs(X))", "rowSums(exp(D %*% B))", "rowIndexMax(D %*% t(C))",
 ]  # fmt: skip
 
 
@@ -73,7 +75,9 @@ def test_no_copies(expression: str) -> None:
     found, report = run(text, INPUTS)
     assert "Conversions: 0 to dense" in report
     with np.errstate(all="ignore"):
-        expected = dense(run(text, {n: dense(v) if n in "XWZ" else v for n, v in INPUTS.items()}, level=0)[0])
+        expected = dense(
+            run(text, {n: dense(v) if n in "XWZUBC" else v for n, v in INPUTS.items()}, level=0)[0]
+        )
     found = dense(found)
     if "log" in expression or "/ X" in expression:  # where dense zeros meet what is not finite
         stored = abs(INPUTS["X"]).toarray() != 0
