@@ -86,6 +86,8 @@ void count_element_conversion(sm_ctx* ctx, int to_elem) noexcept;
 void* alloc_buffer(int64_t bytes, bool zeroed);
 void free_buffer(void* buffer, int64_t bytes) noexcept;
 int64_t physical_memory();
+// Whether a dense matrix would take so much of it that other ways are tried first.
+inline bool fills_memory(int64_t rows, int64_t cols, uint8_t elem = SM_F64) { return double(rows) * double(cols) * double(cell_size(elem)) > double(physical_memory()) / 2; }
 std::string byte_text(double bytes);          // "1.5 GB"
 
 void check_interrupt(sm_ctx* ctx);

@@ -75,9 +75,8 @@ Matrix parse_matrix(sm_ctx* ctx, std::string_view text, int64_t rows, int64_t co
 }
 
 Matrix filled(sm_ctx* ctx, double value, int64_t rows, int64_t cols, uint8_t elem) {
-    double bytes = double(rows) * double(cols) * double(cell_size(elem));
     // Zeros that would fill the memory are likely to stay zeros mostly.
-    if (value == 0 && rows > 1 && cols > 1 && cols <= INT32_MAX && bytes > double(physical_memory()) / 2) return new_csr_empty(ctx, rows, cols, elem);
+    if (value == 0 && rows > 1 && cols > 1 && cols <= INT32_MAX && fills_memory(rows, cols, elem)) return new_csr_empty(ctx, rows, cols, elem);
     return value != 0 ? new_dense_fill(ctx, rows, cols, value, elem) : new_dense_zero(ctx, rows, cols, elem);
 }
 

@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "context.h"
 #include "fit.h"
 #include "linalg_gemm.h"
 #include "simd_rows.h"
@@ -259,7 +260,7 @@ void mirror(sm_ctx* ctx, double* c, int64_t n) { mirror_cells(ctx, c, n); }
 // Of a CSR factor without entries: nothing is computed.
 Matrix empty_product(sm_ctx* ctx, const sm_matrix* a, bool ta, const sm_matrix* b, bool tb) {
     int64_t m = ta ? a->cols : a->rows, n = tb ? b->rows : b->cols;
-    bool sparse = is_csr(a) && is_csr(b) && better_csr(m, n, 0, a->elem);
+    bool sparse = (fills_memory(m, n, a->elem) || (is_csr(a) && is_csr(b))) && better_csr(m, n, 0, a->elem);
     return sparse ? new_csr_empty(ctx, m, n, a->elem) : new_dense_zero(ctx, m, n, a->elem);
 }
 
@@ -277,10 +278,11 @@ SM_API sm_matrix* sm_matmul(sm_ctx* ctx, sm_matrix* A, sm_matrix* B, const char*
         if ((is_csr(A) && A->nnz == 0) || (is_csr(B) && B->nnz == 0)) return empty_product(ctx, A, ta, B, tb).take();
         // Transposes of CSR operands are made; a result may be stored dense when that is smaller.
         Matrix b = Matrix::borrow(B);
-        if (tb && is_csr(B)) b = Matrix(sm_t(ctx, B)), tb = false;
         Matrix a = Matrix::borrow(A);
-        if (ta && is_csr(A) && is_dense(b.get()) && !tb) return product_csr_transposed_dense(ctx, A, b.get()).take();
-        if (ta && is_csr(A)) a = Matrix(sm_t(ctx, A)), ta = false;
+        if (fills_memory(ta ? A->cols : A->rows, tb ? B->rows : B->cols, A->elem)) a = to_csr(ctx, A), b = to_csr(ctx, B);  // are there zeros?
+        if (tb && is_csr(b.get())) b = Matrix(sm_t(ctx, b.get())), tb = false;
+        if (ta && is_csr(a.get()) && is_dense(b.get()) && !tb) return product_csr_transposed_dense(ctx, a.get(), b.get()).take();
+        if (ta && is_csr(a.get())) a = Matrix(sm_t(ctx, a.get())), ta = false;
         if (is_dense(a.get()) && is_dense(b.get())) return product_dense(ctx, a.get(), ta, b.get(), tb).take();
         if (tb) b = Matrix(sm_t(ctx, b.get()));
         if (ta) a = Matrix(sm_t(ctx, a.get()));

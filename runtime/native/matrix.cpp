@@ -321,7 +321,7 @@ static sm_matrix* planned(sm_ctx* ctx, sm_matrix* from, sm::Matrix to) {
 // What would fill the memory is left to the operators, which may not need it after all.
 SM_API sm_matrix* sm_to_dense(sm_ctx* ctx, sm_matrix* m) {
     return SM_ENTRY(ctx, {
-        if (sm::is_csr(m) && double(m->rows) * double(m->cols) * 8 > double(sm::physical_memory()) / 2) return sm::Matrix::borrow(m).take();
+        if (sm::is_csr(m) && sm::fills_memory(m->rows, m->cols, m->elem)) return sm::Matrix::borrow(m).take();
         return planned(ctx, m, sm::to_dense(ctx, m));
     });
 }

@@ -22,6 +22,13 @@ const double* part_of_row(const sm_matrix* X, int64_t i, int64_t c0, int64_t c1,
     return room.data();
 }
 
+// What becomes of v where a row has no entry. (Zeros that are not stored make zeros of all they are multiplied with.)
+template <double (*Op)(double, double)>
+double past_zero(double v) {
+    if constexpr (Op == times) return 0;
+    return Op(v, 0);
+}
+
 // Results may be sparse while few columns are not 0 in the rows above: row by row, only these are visited.
 template <double (*Op)(double, double)>
 Matrix down_sparse(sm_ctx* ctx, const sm_matrix* X, int64_t most) {
@@ -40,12 +47,12 @@ Matrix down_sparse(sm_ctx* ctx, const sm_matrix* X, int64_t most) {
         size_t k = 0;
         for (int64_t p = X->rowptr[i]; p < X->rowptr[i + 1]; p++) {
             int32_t column = X->colidx[p];
-            for (; k < before.size() && before[k] < column; k++) keep(before[k], Op(above[k], 0));
+            for (; k < before.size() && before[k] < column; k++) keep(before[k], past_zero<Op>(above[k]));
             bool both = k < before.size() && before[k] == column;
             keep(column, i == 0 ? values(X)[p] : Op(both ? above[k] : 0, values(X)[p]));
             k += both;
         }
-        for (; k < before.size(); k++) keep(before[k], Op(above[k], 0));
+        for (; k < before.size(); k++) keep(before[k], past_zero<Op>(above[k]));
         std::copy(now.begin(), now.end(), r->colidx + n);
         std::copy(here.begin(), here.end(), values(r.get()) + n);
         n += int64_t(now.size());
@@ -57,15 +64,17 @@ Matrix down_sparse(sm_ctx* ctx, const sm_matrix* X, int64_t most) {
     return finish(ctx, std::move(r));
 }
 
-// Cells that are not 0 where a column is filled from its first entry on; no more than are stored where zeros stay.
-int64_t most_entries(const sm_matrix* X, bool zeros_stay) {
-    if (zeros_stay) return X->nnz;
-    std::vector<bool> seen(static_cast<size_t>(X->cols));
-    int64_t most = 0;
+// How many cells of the result may not be 0: where entries are, and below the first one of a column that zeros do not stop.
+template <double (*Op)(double, double)>
+int64_t most_entries(const sm_matrix* X) {
+    std::vector<bool> filled(static_cast<size_t>(X->cols));
+    int64_t most = X->nnz;
     for (int64_t i = 0; i < X->rows; i++)
         for (int64_t p = X->rowptr[i]; p < X->rowptr[i + 1]; p++) {
-            if (!seen[size_t(X->colidx[p])]) most += X->rows - i;
-            seen[size_t(X->colidx[p])] = true;
+            auto column = static_cast<size_t>(X->colidx[p]);
+            if (filled[column] || past_zero<Op>(values(X)[p]) == 0) continue;
+            most += X->rows - i;
+            filled[column] = true;
         }
     return most;
 }
@@ -74,7 +83,7 @@ int64_t most_entries(const sm_matrix* X, bool zeros_stay) {
 template <double (*Op)(double, double)>
 sm_matrix* down(sm_ctx* ctx, sm_matrix* X) {
     if (is_csr(X)) {
-        int64_t most = most_entries(X, Op(1, 0) == 0 && Op(-1, 0) == 0);
+        int64_t most = most_entries<Op>(X);
         if (better_csr(X->rows, X->cols, most)) return down_sparse<Op>(ctx, X, most).take();
     }
     Matrix r = new_dense(ctx, X->rows, X->cols);
