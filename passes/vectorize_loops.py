@@ -27,10 +27,11 @@ from sysmlc.passes.loops.accesses import Region as Area
 from sysmlc.passes.loops.accesses import Rounds, Stuck
 from sysmlc.passes.loops.affine import Affine, Integers, at_most
 from sysmlc.passes.loops.branches import choose, make_choices
-from sysmlc.passes.loops.carried import Array, carried
+from sysmlc.passes.loops.carried import Array, Carried, carried
 from sysmlc.passes.loops.lift import Fixed, Lift
 from sysmlc.passes.loops.operations import lift_op
 from sysmlc.passes.loops.parts import counts_towards_its_end, divide, does_nothing, only_numbers
+from sysmlc.passes.loops.winners import winners
 from sysmlc.passes.splice import take_place
 
 MOST_STEPS = 8
@@ -75,7 +76,7 @@ class VectorizeLoops(Pass):
             if not nest.lift.stacks:
                 raise Stuck("no matrix is read or written round by round")
             if _is_in_a_loop(loop) and only_numbers(loop):
-                nest.lift.require(Affine(FEW_ROUNDS), nest.lift.rounds.count)
+                nest.lift.require(Affine(FEW_ROUNDS), nest.lift.rounds.count.times(nest.rounds_inside))
             guard = _guard(nest, Builder.before(loop))
         except (Stuck, Diagnostic) as why:  # a diagnostic: what is certain to fail is left to fail
             self.count(f"loops kept: {why if isinstance(why, Stuck) else 'a round is certain to fail'}")
@@ -170,6 +171,8 @@ class _Nest:
     ) -> None:
         self.loop, self.enclosing, self.integers, self.areas = loop, enclosing, integers, areas
         self.b, self.around, self.strict_fp = b, around, strict_fp
+        self.rounds_inside = 1
+        """At least how many rounds the loops inside have in each round, together."""
         self.body = clone_region(loop.regions[0], {})
         """A copy to take apart; the loop itself stays as it is."""
 
@@ -321,6 +324,9 @@ class _Nest:
         finally:
             nest.forget()
         self.lift.stacks += nest.lift.stacks
+        self.rounds_inside = max(
+            self.rounds_inside, (nest.lift.rounds.count.known() or 1) * nest.rounds_inside
+        )
         loop.replace_by(values)
         return nest.lift.conditions
 
@@ -336,7 +342,12 @@ class _Nest:
     def _carried(self, inits: list[Value], lasts: list[Value]) -> list[Value]:
         """Sort out what is carried, write the body, and close it."""
         lift, body = self.lift, self.body
-        found = [carried(*values, body, lift) for values in zip(body.args[1:], inits, lasts, strict=True)]
+        args = body.args[1:]
+        won = winners(args, inits, lasts)
+        found: list[Carried] = [
+            won.get(values[0]) or carried(*values, body, lift)
+            for values in zip(args, inits, lasts, strict=True)
+        ]
         written = {op for one in found for op in one.written}
         arrays = {version: one for one in found if isinstance(one, Array) for version in one.versions}
         touched = [*written, *body]

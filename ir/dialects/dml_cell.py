@@ -154,7 +154,16 @@ class IfElse(Op):
         return (matrix(result.rows, result.cols, result.elem),)
 
     def fold(self) -> Folded:
-        condition = constant(self.condition)
+        condition, other = constant(self.condition), self.b.type
+        zeros = self.condition.type
+        if (
+            isinstance(zeros, Matrix)
+            and zeros.nnz == 0
+            and isinstance(other, Matrix)
+            and same_shape(zeros, other)
+        ):
+            never = self.a.type
+            return [self.b] if not isinstance(never, Matrix) or same_shape(never, other) else None
         if condition is None:
             return [self.a] if self.a is self.b and not isinstance(self.condition.type, Matrix) else None
         chosen = self.a if condition else self.b

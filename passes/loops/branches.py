@@ -42,7 +42,9 @@ def make_choices(branch: Op, may_count: Callable[[Value], bool]) -> None:
     sides = [splice(branch, region) for region in branch.regions]
     b = Builder.before(branch)
     condition = branch.operands[0]
-    branch.replace_by([choose(b, condition, x, y) for x, y in zip(*sides, strict=True)])
+    pairs = [(x, y) for x, y in zip(*sides, strict=True)]
+    alone = sum(x is not y for x, y in pairs) == 1
+    branch.replace_by([choose(b, condition, x, y, alone) for x, y in pairs])
 
 
 def _is_step(op: Op) -> bool:
@@ -54,15 +56,17 @@ def _is_step(op: Op) -> bool:
     )
 
 
-def choose(b: Builder, condition: Value, x: Value, y: Value) -> Value:
-    """`x` where the condition holds, else `y`."""
+def choose(b: Builder, condition: Value, x: Value, y: Value, alone: bool = True) -> Value:
+    """`x` where the condition holds, else `y`. When it is `alone`, nothing else is chosen with it."""
     if x is y:
         return x
+    if isinstance(x.op, IfElse) and x.op.operands[2] is y and not isinstance(y.type, Matrix):
+        return b(IfElse, b(Binary, "and", condition, x.op.operands[0]), x.op.operands[1], y)
     for one, other, first in ((x, y, True), (y, x, False)):
         made = _changed(b, condition, one, other, first)
         if made is not None:
             return made
-    extreme = _extreme(b, condition, x, y)
+    extreme = _extreme(b, condition, x, y) if alone else None
     if extreme is not None:
         return extreme
     left, right = x.op, y.op

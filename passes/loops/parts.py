@@ -106,10 +106,10 @@ def counts_towards_its_end(loop: Op) -> bool:
 
 
 def only_numbers(loop: Op) -> bool:
-    """Whether a loop without others inside reads and writes cells, and computes with numbers."""
+    """Whether all that a loop does with matrices is to read and write cells."""
     return all(
-        op.name in ("dml.get_cell", "dml.set_cell", "scf.if", "core.yield")
-        or not (op.regions or any(isinstance(v.type, Matrix) for v in (*op.operands, *op.results)))
+        op.name in ("dml.get_cell", "dml.set_cell", "scf.if", "scf.for", "core.yield")
+        or not any(isinstance(v.type, Matrix) for v in (*op.operands, *op.results))
         for region in loop.regions
         for op in region.walk()
     )

@@ -19,6 +19,8 @@ class LoopWriter:
             name: make.integers(-4, 5, shape).astype(float)
             for name, shape in {"X": (n, m), "Y": (n, m), "C": (m, m), "v": (n, 1), "r": (1, m)}.items()
         }
+        if rng.random() < 0.2:
+            self.inputs["X"][rng.randrange(n), rng.randrange(m)] = np.nan
         self.inputs["k"] = rng.randrange(0, 5)
         self.by_rows = True
         lines = [
@@ -131,6 +133,8 @@ class LoopWriter:
         rng = self.rng
         if rng.random() < 0.3:
             return self.near()
+        if rng.random() < 0.4:
+            return self.race()
         if rng.random() < 0.2:
             found = self.scalar(1)
             return [f"  if ({rng.choice((f'{found} > p', f'p >= {found}', f'{found} < p'))}) p = {found}"]
@@ -194,6 +198,20 @@ class LoopWriter:
             )
         return [f"  for (j in {self.span(extent)}) {{", f"    {body}", "  }"]
 
+    def race(self) -> list[str]:
+        """What is kept of the best round, or of the last one of some."""
+        rng = self.rng
+        found, kept = (
+            self.scalar(1),
+            rng.choice(("i", "2 * i - k", f"as.scalar(X[{'i, 1' if self.by_rows else '1, i'}])", "k")),
+        )
+        test = rng.choice(
+            ("{0} > p", "{0} >= p", "p > {0}", "{0} <= p", "i > 1 & {0} > p", "{0} < p & {0} > -3")
+        )
+        if rng.random() < 0.3:
+            return [f"  if ({found} > {rng.choice(('0', 'k'))}) last = {kept} * 1.5"]
+        return [f"  f = {found} * 1.0", f"  if ({test.format('f')}) {{ p = f; last = {kept} * 1.0 }}"]
+
     def triangle(self, target: str) -> list[str]:
         """A loop that the one around it decides the rounds of."""
         rng = self.rng
@@ -209,6 +227,7 @@ class LoopWriter:
             f"s = s + as.scalar({other}[{rng.choice(('i, j', 'j, i', '1, j', 'j, 1'))}])",
             "h = h + 1",
             f"if (as.scalar({other}[i, j]) > as.scalar(X[j, 1])) {{ h = h + j }}",
+            f"f = as.scalar({other}[i, j]) * 1.0\n    if (f > p) {{ p = f; last = i * 10.0 + j; s = as.scalar(X[1, j]) * 1.0 }}",
             f"if (as.scalar({other}[i, 1]) > 0) {{ {matrix}[i, j] = j - 1 }}",
         ]
         body = rng.choice(bodies)
