@@ -30,7 +30,13 @@ from sysmlc.passes.loops.branches import choose, make_choices
 from sysmlc.passes.loops.carried import Array, Carried, carried
 from sysmlc.passes.loops.lift import Fixed, Lift
 from sysmlc.passes.loops.operations import lift_op
-from sysmlc.passes.loops.parts import counts_towards_its_end, divide, does_nothing, only_numbers
+from sysmlc.passes.loops.parts import (
+    asks_how_far,
+    counts_towards_its_end,
+    divide,
+    does_nothing,
+    only_numbers,
+)
 from sysmlc.passes.loops.winners import winners
 from sysmlc.passes.splice import take_place
 
@@ -61,12 +67,18 @@ class VectorizeLoops(Pass):
 
     def _region(self, region: Region) -> None:
         for op in region:
-            if op.name in _COUNTING and (self._loop(op) or self._divided(op)):
+            if op.name in _COUNTING and self._goes(op, MOST_CUTS):
                 continue
             for nested in op.regions:
                 self._region(nested)
 
-    def _loop(self, loop: Op) -> bool:
+    def _goes(self, loop: Op, cuts: int) -> bool:
+        """What is certain to run as a whole is not taken apart; what is not rather is."""
+        if cuts == 0 or not asks_how_far(loop):
+            return self._loop(loop)
+        return self._loop(loop, certain=True) or self._divided(loop, cuts) or self._loop(loop)
+
+    def _loop(self, loop: Op, certain: bool = False) -> bool:
         """From the outside in: a nest that cannot go as a whole may have loops inside that can."""
         made = Region()
         b = Builder(made, loc=loop.loc)
@@ -77,6 +89,8 @@ class VectorizeLoops(Pass):
                 raise Stuck("no matrix is read or written round by round")
             if _is_in_a_loop(loop) and only_numbers(loop):
                 nest.lift.require(Affine(FEW_ROUNDS), nest.lift.rounds.count.times(nest.rounds_inside))
+            if certain and nest.lift.conditions:
+                raise Stuck("a part of it may be more certain to run")
             guard = _guard(nest, Builder.before(loop))
         except (Stuck, Diagnostic) as why:  # a diagnostic: what is certain to fail is left to fail
             self.count(f"loops kept: {why if isinstance(why, Stuck) else 'a round is certain to fail'}")
@@ -89,16 +103,16 @@ class VectorizeLoops(Pass):
         self.count("loops vectorised")
         return True
 
-    def _divided(self, loop: Op, times: int = MOST_CUTS) -> bool:
+    def _divided(self, loop: Op, cuts: int) -> bool:
         """Take a loop apart where its branches ask for the counter; only worth it when all parts can go."""
-        choice = divide(loop) if times else None
+        choice = divide(loop)
         if choice is None:
             return False
         parts = [op for op in choice.then if op.name == "scf.for"]
         for part in parts:
             if does_nothing(part):
                 part.replace_by(part.operands[3:])
-            elif not (self._loop(part) or self._divided(part, times - 1)):
+            elif not self._goes(part, cuts - 1):
                 choice.erase()
                 return False
         _keep(loop, choice, choice.orelse)

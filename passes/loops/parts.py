@@ -23,8 +23,6 @@ _DECIDE = frozenset({"scf.if", "dml.and", "dml.or", "dml.not"})
 
 def divide(loop: Op) -> If | None:
     """A choice whose first branch does what `loop` does where it counts up, in two loops; the second one is not filled in."""
-    if loop.name != "scf.for" or not (constant_int(loop.operands[2]) == 1 or counts_towards_its_end(loop)):
-        return None
     for test in loop.regions[0]:
         found = _comparison(loop, test)
         if found is not None:
@@ -32,9 +30,16 @@ def divide(loop: Op) -> If | None:
     return None
 
 
+def asks_how_far(loop: Op) -> bool:
+    """Whether a branch depends on how far a loop is, so that it can be taken apart."""
+    return any(_comparison(loop, test) is not None for test in loop.regions[0])
+
+
 def _comparison(loop: Op, test: Op) -> tuple[str, Value] | None:
     """How a branch compares the counter, and with what."""
     counter = loop.regions[0].args[0]
+    if loop.name != "scf.for" or not (constant_int(loop.operands[2]) == 1 or counts_towards_its_end(loop)):
+        return None
     if not isinstance(test, Binary) or test.fn not in _MIRRORED or counter not in test.operands:
         return None
     left, right = test.operands
