@@ -9,10 +9,11 @@ from sysmlc.ir.core import Op, Value
 from sysmlc.ir.core import Region as Body
 from sysmlc.ir.dialects.core import Constant
 from sysmlc.ir.dialects.dml_cell import Binary
-from sysmlc.ir.dialects.dml_matrix import AsScalar, GetCell, Index, LeftIndex, SetCell
+from sysmlc.ir.dialects.dml_matrix import AsScalar, CBind, GetCell, Index, LeftIndex, RBind, SetCell
 from sysmlc.ir.dialects.dml_scalar import AsMatrix
 from sysmlc.ir.types import Matrix, i1, i64
 from sysmlc.passes.loops.accesses import Region, Stuck, disjoint, meets_earlier
+from sysmlc.passes.loops.affine import Affine
 from sysmlc.passes.loops.branches import keeps
 from sysmlc.passes.loops.lift import READS, WRITES, Count, Fixed, Kind, Lift, Many
 from sysmlc.passes.loops.operations import choice, lift_op
@@ -36,6 +37,8 @@ def carried(arg: Value, init: Value, last: Value, body: Body, lift: Lift) -> Car
     if last is arg:
         lift.kinds[arg] = Fixed(init)
         return Last(last)
+    if last.op is not None and last.op.name in ("dml.rbind", "dml.cbind") and arg in last.op.operands:
+        return Appended(arg, last.op)
     array = _array(arg, init, last, lift)
     if array is None:
         return reduction(arg, last, body) or Last(last)
@@ -76,6 +79,32 @@ class Last:
         if type is i1:
             return b(Binary, "ne", cell, b(Constant, value=0.0))
         return lift.whole(cell) if type is i64 else cell
+
+
+@dataclass(frozen=True)
+class Appended:
+    """A matrix that grows by a row or a column in every round."""
+
+    arg: Value
+    append: Op
+
+    @property
+    def written(self) -> set[Op]:
+        return {self.append}
+
+    def after(self, init: Value, lift: Lift) -> Value:
+        """The matrix with all that is appended."""
+        b, in_rows, parts = lift.b, self.append.name == "dml.rbind", list(self.append.operands)
+        b.loc = self.append.loc
+        at = parts.index(self.arg)
+        if len(parts) != 2 or parts[1 - at] is self.arg or len(self.arg.uses) != 1:
+            raise Stuck("a round needs what the rounds before have appended")
+        value = parts[1 - at]
+        lift.require_equal(lift.size(value, in_rows), Affine(1))
+        lift.require_equal(lift.size(value, not in_rows), lift.integers.size(init, not in_rows))
+        made = lift.all_rounds(value, in_rows, down=at == 1)
+        lift.stacks += 1
+        return b(RBind if in_rows else CBind, [init, made] if at == 0 else [made, init])
 
 
 @dataclass(frozen=True)

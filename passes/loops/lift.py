@@ -289,12 +289,15 @@ class Lift:
         """What all rounds together write where: a round writes `value` to `region`."""
         hull, in_rows, down = self.hull(region)
         self.stacks += 1
+        return self.all_rounds(value, in_rows, down), hull
+
+    def all_rounds(self, value: Value, in_rows: bool, down: bool = False) -> Value:
+        """The rows or columns that all rounds make, one below or beside the other; `down`: the last round first."""
         kind, unit = self.kind(value), self.is_unit(value)
         if isinstance(kind, Fixed) and not unit:
-            made = self.repeated(kind.value, in_rows)
-        else:
-            made = self.many(kind, in_rows, unit).value
-        return (self.reversed(made, in_rows) if down else made), hull
+            return self.repeated(kind.value, in_rows)
+        made = self.many(kind, in_rows, unit).value
+        return self.reversed(made, in_rows) if down else made
 
     def repeated(self, vector: Value, in_rows: bool) -> Value:
         one = self.b(Constant, value=1)

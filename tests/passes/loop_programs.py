@@ -32,12 +32,14 @@ class LoopWriter:
             "q = r",
             "c = v",
             "G = C",
+            "A = r",
+            "B = v",
             "last = 0.0",
         ]
         for _ in range(rng.randrange(1, 3)):
             self.by_rows = rng.random() < 0.7
             lines += self.loop()
-        self.outputs = ["R", "D", "s", "p", "h", "q", "c", "G", "last"]
+        self.outputs = ["R", "D", "s", "p", "h", "q", "c", "G", "A", "B", "last"]
         self.approximate = set(self.outputs)
         self.text = "\n".join(lines) + "\n"
 
@@ -126,6 +128,10 @@ class LoopWriter:
             return [f"  last = {self.scalar(2)}"]
         if kind == 9:
             return ["  h = h + " + rng.choice(("1", "i", "k"))]
+        if kind == 10 and rng.random() < 0.6:
+            name, fn = ("A", "rbind") if self.by_rows else ("B", "cbind")
+            parts = rng.choice((f"{name}, {self.vector(1)}", f"{self.vector(1)}, {name}"))
+            return [f"  {name} = {fn}({parts})"]
         return self.nest(target)
 
     def branch(self) -> list[str]:
