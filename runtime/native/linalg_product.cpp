@@ -279,10 +279,12 @@ SM_API sm_matrix* sm_matmul(sm_ctx* ctx, sm_matrix* A, sm_matrix* B, const char*
         // Transposes of CSR operands are made; a result may be stored dense when that is smaller.
         Matrix b = Matrix::borrow(B);
         Matrix a = Matrix::borrow(A);
-        if (fills_memory(ta ? A->cols : A->rows, tb ? B->rows : B->cols, A->elem)) a = to_csr(ctx, A), b = to_csr(ctx, B);  // are there zeros?
+        const bool huge = fills_memory(ta ? A->cols : A->rows, tb ? B->rows : B->cols, A->elem);
+        if (huge) a = to_csr(ctx, A), b = to_csr(ctx, B);  // there may be zeros
         if (tb && is_csr(b.get())) b = Matrix(sm_t(ctx, b.get())), tb = false;
         if (ta && is_csr(a.get()) && is_dense(b.get()) && !tb) return product_csr_transposed_dense(ctx, a.get(), b.get()).take();
         if (ta && is_csr(a.get())) a = Matrix(sm_t(ctx, a.get())), ta = false;
+        if (huge) return product_csr_csr(ctx, to_csr(ctx, a.get()).get(), to_csr(ctx, b.get()).get()).take();
         if (is_dense(a.get()) && is_dense(b.get())) return product_dense(ctx, a.get(), ta, b.get(), tb).take();
         if (tb) b = Matrix(sm_t(ctx, b.get()));
         if (ta) a = Matrix(sm_t(ctx, a.get()));

@@ -164,6 +164,43 @@ struct Mean {
     double sample() const { return n > 1 ? sum.result() / (n - 1) : n == 1 ? sum.result() : NAN; }
 };
 
+// Sums or means of the rows of a sparse matrix by groups: the product with it of what says which row is in which group.
+Matrix sums_of_sparse(sm_ctx* ctx, const sm_matrix* X, const Cells& ids, int64_t groups, const double* weights, bool mean) {
+    const int64_t n = X->rows;
+    auto weight = [&](int64_t i) { return weights ? weights[i] : 1.0; };
+    std::vector<int64_t> starts(static_cast<size_t>(groups) + 1);
+    std::vector<double> total(static_cast<size_t>(groups));
+    auto each = [&](auto&& use) {
+        for (int64_t i = 0; i < n; i++)
+            if (int64_t g = int64_t(ids.from[i]) - 1; g < groups && weight(i) != 0) use(static_cast<size_t>(g), i);
+    };
+    each([&](size_t g, int64_t i) {
+        starts[g + 1]++;
+        total[g] += weight(i);
+    });
+    for (size_t g = 1; g < starts.size(); g++) starts[g] += starts[g - 1];
+    Matrix members = new_csr(ctx, groups, n, starts.back());
+    std::copy(starts.begin(), starts.end(), members->rowptr);
+    each([&](size_t g, int64_t i) {
+        members->colidx[starts[g]] = int32_t(i);
+        values(members.get())[starts[g]++] = weight(i);
+    });
+    Matrix r = members->nnz == 0 ? finish(ctx, new_csr_empty(ctx, groups, X->cols)) : product_csr_csr(ctx, members.get(), X);
+    if (!mean) return r;
+    for (double t : total)
+        if (!(t > 0)) {  // the mean of nothing
+            r = to_dense(ctx, r.get());
+            break;
+        }
+    for (int64_t g = 0; g < groups; g++) {
+        double t = total[static_cast<size_t>(g)];
+        int64_t begin = is_csr(r.get()) ? r->rowptr[g] : g * X->cols, end = is_csr(r.get()) ? r->rowptr[g + 1] : begin + X->cols;
+        for (int64_t p = begin; p < end; p++) values(r.get())[p] = t > 0 ? values(r.get())[p] / t : NAN;
+    }
+    if (is_dense(r.get())) r->nnz = -1;
+    return r;
+}
+
 double power(double d, int64_t order) { return order == 2 ? d * d : order == 3 ? d * d * d : (d * d) * (d * d); }
 
 }  // namespace
@@ -199,8 +236,12 @@ SM_API sm_matrix* sm_grouped_aggregate(sm_ctx* ctx, sm_matrix* X, sm_matrix* G, 
         require(fn != "centralmoment" || (order >= 2 && order <= 4), "aggregate: centralmoment needs order 2, 3 or 4, got %lld", (long long)order);
         double inf = std::numeric_limits<double>::infinity();
         bool sums = fn == "sum" || fn == "mean", least = fn == "min", most = fn == "max", moments = fn == "variance" || fn == "centralmoment";
-        Matrix r = new_dense(ctx, groups, width), given_weights = given(W) ? to_dense(ctx, W) : Matrix();
-        const double *weights = given_weights ? values(given_weights.get()) : nullptr, *x = is_dense(X) ? values(X) : nullptr;
+        Matrix given_weights = given(W) ? to_dense(ctx, W) : Matrix();
+        const double* weights = given_weights ? values(given_weights.get()) : nullptr;
+        const bool stored = is_csr(X) && !row_target;  // of which only entries are visited
+        if (stored && sums) return sums_of_sparse(ctx, X, ids, groups, weights, fn == "mean").take();
+        Matrix r = new_dense(ctx, groups, width);
+        const double *x = is_dense(X) ? values(X) : nullptr;
         // Shares of the rows have partial results, which are put together in order.
         const int64_t size = groups * width, parts = shares(n * width, size);
         std::vector<double> extremes(static_cast<size_t>(least || most ? parts * size : 0), least ? inf : -inf);
@@ -212,7 +253,13 @@ SM_API sm_matrix* sm_grouped_aggregate(sm_ctx* ctx, sm_matrix* X, sm_matrix* G, 
                         if (int64_t g = int64_t(ids.from[i]) - 1; g < groups)
                             for (int64_t c = 0; c < width; c++) use(t * size, g * width + c, cell_of(i, c), weights ? weights[i] : 1.0);
                 };
-                if (x) of_rows([&](int64_t i, int64_t c) { return x[i * width + c]; });
+                auto of_entries = [&] {
+                    for (int64_t i = n * t / parts; i < n * (t + 1) / parts; i++)
+                        if (int64_t g = int64_t(ids.from[i]) - 1; g < groups)
+                            for (int64_t p = X->rowptr[i]; p < X->rowptr[i + 1]; p++) use(t * size, g * width + X->colidx[p], values(X)[p], weights ? weights[i] : 1.0);
+                };
+                if (stored) of_entries();
+                else if (x) of_rows([&](int64_t i, int64_t c) { return x[i * width + c]; });
                 else of_rows([&](int64_t i, int64_t c) { return row_target ? cell(X, 0, i) : cell(X, i, c); });
             });
         };
@@ -220,20 +267,37 @@ SM_API sm_matrix* sm_grouped_aggregate(sm_ctx* ctx, sm_matrix* X, sm_matrix* G, 
             for (int64_t t = 1; t < parts && !partial.empty(); t++)
                 for (int64_t k = 0; k < size; k++) add(partial[static_cast<size_t>(k)], partial[static_cast<size_t>(t * size + k)]);
         };
-        auto lesser = [](double& a, double b) { a = a != a || b != b ? NAN : std::min(a, b); };
-        auto greater = [](double& a, double b) { a = a != a || b != b ? NAN : std::max(a, b); };
+        auto lesser = +[](double& a, double b) { a = a != a || b != b ? NAN : std::min(a, b); };
+        auto greater = +[](double& a, double b) { a = a != a || b != b ? NAN : std::max(a, b); };
         auto add = [](Mean& a, const Mean& b) { a.add(b); };
+        // What is not stored: the rows (or their weight) of a group less those that a column has entries in.
+        std::vector<double> members(static_cast<size_t>(stored ? groups : 0)), seen(static_cast<size_t>(stored && (least || most) ? size : 0));
+        for (int64_t i = 0; i < n && stored; i++)
+            if (int64_t g = int64_t(ids.from[i]) - 1; g < groups) {
+                members[static_cast<size_t>(g)] += weights && !least && !most ? weights[i] : 1.0;
+                for (int64_t p = X->rowptr[i]; p < X->rowptr[i + 1] && !seen.empty(); p++) seen[static_cast<size_t>(g * width + X->colidx[p])]++;
+            }
+        auto add_zeros = [&](std::vector<Mean>& found, auto&& value) {
+            for (int64_t k = 0; k < size && stored && !found.empty(); k++) {
+                Mean& cell = found[static_cast<size_t>(k)];
+                cell.add(value(static_cast<size_t>(k)), members[static_cast<size_t>(k / width)] - cell.n);
+            }
+        };
         if (least) each([&](int64_t share, int64_t k, double v, double) { lesser(extremes[static_cast<size_t>(share + k)], v); });
         else if (most) each([&](int64_t share, int64_t k, double v, double) { greater(extremes[static_cast<size_t>(share + k)], v); });
         else each([&](int64_t share, int64_t k, double v, double w) { means[static_cast<size_t>(share + k)].add(v, w); });
         if (least) together(extremes, lesser);
         else together(extremes, greater);
+        for (size_t k = 0; k < seen.size(); k++)
+            if (members[k / static_cast<size_t>(width)] > seen[k]) (least ? lesser : greater)(extremes[k], 0);
         together(means, add);
+        add_zeros(means, [](size_t) { return 0.0; });
         if (moments)
             each([&](int64_t share, int64_t k, double v, double w) {
                 spreads[static_cast<size_t>(share + k)].add(power(v - means[static_cast<size_t>(k)].result(), fn == "variance" ? 2 : order), w);
             });
         together(spreads, add);
+        add_zeros(spreads, [&](size_t k) { return power(0 - means[k].result(), fn == "variance" ? 2 : order); });
         for (size_t k = 0; k < static_cast<size_t>(size); k++) {
             double& out = values(r.get())[k];
             if (fn == "count") out = means[k].n;
