@@ -138,6 +138,24 @@ def test_rows_of_any_density_are_merged(expression: str, shape: tuple[int, int])
         np.testing.assert_allclose(dense(found), expected, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "X * a + W - Z * s",
+        "(X + W) * D",
+        "rowSums(abs(X - W) / a)",
+        "colSums(exp(X - W + Z))",
+        "sum(X * W * Z)",
+    ],
+)
+def test_merges_in_single_precision(expression: str) -> None:
+    found = sysmlc.compile(f"R = {expression}\n", outputs=["R"], precision="single").run(INPUTS)["R"]
+    expected = sysmlc.compile(f"R = {expression}\n", outputs=["R"], optimize=0).run(
+        {n: dense(v) for n, v in INPUTS.items()}
+    )["R"]
+    np.testing.assert_allclose(dense(found), dense(expected), rtol=1e-5, atol=1e-5)
+
+
 def test_zeros_that_do_not_stay_zeros() -> None:
     """0 / 0 is NaN, in the row or column of the divisor: the result is as full as it must be."""
     found, report = run(
