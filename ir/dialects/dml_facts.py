@@ -12,7 +12,7 @@ from typing import Final
 
 from sysmlc.ir.core import Op, Value
 from sysmlc.ir.dialects.cell_facts import binary, extreme_of, joined, unary
-from sysmlc.ir.dialects.dml_cell import BINARY, UNARY
+from sysmlc.ir.dialects.dml_cell import BINARY, COMMUTATIVE, UNARY
 from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.facts import ANY, NOTHING, TRUTH, ZERO, Facts, between, by_type, number, replace, transfers_for
 from sysmlc.ir.types import Matrix, i1, i64, same_dim
@@ -41,7 +41,8 @@ def _binary(op: Op, x: Sequence[Facts]) -> Facts:
     made = binary(op.fn, a, b, op.operands[0] is op.operands[1])
     one, other = (a, b) if left else (b, a)
     if left and right:
-        return replace(made, symmetric=a.symmetric and b.symmetric)
+        mirrored = op.fn in COMMUTATIVE and _is_mirrored(*op.operands)
+        return replace(made, symmetric=mirrored or (a.symmetric and b.symmetric))
     if not (left or right):
         return made
     rising = op.fn == "add" or (op.fn == "sub" and left) or (op.fn in ("mul", "div") and other.low > 0)
@@ -52,6 +53,14 @@ def _binary(op: Op, x: Sequence[Facts]) -> Facts:
         one_in_row=one.one_in_row
         and other.finite
         and (op.fn == "mul" or (op.fn == "div" and left and other.low > 0)),
+    )
+
+
+def _is_mirrored(one: Value, other: Value) -> bool:
+    """`X` and `t(X)`, which fit a cellwise operation if X is square."""
+    return any(
+        b.op is not None and b.op.name == "dml.t" and b.op.operands[0] is a
+        for a, b in ((one, other), (other, one))
     )
 
 
@@ -300,7 +309,7 @@ def _table(op: Op, x: Sequence[Facts]) -> Facts:
         and constant(rows.operands[2]) in (1, 1.0)
         and constant(rows.operands[0]) in (1, 1.0)
     )
-    return replace(joined(_sum(x[2]), ZERO), one_in_row=steps)
+    return replace(joined(x[2].cells if steps else _sum(x[2]), ZERO), one_in_row=steps)
 
 
 @transfers_for("dml.undefined")

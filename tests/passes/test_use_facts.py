@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from sysmlc.ir.facts import ANY, TRUTH, Facts, facts_of, observed, transfers
 from sysmlc.ir.passes import PassManager
 from sysmlc.ir.source import Diagnostic, Source
 from sysmlc.passes import parse_pipeline
+from sysmlc.passes.pipelines import pipeline
 from sysmlc.passes.use_facts import CellFacts
 from sysmlc.runtime.bridge import NativeError
 
@@ -97,6 +99,8 @@ H = replace(target=C, pattern=0/0, replacement=-1)
 I = order(target=A[, 1], by=1, decreasing=FALSE, index.return=FALSE)
 J = cumsum(abs(A[, 1]))
 K = table(seq(1, n), 1 + floor(abs(A[, 2])))
+U = table(seq(1, n), 1 + floor(abs(A[, 2])), A[, 3])
+T = A[1:6, ] + t(A[1:6, ]) * t(A[1:6, ]) %*% A[1:6, ] - min(t(A[1:6, ]), A[1:6, ])
 L = order(target=C[, 1], by=1, decreasing=TRUE, index.return=TRUE)
 M = rowIndexMax(C) + rowSums(K) + sum(table(K[, 1] + 1, K[, 2] + 1))
 N = lower.tri(target=G, diag=TRUE, values=FALSE) + outer(seq(1, 6), t(seq(1, 6)), "-")
@@ -169,6 +173,42 @@ def test_facts_cross_loops_branches_and_calls() -> None:
     assert named["Y"] == "[1, inf] no NaN"
     assert named["i"] == "[1, 3] no NaN whole"
     assert named["k"] == "[2, inf] no NaN whole"
+
+
+_X, _C = "X = rand(rows=30, cols=30, seed=1)\n", "C = rand(rows=30, cols=30, min=-1, seed=2)\n"
+_HOT = "y = sample(5, 30, TRUE, 7)\nT = table(seq(1, 30), y, 30, 5)\n"
+_FUNCTION = "f = function(matrix[double] A, int n) return (matrix[double] B) { if (n > 0) { B = f(A * 2, n - 1) } else { B = A } }\n"
+
+
+@pytest.mark.parametrize(("script", "gone"), [
+    (_X + "if (sum(X) > 3) { Y = exp(X) } else { Y = X ^ 2 }\nprint(sum(abs(Y)))", "dml.abs"),  # not negative
+    (_X + "i = 0\nwhile (i < sum(X) & i < 3) { X = X * 2 + 0.5\n i = i + 1 }\nprint(sum(abs(X)))", "dml.abs"),
+    (_FUNCTION + _X + "k = as.integer(sum(X) / 100)\nY = f(X, k)\nprint(sum(abs(Y)))", "dml.abs"),
+    (_X + "print(sum(abs(colVars(X))) + sum(max(sigmoid(X), 0)) + sum((X <= 1) * X))", "dml.abs dml.max dml.le"),
+    (_C + "B = (C > 0) * (C < 0.5)\nprint(sum((B != 0) * C) + sum(B ^ 2 * C))", "dml.ne dml.pow"),  # 0 or 1
+    (_C + "B = ifelse(C > 0, 1, 0)\nif (sum(C) > 0) { B = 1 - B }\nprint(sum((B != 0) * C))", "dml.ne"),
+    (_HOT + "print(sum((T != 0) * rand(rows=30, cols=5, seed=3)) + sum(T ^ 2))", "dml.ne dml.pow"),  # one in a row
+    (_HOT + "if (sum(y) > 9) { T = T * 2 }\nprint(sum(rowMaxs(T) * 2))", "dml.max_of"),
+    (_X + "S = X + t(X)\nprint(sum(t(S) * rand(rows=30, cols=30, seed=3)))", "dml.t"),  # symmetric
+    (_X + "G = t(X) %*% X\nfor (i in 1:4) { G = G * 2 + i }\nprint(sum(t(G) * rand(rows=30, cols=30, seed=3)))", "dml.t"),
+    (_X + "G = t(X) %*% X\nif (sum(X) > 9) { G = G > 7 }\nprint(sum(t(G) * rand(rows=30, cols=30, seed=3)))", "dml.t"),
+    (_C + "S = order(target=C[, 1], by=1)\nif (sum(S) > 3) { S = S * 2 }\nprint(min(S) + max(S))", "dml.min_of dml.max_of"),  # sorted
+    ("print(max(cumsum(rand(rows=30, cols=1, seed=1))))", "dml.max_of"),
+    (_X + "R = round(X * 10)\nprint(sum(floor(R) * X) + sum(round(R + 1)))", "dml.floor"),  # whole
+    (_X + "print(sum(replace(target=X, pattern=0/0, replacement=0)))", "dml.replace"),  # no NaN
+    (_X + "Z = matrix(0, rows=30, cols=30)\nfor (i in 1:5) { Z = Z * 2 }\nprint(sum(X + Z))", "dml.add"),  # non-zeros
+    (_X + "if (sum(X) > 1) { Y = X + 1 } else { Y = X * 2 }\nprint(nrow(Y))", "dml.nrow"),  # sizes
+    ("a = 3\nif (a > 2) { b = 1 } else { b = 2 }\n" + _X + "print(sum(X ^ b))", "scf.if dml.pow"),  # constants
+])  # fmt: skip
+def test_what_is_known_changes_the_plan(script: str, gone: str) -> None:
+    written, made = (compile_source(Source("t.dml", script + "\n"), {}) for _ in range(2))
+    PassManager(pipeline(2, fusion=False)).run(made)
+    counts = [Counter(op.name for op in m.walk()) for m in (written, made)]
+    assert all(counts[1][name] < counts[0][name] for name in gone.split())
+    results: list[list[str]] = [[], []]
+    for module, lines in zip((written, made), results, strict=True):
+        Evaluator(module, {}, {}, lines.append).call("main", ())
+    assert [float(x) for x in results[0]] == pytest.approx([float(x) for x in results[1]], rel=1e-12)
 
 
 def test_nothing_is_known_when_nobody_asked() -> None:
