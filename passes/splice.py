@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sysmlc.ir.core import Op, Region, Value
+from sysmlc.ir.core import Builder, Op, Region, Value
+from sysmlc.ir.dialects.core import Yield
 from sysmlc.ir.types import compatible, meet, refines
 
 
@@ -17,6 +18,15 @@ def splice(op: Op, region: Region, arguments: Sequence[Value] = ()) -> list[Valu
         if inner is not region.last:
             op.parent.insert_before(op, inner.detach())
     return list(region.terminator.operands)
+
+
+def keep_in(loop: Op, choice: Op, kept: Region) -> None:
+    """Move a loop to the end of a branch of a choice that gives its results."""
+    for old, result in zip(loop.results, choice.results, strict=True):
+        result.name = old.name
+        old.replace_by(result)
+    kept.append(loop.detach())
+    Builder(kept, loc=loop.loc).op(Yield, loop.results)
 
 
 def can_stand_for(old: Value, new: Value) -> bool:

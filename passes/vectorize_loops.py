@@ -38,7 +38,7 @@ from sysmlc.passes.loops.parts import (
     only_numbers,
 )
 from sysmlc.passes.loops.winners import winners
-from sysmlc.passes.splice import take_place
+from sysmlc.passes.splice import keep_in, take_place
 
 MOST_STEPS = 8
 """A loop that counts by more leaves too much out to do it all."""
@@ -115,7 +115,7 @@ class VectorizeLoops(Pass):
             elif not self._goes(part, cuts - 1):
                 choice.erase()
                 return False
-        _keep(loop, choice, choice.orelse)
+        keep_in(loop, choice, choice.orelse)
         self.count("loops taken apart")
         return True
 
@@ -158,16 +158,7 @@ def _replace(loop: Op, made: Region, values: list[Value], guard: Value | None) -
     Builder(made, loc=loop.loc).op(Yield, values)
     kept = Region()
     choice = Builder.before(loop).op(If, guard, types=[r.type for r in loop.results], regions=[made, kept])
-    _keep(loop, choice, kept)
-
-
-def _keep(loop: Op, choice: Op, kept: Region) -> None:
-    """Make a loop the last branch of a choice that gives its results."""
-    for old, result in zip(loop.results, choice.results, strict=True):
-        result.name = old.name
-        old.replace_by(result)
-    kept.append(loop.detach())
-    Builder(kept, loc=loop.loc).op(Yield, loop.results)
+    keep_in(loop, choice, kept)
 
 
 class _Nest:
