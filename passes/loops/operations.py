@@ -9,7 +9,7 @@ from sysmlc.ir.core import Op, Value, clone
 from sysmlc.ir.dialects.core import Constant
 from sysmlc.ir.dialects.dml_cell import COMMUTATIVE, Aggregate, Binary, IfElse, Outer, Unary
 from sysmlc.ir.dialects.dml_create import Fill
-from sysmlc.ir.dialects.dml_matrix import AsScalar, CBind, GetCell, Index, MatMul, NRow, RBind, Transpose
+from sysmlc.ir.dialects.dml_matrix import AsScalar, CBind, GetCell, Index, MatMul, NRow, RBind, Rev, Transpose
 from sysmlc.ir.dialects.dml_scalar import AsMatrix, Cast
 from sysmlc.ir.dialects.dml_stat import Cumulative, RowIndex
 from sysmlc.ir.types import Matrix, Scalar, f64, i1, i64
@@ -26,9 +26,13 @@ def lift_op(lift: Lift, op: Op) -> None:
     """One operation of the body."""
     lift.b.loc = op.loc
     result = op.results[0]
-    if result.type is i64 and lift.rounds.counter in (form := lift.integers.of(result)).terms:
-        lift.kinds[result] = Count(form)
-        return
+    if result.type is i64:
+        form = lift.integers.of(result)
+        if lift.rounds.counter in form.terms and not any(
+            isinstance(lift.kinds.get(a), Many) for a in form.terms if isinstance(a, Value)
+        ):
+            lift.kinds[result] = Count(form)
+            return
     kinds = [lift.kind(v) for v in op.operands]
     if all(isinstance(k, Fixed) for k in kinds):
         made = clone(
@@ -187,6 +191,11 @@ def transpose(lift: Lift, op: Op) -> Kind:
     return Many(lift.b(Transpose, stack.value), not stack.in_rows)
 
 
+def rev(lift: Lift, op: Op) -> Kind:
+    stack = lift.stacked(op.operands[0])
+    return stack if stack.in_rows or lift.is_unit(op.operands[0]) else Many(lift.b(Rev, stack.value), False)
+
+
 def cumulative(lift: Lift, op: Op) -> Kind:
     stack = lift.stacked(op.operands[0])
     if stack.in_rows == (op.fn in _DOWN) or lift.is_unit(op.operands[0]):
@@ -251,7 +260,7 @@ def index(lift: Lift, op: Op) -> Kind:
 
 _RULES: Final[dict[type[Op], Callable[[Lift, Op], Kind]]] = {
     Unary: unary, Binary: binary, IfElse: if_else, Aggregate: aggregate, MatMul: matmul,
-    Transpose: transpose, Cumulative: cumulative, RowIndex: row_index, CBind: side_by_side,
+    Transpose: transpose, Rev: rev, Cumulative: cumulative, RowIndex: row_index, CBind: side_by_side,
     RBind: side_by_side, AsScalar: same, AsMatrix: same, Cast: cast, Fill: fill,
     Index: index, GetCell: index,
 }  # fmt: skip

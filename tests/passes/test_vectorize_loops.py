@@ -164,6 +164,46 @@ def test_branches_become_choices(name: str, first: str) -> None:
         assert np.allclose(found[key], value, equal_nan=True), key
 
 
+RACES = {
+    "the first of the largest": "v = as.scalar(X[i, 3]); if (v > p) { p = v; at = i; q = as.scalar(X[i, 1]) }",
+    "the last of the largest": "v = as.scalar(X[i, 3]); if (p <= v) { p = v; at = 2 * i - 1 }",
+    "the first of the smallest": "v = as.scalar(X[i, 3]); if (v < p) { p = v; at = i; q = 7.0 }",
+    "the last of the smallest": "v = as.scalar(X[i, 3]); if (v <= p) { p = v; at = i }",
+    "of some": "v = as.scalar(X[i, 3]); if (as.scalar(X[i, 1]) > 0) { if (v > p) { p = v; at = i } }",
+    "of some, downwards": "v = as.scalar(X[7 - i, 3]); if (v >= p & i != 2) { p = v; at = 7 - i }",
+    "the last with": "if (as.scalar(X[i, 1]) > 0) { at = i }",
+    "of all cells": "for (j in 1:3) { v = as.scalar(X[i, j]); if (v > p) { p = v; at = i; q = j + 0.5 } }",
+    "the last of all cells": "for (j in 3:1) { v = as.scalar(X[i, j]); if (v <= p) { p = v; at = 10 * i + j } }",
+    "of a triangle": "for (j in 1:i) { v = as.scalar(S[i, j]); if (v > p) { p = v; at = 10 * i + j; q = as.scalar(S[j, i]) } }",
+}
+
+
+@pytest.mark.parametrize("first", ["1.0", "-1 / 0", "1 / 0", "0 / 0"])
+@pytest.mark.parametrize("cells", ["some equal", "infinite", "no numbers"])
+@pytest.mark.parametrize("name", RACES)
+def test_races(name: str, cells: str, first: str) -> None:
+    """The round that wins is the one that the loop leaves, among equal ones, infinite ones and those that are NaN."""
+    made = {
+        "some equal": "X[2, 1] = 0 / 0\nX[3, 3] = 0 / 0\n",
+        "infinite": "X[, 3] = matrix(-1 / 0, rows=6, cols=1)\nX[4, 3] = 1 / 0\nX[5, 3] = 0 / 0\n",
+        "no numbers": "X = X / 0 * 0\n",
+    }[cells]
+    text = (
+        "X = matrix(seq(1, 18) %% 5 - 2, rows=6, cols=3)\nS = matrix(seq(1, 36) %% 7, rows=6, cols=6)\n"
+        f"{made}at = 0\nq = -9.0\np = {first}\nfor (i in 1:6) {{\n  {RACES[name]}\n}}\n"
+    )
+    module = compile_source(Source("loops.dml", text), {}, outputs=("p", "q", "at"))
+    PassManager(parse_pipeline(BEFORE)).run(module)
+    with np.errstate(all="ignore"):
+        expected = evaluate(module)
+        manager = PassManager(parse_pipeline("vectorize-loops"))
+        manager.run(module)
+        found = evaluate(module)
+    assert not any(op.name == "scf.for" for op in module.walk()), manager.statistics
+    for key, value in expected.items():
+        assert np.array_equal(found[key], value, equal_nan=True), f"{key}: {found[key]} instead of {value}"
+
+
 NEIGHBOURS = {
     "the row before": "if (i > 1) R[i, ] = X[i, ] - X[i - 1, ]",
     "the row after, or none": "if (i < nrow(X)) { R[i, ] = X[i + 1, ] } else { R[i, ] = X[1, ] }",
