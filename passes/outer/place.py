@@ -34,6 +34,8 @@ def into_branches(region: Region) -> int:
     found = 0
     for op in region.reversed():
         users = _users(op)
+        if not users or users[0].parent is region:
+            continue
         around = {_ancestor(user, region) for user in users}
         branch = around.pop() if len(around) == 1 else None
         if branch is None or branch.name != "scf.if" or branch in users:

@@ -32,7 +32,7 @@ def run_cells(func: Func, x: Any) -> Any:
 def _run(op: Op, values: list[Any]) -> Any:
     scalar = {
         "dml.nrow": lambda m: len(m), "dml.ncol": lambda m: m.shape[1], "dml.length": lambda m: m.size,
-        "dml.cast": float, "dml.div": lambda a, b: a / b, "dml.sub": lambda a, b: a - b, "dml.max": max, "dml.min": min,
+        "dml.cast": float, "dml.div": lambda a, b: a / b, "dml.mul": lambda a, b: a * b, "dml.sub": lambda a, b: a - b, "dml.max": max, "dml.min": min,
         "dml.sqrt": np.sqrt,
     }  # fmt: skip
     if op.name == "core.constant":

@@ -87,3 +87,35 @@ def test_an_order_left_open_is_right_whatever_the_data_is(share: float) -> None:
     PassManager(parse_pipeline("infer,matmul-chain")).run(module)
     assert [op.name for op in module.walk()].count("scf.if") == 1
     np.testing.assert_allclose(evaluate(module, inputs=inputs)["R"], inputs["A"] @ inputs["S"] @ inputs["B"])
+
+
+@pytest.mark.parametrize(
+    "shape", [(30, 4, 40, 3), (4, 30, 3, 40), (5, 5, 5, 5), (0, 3, 2, 1), (3, 0, 4, 2), (1, 7, 1, 9)]
+)
+@pytest.mark.parametrize(
+    "text", ["A %*% B %*% C", "t(D) %*% B %*% C", "A %*% t(E) %*% C", "t(t(B) %*% t(A)) %*% C"]
+)
+def test_sizes_decide_at_run_time(text: str, shape: tuple[int, int, int, int]) -> None:
+    rng = np.random.default_rng(1)
+    m, k, n, p = shape
+    inputs = {"A": rng.random((m, k)), "B": rng.random((k, n)), "C": rng.random((n, p))}
+    inputs |= {"D": inputs["A"].T, "E": inputs["B"].T}
+    given = {name: v for name, v in inputs.items() if name in text}
+    module = compile_source(
+        Source("<script>", f"R = {text}\n"), {}, inputs=dict.fromkeys(given, matrix()), outputs=["R"]
+    )
+    expected = evaluate(module, inputs=given)["R"]
+    manager = PassManager(parse_pipeline("infer,guard-shapes,canonicalize,cse,simplify,matmul-chain"))
+    manager.run(module)
+    assert manager.statistics["matmul-chain", "orders decided at run time"] == 1
+    np.testing.assert_allclose(evaluate(module, inputs=given)["R"], expected, rtol=1e-12)
+
+
+def test_sizes_that_do_not_fit_stay_errors() -> None:
+    module = compile_source(
+        Source("<script>", "R = A %*% B %*% C\n"), {}, inputs=dict.fromkeys("ABC", matrix()), outputs=["R"]
+    )
+    PassManager(parse_pipeline("infer,guard-shapes,canonicalize,cse,matmul-chain")).run(module)
+    given = {"A": np.ones((3, 2)), "B": np.ones((2, 4)), "C": np.ones((5, 6))}
+    with pytest.raises(Exception, match="3x4 and 5x6"):
+        evaluate(module, inputs=given)

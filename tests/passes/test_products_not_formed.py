@@ -64,6 +64,15 @@ ELSEWHERE = [
     "P = exp(U %*% t(V))\nif (s < 0) { R = sum(X * P) } else { R = sum(X * P * 2) }",
 ]
 """What else is made of the product, or where, does not need it as a whole."""
+FACTORS = [
+    "R = mean(U %*% t(V))",
+    "R = rowMeans(U %*% M %*% t(V))",
+    "R = colMeans(U %*% t(V))",
+    "v = matrix(1, rows=nrow(V), cols=1)\nR = U %*% t(V) %*% v",
+    "R = U %*% t(V) %*% V",
+    "R = X %*% t(X) %*% U",
+]
+"""What needs the factors, in another order or for sums."""
 PARTS = [
     "P = U %*% t(V)\nR = P[1:10, 1:20]",
     "P = U %*% M %*% t(V)\nR = P[k:(k + 5), ]",
@@ -149,7 +158,7 @@ def check(text: str, known: bool, most: float) -> None:
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
-@pytest.mark.parametrize("text", MASKED + ELSEWHERE)
+@pytest.mark.parametrize("text", MASKED + ELSEWHERE + FACTORS)
 def test_masked(text: str, known: bool) -> None:
     check(text, known, 0.15)
 

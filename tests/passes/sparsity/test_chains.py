@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from sysmlc.passes.chains.plan import Plan
 from sysmlc.passes.estimate import FREE, Cost, product_cost
-from sysmlc.passes.matmul_chain import _Plan
 from sysmlc.passes.sparsity import Sketch
 
 
@@ -49,7 +49,7 @@ class Counted:
             return 0.0
         return min(self.best(i, k) + self.best(k + 1, j) + self.product(i, k, j).seconds for k in range(i, j))
 
-    def of(self, plan: _Plan, i: int, j: int) -> Cost:
+    def of(self, plan: Plan, i: int, j: int) -> Cost:
         if i == j:
             return FREE
         k = plan.split[i, j]
@@ -62,7 +62,7 @@ def test_orders_are_those_of_an_exhaustive_search() -> None:
     for _ in range(200):
         factors = chain(rng)
         n = len(factors)
-        plan = _Plan([f.shape[0] for f in factors] + [factors[-1].shape[1]], [Sketch.of(f) for f in factors])
+        plan = Plan([f.shape[0] for f in factors] + [factors[-1].shape[1]], [Sketch.of(f) for f in factors])
         counted = Counted(factors)
         good += counted.of(plan, 0, n - 1).seconds <= counted.best(0, n - 1) * 1.02
     assert good >= 0.95 * 200
