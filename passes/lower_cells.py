@@ -17,7 +17,7 @@ from typing import NamedTuple
 from sysmlc.ir.core import Builder, Op, Region, Value, clone_region
 from sysmlc.ir.dialects.core import Module
 from sysmlc.ir.dialects.fused import Cell
-from sysmlc.ir.dialects.kernel import PROBED, CellKernel, csr_form
+from sysmlc.ir.dialects.kernel import PROBED, SEPARATE, CellKernel, csr_form
 from sysmlc.ir.dialects.rt import Launch
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import Dim, Matrix, differ_dim, f32, f64, same_dim
@@ -227,7 +227,10 @@ def _needed(body: Region, matrices: Sequence[bool], kinds: Sequence[str], zeros:
         body, matrices, kinds, zeros, needed
     ):
         return None
-    return needed | PROBED
+    separate = needed & (needed - 1) and all(
+        v == 0.0 or (isinstance(v, Unknown) and v.vanishes) for v in made
+    )
+    return needed | PROBED | (SEPARATE if separate else 0)
 
 
 def likely_zero(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
 from typing import ClassVar
@@ -23,6 +23,8 @@ class Unknown:
 
     on: int
     """What it depends on, in bits whose meaning is up to who asks."""
+    vanishes: bool = field(default=False, compare=False)
+    """It is 0, unless something that it depends on makes it otherwise by itself, as a 0 in `a` or in `b` does with `0 / a + 0 / b`."""
 
     SCALAR: ClassVar[Unknown]
     """For those who only ask whether it differs between cells: it does not, …"""
@@ -72,7 +74,17 @@ def evaluate_at(op: Op, args: list[Abstract]) -> Abstract:
         return 0.0
     if fn == "ifelse" and args[1] == 0.0 and args[2] == 0.0:
         return 0.0
-    return Unknown(reduce(or_, (a.on for a in args if isinstance(a, Unknown))))
+    return Unknown(reduce(or_, (a.on for a in args if isinstance(a, Unknown))), _vanishes(fn, args))
+
+
+def _vanishes(fn: str, args: list[Abstract]) -> bool:
+    """Whether an operation of these makes 0 unless one thing that it depends on makes it otherwise."""
+    zero = [a == 0.0 or (isinstance(a, Unknown) and a.vanishes) for a in args]
+    if fn in ("div", "intdiv", "mod", "mul"):
+        factors = [a for a, z in zip(args, zero, strict=True) if not z and isinstance(a, Unknown)]
+        return (zero[0] or (fn == "mul" and zero[1])) and all(a.on & (a.on - 1) == 0 for a in factors)
+    known = _FUNCTIONS.get(fn)
+    return known is not None and fn not in BITWISE and all(zero) and known(*[0.0] * len(args)) == 0.0
 
 
 def _is_constant(value: Value) -> bool:

@@ -18,6 +18,8 @@ from sysmlc.ir.types import Matrix, Scalar, Type, f32, f64, i64
 FORM_DENSE: Final = 0
 PROBED: Final = 1 << 31
 """In the second mask of `joint`: what results are is found at run time."""
+SEPARATE: Final = 1 << 30
+"""In masks of what it takes to know results: they are 0 where each of these lets them be, the others being 1."""
 
 
 def csr_form(index: int) -> int:

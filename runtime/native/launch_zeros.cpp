@@ -11,13 +11,26 @@ constexpr int64_t kProbes = 2048;  // evaluations that a thread does at a time
 bool Launch::find_zeros(uint32_t zeros, uint32_t needs, AtZero& found) {
     uint32_t dense = vector_bits();
     int64_t n = 1;
+    uint32_t across = 0;  // column vectors, where there are row vectors as well
     for (int k = 0; k < kernel->n_in; k++) {
         if (!(needs >> k & 1) || !is_matrix(k) || cells(args[k].v.matrix) == 1) continue;
         if (full(k)) return false;
         auto along = args[k].v.matrix->cols == 1 ? AtZero::kByRow : AtZero::kByColumn;
-        if (found.along != AtZero::kEverywhere && found.along != along) return false;
+        if (along == AtZero::kByRow) across |= 1u << k;
+        if (found.along != AtZero::kEverywhere && found.along != along) n = -1;
         found.along = along;
-        n = along == AtZero::kByRow ? rows : cols;
+        if (n > 0) n = along == AtZero::kByRow ? rows : cols;
+    }
+    if (n < 0) {
+        if (!(needs & SM_SEPARATE)) return false;
+        for (uint32_t some : {across, needs & ~across & ~SM_SEPARATE}) {
+            AtZero zero;
+            if (!find_zeros(zeros, some, zero)) return false;
+            for (const auto& values : zero.values)
+                if (!values.empty()) return false;
+        }
+        found = AtZero();
+        return true;
     }
     for (int v = kernel->n_variants - 1; v >= 0; v--)  // of single cells, all variants are the same
         if (kernel->variant_keys[v] >> 16 == SM_FORM_DENSE) dense = kernel->variant_keys[v];

@@ -119,6 +119,7 @@ enum { SM_CELL_STREAM = 1 };
 typedef void (*sm_cell_fn)(const sm_cell_args*, int64_t r0, int64_t r1, int64_t c0, int64_t c1);
 
 #define SM_JOINT_PROBE 0x80000000u
+#define SM_SEPARATE 0x40000000u  // in masks of needs: results are 0 where each of these lets them be, the others being 1
 enum { SM_CELL_OUTER = 1, SM_CELL_SINGLE = 2 };  // bits of sm_cell_kernel.traits
 
 enum { SM_OUT_MAP = 0, SM_OUT_FULL = 1, SM_OUT_ROW = 2, SM_OUT_COL = 3 };

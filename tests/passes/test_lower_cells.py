@@ -10,11 +10,11 @@ import pytest
 from sysmlc.ir.core import Builder, Region, Value
 from sysmlc.ir.dialects.core import Constant, Func, Module, Return
 from sysmlc.ir.dialects.dml_cell import BINARY, UNARY, Binary, IfElse, Unary
-from sysmlc.ir.dialects.kernel import PROBED, CellKernel, csr_form, form_driver
+from sysmlc.ir.dialects.kernel import PROBED, SEPARATE, CellKernel, csr_form, form_driver
 from sysmlc.ir.source import Diagnostic
 from sysmlc.ir.types import Type, f64, matrix
 from sysmlc.passes.form_cells import FormCells, as_cell, make_cell
-from sysmlc.passes.lower_cells import LowerCells, joint_zeros
+from sysmlc.passes.lower_cells import LowerCells, joint_zeros, zeros_of
 from sysmlc.passes.sparse_safety import Unknown, outputs_at
 
 CELL, SCALAR = Unknown.CELL, Unknown.SCALAR
@@ -109,6 +109,23 @@ def test_inputs_that_are_zero_together() -> None:
     assert joint(lambda b, x, y: b(Unary, "exp", add(b, x, y)), 2) == ()
     quotients = joint(lambda b, x, a, y: add(b, b(Binary, "div", x, a), y), 3)
     assert (0b101, PROBED | 0b010) in quotients  # 0 where a is not
+
+
+def test_vectors_that_decide_by_themselves() -> None:
+    """0 / a / c is 0 unless a or c is: one may be tried without the other. 0 / (a - c) may not."""
+
+    def separate(make: Callable[..., Value]) -> bool:
+        return bool(zeros_of(body(make, 3), [True] * 3, ["map"], [0]).needs[0] & SEPARATE)
+
+    def div(b: Builder, x: Value, y: Value) -> Value:
+        return b(Binary, "div", x, y)
+
+    assert separate(lambda b, x, a, c: div(b, div(b, x, a), c))
+    assert separate(lambda b, x, a, c: b(Binary, "sub", b(Unary, "abs", div(b, x, a)), div(b, x, c)))
+    assert separate(lambda b, x, a, c: b(Binary, "mul", div(b, x, a), b(Unary, "exp", c)))
+    assert not separate(lambda b, x, a, c: div(b, x, b(Binary, "sub", a, c)))
+    assert not separate(lambda b, x, a, c: b(Binary, "mul", div(b, x, a), b(Binary, "mul", a, c)))
+    assert not separate(lambda b, x, a, c: b(Binary, "gt", div(b, x, a), c))
 
 
 def test_forms_name_their_driver() -> None:

@@ -101,6 +101,9 @@ SPARSE_RESULTS = [
     "X + W + Z",
     "X * a + W * b - Z * s",
     "X / a + W",
+    "X / a / b",
+    "X / a + W / b",
+    "abs(X / a) * b - W / b",
     "pmax(pmax(X, W), Z)",
     "X * W * Z",
     "(X + W) * Z",
@@ -163,6 +166,22 @@ def test_zeros_that_do_not_stay_zeros() -> None:
     )
     np.testing.assert_array_equal(found, [[0.5, 0, 0, 0.5], [np.nan] * 4, [0, 0, 1, 0]])
     assert "Conversions: 0 to dense" in report
+
+
+def test_zeros_in_vectors_of_both_directions() -> None:
+    """A 0 in either of them is found; what depends on two at once is not asked one by one."""
+    x = sparse.csr_matrix([[1.0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 3, 0]])
+    a, b = np.array([[1.0], [2.0], [4.0]]), np.array([[1.0, 2.0, 4.0, 8.0]])
+    texts = ("X / a / b", "X / a + t(t(X) * 2) / b", "X / outer(a, b, '-')", "X / (a - 1) / (b - 2)")
+    for text in (f"R = {e}\n" for e in texts):
+        for row, column in ((None, None), (1, None), (None, 2), (2, 3)):
+            inputs: dict[str, Any] = {"X": x, "a": a.copy(), "b": b.copy()}
+            if row is not None:
+                inputs["a"][row] = 0
+            if column is not None:
+                inputs["b"][0, column] = 0
+            found, expected = (run(text, i, k)[0] for i, k in ((inputs, 2), ({**inputs, "X": dense(x)}, 0)))
+            np.testing.assert_allclose(dense(found), dense(expected), rtol=1e-14)
 
 
 def test_rows_longer_than_a_piece() -> None:
