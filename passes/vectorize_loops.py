@@ -212,7 +212,7 @@ class _Nest:
             if op.name in _COUNTING:
                 inner += self._inner(op)
             elif op.name == "scf.if":
-                make_choices(op, self._may_count)
+                make_choices(op, self._may_count, lift.optional)
             elif isinstance(op, RequireFit):
                 self._fits(op)
             elif op.regions or ("pure" not in op.traits and "terminator" not in op.traits):

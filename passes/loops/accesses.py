@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from sysmlc.ir.core import Value
 from sysmlc.passes.loops.affine import Affine, at_most
+
+WRITES: Final = frozenset({"dml.left_index", "dml.set_cell"})
+READS: Final = frozenset({"dml.index", "dml.get_cell"})
 
 
 class Stuck(Exception):

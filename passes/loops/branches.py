@@ -4,6 +4,7 @@
     if (c) R[i, ] = x else R[i, ] = y    R[i, ] = ifelse(c, x, y)
     if (c) R[i, ] = x                    R[i, ] = ifelse(c, x, R[i, ])
     if (x > m) m = x                     m = max(m, x)
+    if (c) R = rbind(R, x)               R = rbind(R, removeEmpty(x, select=c))
 
 Both sides are computed in every round, so neither may have an effect or fail but by an index, which is asked for.
 """
@@ -16,29 +17,34 @@ from typing import Final
 from sysmlc.ir.core import Builder, Op, Value
 from sysmlc.ir.dialects.core import Constant
 from sysmlc.ir.dialects.dml_cell import Binary, IfElse, Unary
-from sysmlc.ir.dialects.dml_matrix import GetCell, Index, LeftIndex, SetCell
+from sysmlc.ir.dialects.dml_matrix import CBind, GetCell, Index, LeftIndex, RBind, SetCell
+from sysmlc.ir.dialects.dml_pick import RemoveEmpty
+from sysmlc.ir.dialects.dml_scalar import AsMatrix, Cast
 from sysmlc.ir.types import Matrix, f64, i64
 from sysmlc.passes.effects import cannot_fail
-from sysmlc.passes.loops.accesses import Stuck
+from sysmlc.passes.loops.accesses import READS, WRITES, Stuck
 from sysmlc.passes.splice import splice
 
 _NEUTRAL: Final = {"add": 0.0, "sub": 0.0, "mul": 1.0, "min": float("inf"), "max": float("-inf")}
-_ASKED_FOR: Final = frozenset({"dml.index", "dml.get_cell", "dml.left_index", "dml.set_cell"})
+_ASKED_FOR: Final = READS | WRITES
 
 
-def make_choices(branch: Op, may_count: Callable[[Value], bool]) -> None:
+def make_choices(branch: Op, may_count: Callable[[Value], bool], optional: set[Op]) -> None:
     """Put both sides of a branch before it, and choices between what they give in its place.
 
-    `may_count` tells of an integer that it cannot overflow, or is asked for as well."""
+    `may_count` tells of an integer that it cannot overflow, or is asked for as well. `optional` gets the readings of cells that
+    not all rounds do."""
     for region in branch.regions:
         for op in region:
             if op.name == "scf.if":
-                make_choices(op, may_count)
+                make_choices(op, may_count, optional)
     for op in branch.walk():
         free = op is branch or "terminator" in op.traits or op.name in _ASKED_FOR or _is_step(op)
         free = free or (len(op.results) == 1 and op.results[0].type is i64 and may_count(op.results[0]))
         if not free and ("pure" not in op.traits or op.regions or not cannot_fail(op)):
             raise Stuck(f"{op.name} in a branch")
+        if op.name in READS:
+            optional.add(op)
     sides = [splice(branch, region) for region in branch.regions]
     b = Builder.before(branch)
     condition = branch.operands[0]
@@ -125,6 +131,9 @@ def _changed(b: Builder, condition: Value, one: Value, other: Value, first: bool
             wanted, value = b(Binary, "and", wanted, inner[0].operands[0]), inner[0].operands[1]
         picked = b(IfElse, wanted, value, before)
         return b(type(made), base, picked, *made.operands[2:])
+    if isinstance(made, (RBind, CBind)) and len(made.operands) == 2 and other in made.operands:
+        parts = [v if v is other else _if_chosen(b, condition, v, first, made) for v in made.operands]
+        return b(type(made), parts)
     if isinstance(made, Binary) and made.fn in _NEUTRAL:
         sides = [made.operands] if made.fn == "sub" else [made.operands, made.operands[::-1]]
         for before, added in sides:
@@ -132,6 +141,14 @@ def _changed(b: Builder, condition: Value, one: Value, other: Value, first: bool
             if base is not None:
                 return b(Binary, made.fn, base, _pick(b, condition, added, _neutral(b, made, added), first))
     return None
+
+
+def _if_chosen(b: Builder, condition: Value, part: Value, first: bool, append: Op) -> Value:
+    """A row (or column) to append, or none at all."""
+    wanted = condition if first else b(Unary, "not", condition)
+    select = b(AsMatrix, b(Cast, wanted, types=[f64]))
+    margin = b(Constant, value="rows" if append.name == "dml.rbind" else "cols")
+    return b(RemoveEmpty, part, margin, select, b(Constant, value=False))
 
 
 def keeps(write: Op) -> tuple[Op, Op] | None:

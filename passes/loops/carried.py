@@ -10,12 +10,14 @@ from sysmlc.ir.core import Region as Body
 from sysmlc.ir.dialects.core import Constant
 from sysmlc.ir.dialects.dml_cell import Binary
 from sysmlc.ir.dialects.dml_matrix import AsScalar, CBind, GetCell, Index, LeftIndex, RBind, SetCell
+from sysmlc.ir.dialects.dml_pick import RemoveEmpty
 from sysmlc.ir.dialects.dml_scalar import AsMatrix
+from sysmlc.ir.dialects.shapes import constant
 from sysmlc.ir.types import Matrix, i1, i64
-from sysmlc.passes.loops.accesses import Region, Stuck, disjoint, meets_earlier
+from sysmlc.passes.loops.accesses import READS, WRITES, Region, Stuck, disjoint, meets_earlier
 from sysmlc.passes.loops.affine import Affine
 from sysmlc.passes.loops.branches import keeps
-from sysmlc.passes.loops.lift import READS, WRITES, Count, Fixed, Kind, Lift, Many
+from sysmlc.passes.loops.lift import Count, Fixed, Kind, Lift, Many
 from sysmlc.passes.loops.operations import choice, lift_op
 from sysmlc.passes.loops.reductions import Reduction, reduction
 
@@ -90,7 +92,17 @@ class Appended:
 
     @property
     def written(self) -> set[Op]:
-        return {self.append}
+        return {self.append, *([self.chosen] if self.chosen else [])}
+
+    @property
+    def chosen(self) -> Op | None:
+        """What leaves the row or column out of some rounds."""
+        made = [v.op for v in self.append.operands if v is not self.arg and v.has_one_use()]
+        return made[0] if made and isinstance(made[0], RemoveEmpty) and self._is_single(made[0]) else None
+
+    def _is_single(self, op: RemoveEmpty) -> bool:
+        side = "rows" if self.append.name == "dml.rbind" else "cols"
+        return constant(op.margin) == side and isinstance(op.select.op, AsMatrix)
 
     def after(self, init: Value, lift: Lift) -> Value:
         """The matrix with all that is appended."""
@@ -99,10 +111,16 @@ class Appended:
         at = parts.index(self.arg)
         if len(parts) != 2 or parts[1 - at] is self.arg or len(self.arg.uses) != 1:
             raise Stuck("a round needs what the rounds before have appended")
-        value = parts[1 - at]
+        value, chosen = parts[1 - at], self.chosen
+        if chosen is not None:
+            value = chosen.operands[0]
         lift.require_equal(lift.size(value, in_rows), Affine(1))
         lift.require_equal(lift.size(value, not in_rows), lift.integers.size(init, not in_rows))
         made = lift.all_rounds(value, in_rows, down=at == 1)
+        if chosen is not None:
+            _, margin, select, empty = chosen.operands
+            taken = lift.all_rounds(select, in_rows, down=at == 1)
+            made = b(RemoveEmpty, made, lift.fixed(margin), taken, lift.fixed(empty))
         lift.stacks += 1
         return b(RBind if in_rows else CBind, [init, made] if at == 0 else [made, init])
 

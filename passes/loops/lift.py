@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from sysmlc.ir.core import Builder, Op, Value
 from sysmlc.ir.dialects.core import Constant
@@ -17,11 +16,8 @@ from sysmlc.ir.dialects.dml_create import Fill, Seq
 from sysmlc.ir.dialects.dml_matrix import AsScalar, Index, NCol, NRow, Rev, Transpose
 from sysmlc.ir.dialects.dml_scalar import Cast
 from sysmlc.ir.types import Matrix, f64, i64
-from sysmlc.passes.loops.accesses import Region, Rounds, Span, Stuck
+from sysmlc.passes.loops.accesses import READS, WRITES, Region, Rounds, Span, Stuck
 from sysmlc.passes.loops.affine import Affine, Integers, at_most
-
-WRITES: Final = frozenset({"dml.left_index", "dml.set_cell"})
-READS: Final = frozenset({"dml.index", "dml.get_cell"})
 
 
 @dataclass(frozen=True)
@@ -88,6 +84,8 @@ class Lift:
         self.kinds: dict[Value, Kind] = {rounds.counter: Count(Affine(0, {rounds.counter: 1}))}
         self.conditions: list[tuple[Affine, Affine]] = []
         """What must hold (first at most second) for the loop to do what is written here without an error."""
+        self.optional: set[Op] = set()
+        """Readings of cells that not every round does: whether the cells are there is asked, even where they are the same."""
         self.stacks = 0
         """How many matrices are read or written all rounds at once."""
 

@@ -35,6 +35,8 @@ def lift_op(lift: Lift, op: Op) -> None:
             return
     kinds = [lift.kind(v) for v in op.operands]
     if all(isinstance(k, Fixed) for k in kinds):
+        if op in lift.optional:
+            lift.require_inside(op.operands[0], lift.region(op))
         made = clone(
             op, {v: k.value for v, k in zip(op.operands, kinds, strict=True) if isinstance(k, Fixed)}
         )

@@ -142,6 +142,11 @@ class LoopWriter:
         if rng.random() < 0.4:
             return self.race()
         if rng.random() < 0.2:
+            name, fn = ("A", "rbind") if self.by_rows else ("B", "cbind")
+            return [
+                f"  if ({self.scalar(1)} > {rng.choice(('0', 'k'))}) {{ {name} = {fn}({name}, {self.vector(1)}) }}"
+            ]
+        if rng.random() < 0.2:
             found = self.scalar(1)
             return [f"  if ({rng.choice((f'{found} > p', f'p >= {found}', f'{found} < p'))}) p = {found}"]
         test = f"{self.scalar(1)} {rng.choice(('>', '<=', '=='))} {rng.choice(('0', 'i', self.scalar(0)))}"
