@@ -355,8 +355,8 @@ class _Nest:
         ]
         written = {op for one in found for op in one.written}
         arrays = {version: one for one in found if isinstance(one, Array) for version in one.versions}
-        touched = [op for array in arrays.values() for op in array.writes] + list(body)
-        lift.preferred = next((lift.hull(r)[1] for r in lift.moving(touched)), None)
+        writes = [op for array in arrays.values() for op in array.writes]
+        lift.preferred = lift.go_along_rows([*writes, *body])
         for op in body:
             if op in written or op is body.last:
                 continue

@@ -6,7 +6,7 @@ its row a matrix. A sum over rounds of column times row is a `Product` of the tw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sysmlc.ir.core import Builder, Op, Value
@@ -221,13 +221,16 @@ class Lift:
             forms = [forms[0], forms[0], forms[1], forms[1]]
         return Region(Span(forms[0], forms[1]), Span(forms[2], forms[3]))
 
-    def moving(self, ops: list[Op]) -> Iterator[Region]:
-        """What operations that index read and write, where it follows the counter."""
+    def go_along_rows(self, ops: Iterable[Op]) -> bool | None:
+        """Whether the first of the operations that index by the counter goes along rows; None where none does."""
         for op in ops:
-            if op.name in WRITES | READS:
-                region = self.region(op)
-                if region.moves(self.rounds):
-                    yield region
+            try:
+                region = self.region(op) if op.name in WRITES | READS else None
+                if region is not None and region.moves(self.rounds):
+                    return self.hull(region)[1]
+            except Stuck:  # perhaps the same in every round
+                continue
+        return None
 
     def area(self, op: Op) -> Region:
         """The cells that an indexing operation reads or writes for others to see."""

@@ -132,6 +132,14 @@ def test_loops_that_stay(body: str, why: str) -> None:
     assert counts["vectorize-loops", f"loops kept: {why}"] == 1, counts
 
 
+def test_indexes_that_are_the_same_in_every_round() -> None:
+    text = (
+        "X = matrix(seq(1, 12), rows=4, cols=3)\nR = X\nfor (i in 1:4) {\n  k = as.integer(as.scalar(X[1, 2]))\n"
+        "  R[i, ] = X[i, ] * as.scalar(X[k, 1])\n}\nprint(sum(R))\n"
+    )
+    assert statistics(text, "vectorize-loops")["vectorize-loops", "loops vectorised"] == 1
+
+
 BRANCHES = {
     "two sums": "if (as.scalar(X[i, 1]) > 0) { s = s + as.scalar(X[i, 2]); c = c + 1 }",
     "a number or a cell": "if (as.scalar(X[i, 1]) > 0) { R[i, 1] = 3 } else { R[i, 1] = X[i, 2] }",
