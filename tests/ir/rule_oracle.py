@@ -101,7 +101,7 @@ def cases(rule: TableRule, count: int, special: tuple[float, ...] = ()) -> Itera
     names, scalar_kinds = variables(rule.left), kinds(rule, rule.left)
     asks_for_facts = _FACTS.search(rule.name) is not None
     for i in range(count):
-        sizes = [rng.choice(SIZES) for _ in range(rng.choice((1, 2, 2, 3)))]
+        sizes = [rng.choice(SIZES[asks_for_facts and i % 3 > 0 :]) for _ in range(rng.choice((1, 2, 2, 3)))]
         cells = CELLS + special if special and i % 3 == 0 else CELLS
         values: dict[str, Any] = {}
         for name in names:
@@ -113,18 +113,27 @@ def cases(rule: TableRule, count: int, special: tuple[float, ...] = ()) -> Itera
                 flat = [0.0 if zero else rng.choice(cells) for _ in range(shape[0] * shape[1])]
                 values[name] = np.array(flat, float).reshape(shape)
                 if asks_for_facts and rng.random() < 0.7:
-                    values[name] = _patterned(rng, values[name])
+                    values[name] = _patterned(rng, values[name], rule.name)
             else:
                 values[name] = _scalar(rng, scalar_kinds.get(name), shapes)
+                if (
+                    special
+                    and isinstance(values[name], float)
+                    and rng.random() < 0.05
+                    and "regroup" not in rule.group
+                ):
+                    values[name] = rng.choice((np.inf, -np.inf))
                 if asks_for_facts and rng.random() < 0.1:
                     values[name] = np.nan
         constants = frozenset(n for n in names if not n[0].isupper() and rng.random() < 0.6)
         yield Case(MODES[i % len(MODES)], values, constants)
 
 
-def _patterned(rng: random.Random, x: Any) -> Any:
-    """A matrix with one of the patterns that rules ask for."""
-    kind = rng.choice(("positive", "binary", "whole", "symmetric", "ascending", "one in row", "small"))
+def _patterned(rng: random.Random, x: Any, asked: str) -> Any:
+    """A matrix with one of the patterns that rules ask for, mostly with one that this one does."""
+    patterns = ("positive", "binary", "whole", "symmetric", "ascending", "one in row", "small")
+    named = [p for p in patterns if p.replace(" ", "_") in asked]
+    kind = rng.choice(named if named and rng.random() < 0.6 else patterns)
     if kind in ("positive", "small"):
         return (
             np.abs(x) + rng.choice((0, 0.5, 1)) if kind == "positive" else np.minimum(x, rng.choice((0, -1)))
@@ -132,7 +141,8 @@ def _patterned(rng: random.Random, x: Any) -> Any:
     if kind in ("binary", "whole"):
         return np.where(x > 0, 1.0, 0.0) if kind == "binary" else np.floor(x)
     if kind == "one in row":
-        return np.where(np.arange(x.shape[1]) == rng.randrange(max(x.shape[1], 1)), np.abs(x), 0.0)
+        kept = np.abs(x) if rng.random() < 0.4 else x
+        return np.where(np.arange(x.shape[1]) == rng.randrange(max(x.shape[1], 1)), kept, 0.0)
     if kind == "ascending":
         return np.sort(x[:, :1], axis=0)
     n = min(x.shape)

@@ -48,6 +48,8 @@ def one(text: str) -> TableRule:
         "X * 0 -> fill(0.0, nrow(X), ncol(X))",  # NaN stays NaN
         "!(X < x) -> X >= x",
         "diag(X) @ Y -> Y * X",
+        "rowMaxs(X) -> rowSums(X) if one_in_row(X) and no_nan(X) and cols(X) > 0",  # of negative cells
+        "X + (X == 0) * x -> replace(X, 0.0, x) if is_f64(x)",  # infinity times 0
     ],
 )
 def test_wrong_rules_are_found(wrong):

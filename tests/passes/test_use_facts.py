@@ -112,8 +112,10 @@ f = function(matrix[double] X, double a) return (matrix[double] Y) { Y = X; if (
 O = f(A, 2) + f(matrix(1, n, 6), 0)
 Q = cbind(colMeans(C), colSums(abs(A)), colVars(A), colMins(A), t(rowMaxs(C)), t(rowProds(A)), colSums(C ^ 2))
 R = seq(0, 0.3, 0.1)
+P = A[1:6, ]
+V = (P + t(P)) * max(t(P), P) - (P - t(P))
 S = rbind(seq(5, 1, -2), seq(1.5, 3, 0.25), as.matrix(2), sample(10, 4, 3), removeEmpty(target=I, margin="rows"))
-print(sum(D) + sum(E) + sum(F) + sum(H) + sum(J) + sum(L) + sum(M) + sum(N) + s + sum(O) + sum(Q) + sum(R) + sum(S) + sum(B))
+print(sum(D) + sum(E) + sum(F) + sum(H) + sum(J) + sum(L) + sum(M) + sum(N) + s + sum(O) + sum(Q) + sum(R) + sum(S) + sum(B) + sum(U) + sum(V))
 """
 
 

@@ -63,6 +63,19 @@ def test_errors_are_relative_to_the_terms(kind: str) -> None:
                 assert np.all(error <= TOLERANCE * np.abs(scale) + 1e-300), (e, strict, float(np.max(error)))
 
 
+def test_a_sum_of_squares_is_not_negative() -> None:
+    """Multiplied out it cancels near a fit, to anything as small as its terms are exact."""
+    types = types_of({"S": (20000, 10000, 4000), "U": (20000, 5), "V": (10000, 5)})
+    texts = ["sum((S - U %*% t(V)) ^ 2)", "sum((U %*% t(V) - S) ^ 2)"]
+    module = program(texts, types)
+    PassManager(pipeline(2, fusion=False), verify_each=False).run(module)
+    assert sum(op.name == "dml.tsmm" for op in module.walk()) == 2
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        u, v = rng.normal(size=(30, 5)), rng.normal(size=(20, 5))
+        assert min(results(module, {"S": u @ v.T, "U": u, "V": v})) >= 0
+
+
 def test_signs_are_taken_out() -> None:
     assert without_signs("(-t(X)) %*% P - s * X") == "(t(X)) %*% P + s * X"
     assert without_signs("-(X - Y)") == "(X + Y)"
