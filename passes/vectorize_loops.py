@@ -3,8 +3,9 @@
     for (i in 1:nrow(X)) R[i, ] = X[i, ] * w        →   R = X * w
     for (i in 1:n) s = s + sum(X[i, ] * Y[i, ])     →   s = s + sum(rowSums(X * Y))
 
-A nest is taken apart from the inside. Rounds may depend on each other through sums, products and extremes only; what a
-round reads from a matrix that the loop writes must be its own, or not yet written. What is not certain to run without an
+A nest is taken apart from the inside. Rounds may depend on each other through sums, products, extremes and races for the best
+round, and through matrices that grow by a row or a column, only; what a round reads from a matrix that the loop writes must be
+its own, or not yet written. What is not certain to run without an
 error (empty ranges that count down, indexes beyond a matrix, sizes that differ) is asked at run time, and the loop is kept
 for it: errors and what happens before them stay what they were.
 """
