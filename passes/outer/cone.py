@@ -22,7 +22,14 @@ from sysmlc.passes import estimate
 from sysmlc.passes.effects import must_follow
 from sysmlc.passes.form_cells import SIMPLE_CONSTANTS, as_cell
 from sysmlc.passes.fusion.groups import may_be_sparse
-from sysmlc.passes.outer.worth import SKINNY, is_part, may_be_outer, worth_sampling, worth_tiling
+from sysmlc.passes.outer.worth import (
+    SKINNY,
+    has_known_sizes,
+    is_part,
+    may_be_outer,
+    worth_sampling,
+    worth_tiling,
+)
 from sysmlc.passes.outer.zeros import drivers_of, is_grid
 from sysmlc.passes.sparsity import Expectations
 
@@ -142,9 +149,11 @@ class Cone:
             closings, open_uses, worth = [], False, value in self.ops and self._worth(value)
             if worth and not driven and self._is_sampled(value):
                 worth = False  # better at the non-zeros of what it is made of than at all cells
+            # What may be tall and narrow is better closed by scans of rows.
+            sized = worth and all(has_known_sizes(self.seeds[s]) for s in self.slice(value)[0])
             for user in value.users():
                 made = self._closing(value, user) if worth else None
-                if made is not None:
+                if made is not None and (driven or sized or all(e.kind == "full:sum" for e in made)):
                     closings += made
                 elif (
                     value in self.seeds

@@ -32,6 +32,8 @@ def into_branches(region: Region) -> int:
     Checks that their operands fit stand by themselves, and stay.
     """
     found = 0
+    if not any(op.name == "scf.if" for op in region):
+        return found
     for op in region.reversed():
         users = _users(op)
         if not users or users[0].parent is region:

@@ -21,6 +21,8 @@ SKINNY: Final = 512
 """Inner dimensions up to this make an outer product when the other dimensions are not known."""
 LARGE: Final = 1 << 20
 """Cells of a product that is worth tiling without any zeros."""
+_WIDE: Final = 1024
+"""Rows or columns that a product has to have where other sizes are not known."""
 SPARSE: Final = 8
 """A driver with one non-zero in this many cells pays for any inner dimension."""
 SAMPLED: Final = 0.2
@@ -119,9 +121,16 @@ def _most(driver: frozenset[Value]) -> float:
 
 def worth_tiling(op: MatMul) -> bool:
     rows, cols, inner = dims(op)
-    if not (isinstance(rows, int) and isinstance(cols, int) and isinstance(inner, int)):
-        return False
-    return rows * cols >= LARGE and 4 * inner <= min(rows, cols)
+    if isinstance(rows, int) and isinstance(cols, int):
+        return isinstance(inner, int) and rows * cols >= LARGE and 4 * inner <= min(rows, cols)
+    # Where sizes are not known, the run time forms the product if it is no larger than its factors.
+    wide = all(d >= _WIDE if isinstance(d, int) else not _is_own_size(d) for d in (rows, cols))
+    return wide and _is_thin(op)
+
+
+def has_known_sizes(op: MatMul) -> bool:
+    rows, cols, _ = dims(op)
+    return isinstance(rows, int) and isinstance(cols, int)
 
 
 def dims(op: MatMul) -> tuple[Dim, Dim, Dim]:

@@ -102,14 +102,14 @@ void OuterLaunch::find_shape() {
         }
 }
 
-// Long sums make the product the work, not its cells: where an input was to lead but most cells are needed, as it is dense,
-// the product is formed like any other, beside an input of its size.
+// Long sums make the product the work, not its cells: where an input was to lead but most cells are needed, as it is dense, the
+// product is formed like any other, beside an input of its size. Where none was, tiles save memory if factors are much smaller.
 void OuterLaunch::form_products() {
     bool led = kernel->sparse_safe >> products || *joint;
     int64_t longest = 0;
     for (int i = 0; i < products; i++)
         if (in[i].kind == OuterInput::kProduct) longest = std::max(longest, in[i].inner);
-    if (!led || longest <= kSkinny || (driver && driver->nnz < rows * cols / kFew)) return;
+    if (led ? longest <= kSkinny || (driver && driver->nnz < rows * cols / kFew) : 4 * longest <= std::min(rows, cols)) return;
     driver = Matrix();
     for (int i = 0; i < products; i++)
         if (in[i].kind == OuterInput::kProduct) {

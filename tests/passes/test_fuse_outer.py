@@ -163,6 +163,12 @@ def test_long_sums(name: str, kind: str) -> None:
     check(SCRIPTS[name], inputs_for(kind, 700, 40, 30), known=False)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 6), (40, 30), (300, 200)])
+@pytest.mark.parametrize("rank", [3, 60])
+def test_tiles_of_unknown_sizes(rank: int, shape: tuple[int, int]) -> None:
+    check("r = sum((Y - U %*% t(V))^2)", inputs_for("dense", rank, *shape), known=False)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 6), (6, 1), (3, 4)])
 @pytest.mark.parametrize("name", ["map", "rows", "columns", "right", "left", "loss"])
 def test_unknown_small_sizes(name: str, shape: tuple[int, int]) -> None:

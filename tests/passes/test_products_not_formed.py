@@ -71,8 +71,10 @@ FACTORS = [
     "v = matrix(1, rows=nrow(V), cols=1)\nR = U %*% t(V) %*% v",
     "R = U %*% t(V) %*% V",
     "R = X %*% t(X) %*% U",
+    "R = sum((X - U %*% t(V))^2)",
+    "R = sum(log(U %*% t(V) + X + s))",
 ]
-"""What needs the factors, in another order or for sums."""
+"""What needs the factors, in another order or for sums, or cells one after the other."""
 PARTS = [
     "P = U %*% t(V)\nR = P[1:10, 1:20]",
     "P = U %*% M %*% t(V)\nR = P[k:(k + 5), ]",
