@@ -186,17 +186,21 @@ class Group:
     @property
     def led(self) -> bool:
         """Whether the non-zeros of one input, or of several together, may be all that is visited."""
-        if self.drivers:
-            return True
+        return bool(self.drivers or self.joint_drivers)
+
+    @cached_property
+    def joint_drivers(self) -> tuple[tuple[Value, ...], ...]:
+        """Inputs that are so together: several sparse ones of which none is alone."""
         sparse = [
             i for i, v in enumerate(self.inputs) if fills(v, self.shape) and may_be_sparse(v, self.sparse)
         ]
         if len(sparse) < 2:
-            return False
+            return ()
         matrices = [isinstance(v.type, Matrix) for v in self.inputs]
-        return any(
-            all(self._is_vector(k) for k in range(len(matrices)) if needed >> k & 1)
-            for _, needed in joint_zeros(self.body, matrices, self.kinds, sparse)
+        return tuple(
+            tuple(v for i, v in enumerate(self.inputs) if zeros >> i & 1)
+            for zeros, needed in joint_zeros(self.body, matrices, self.kinds, sparse)
+            if all(self._is_vector(k) for k in range(len(matrices)) if needed >> k & 1)
         )
 
     def _is_vector(self, i: int) -> bool:

@@ -98,6 +98,15 @@ def test_formats_are_given_with_their_reason() -> None:
     assert drivers
 
 
+def test_inputs_that_lead_together_are_named() -> None:
+    made = "".join(f"{m} = rand(rows=5000, cols=400, sparsity=0.01, seed={k})\n" for k, m in enumerate("XYZ"))
+    plan = plan_of(made + "R = X + Y * 2 + Z\nprint(sum(R[1:5, 1:5]))\nprint(sum(exp(R)))\n")
+    sums = operator_of(plan, "X + ")
+    assert "X and Y and Z together" in sums.how.replace("#3", "Y")
+    formats = {out.name: out.format.name for out in sums.outputs if out.format}
+    assert formats["R"] == "CSR where they are"
+
+
 def test_unknown_sizes_are_marked(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     script = tmp_path / "a.dml"
     script.write_text("X = rand(rows=as.integer($n), cols=3)\nprint(sum(X * 2))\n")

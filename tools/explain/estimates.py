@@ -113,7 +113,9 @@ class Estimator:
         if isinstance(op, Cell):
             group = Group((op,), tuple(op.results))
             flops = sum(flops_of(inner) for inner in group.body) * self._cells(op)
-            share = min((self.expected.density(v) for v in group.drivers), default=1.0)
+            leaders = [(v,) for v in group.drivers] or group.joint_drivers
+            share = min((sum(map(self.expected.density, some)) for some in leaders), default=1.0)
+            share = min(share, 1.0)
             made = _priced(moved, flops * share, FLOPS_PER_SECOND)
         elif op.regions and op.dialect == "fused":
             flops = sum(a.flops for a in self.parts(op))

@@ -68,6 +68,9 @@ def how_it_runs(op: Op, cell: Group | None, name: Name) -> str:
         drivers = [name(v) for v in cell.inputs if v in cell.drivers]
         if drivers:
             return f"sparse-safe in {', '.join(drivers)}: where it is CSR, only its non-zeros are visited"
+        together = [" and ".join(map(name, leaders)) for leaders in cell.joint_drivers]
+        if together:
+            return f"sparse-safe in {', or in '.join(together)} together: where they are CSR, only their non-zeros are visited"
         return ""
     if op.name == "fused.convert":
         return str(op.attrs.get("why", ""))
@@ -113,8 +116,11 @@ def format_of(op: Op, result: Value, cell: Group | None, name: Name) -> Format:
         return Format(type.format, "chosen by the compiler")
     if type.cols == 1:
         return Format("dense", "a column vector")
-    if cell is not None and (not cell.drivers or cell.kinds[result.index] != "map"):
+    if cell is not None and (not cell.led or cell.kinds[result.index] != "map"):
         return Format("dense", "every cell is computed")
+    if cell is not None and not cell.drivers:
+        leaders = " and ".join(map(name, cell.joint_drivers[0]))
+        return Format("CSR where they are", f"its non-zeros are among those of {leaders}")
     if cell is not None:
         driver = name(next(v for v in cell.inputs if v in cell.drivers))
         return Format(f"as {driver}", f"its non-zeros are among those of {driver}")
