@@ -66,6 +66,8 @@ class Context:
         if not self._ctx:
             raise MemoryError("no memory for a run-time context")
         self._sink: Any = None
+        self.code: object = None
+        """The program that runs, which reports read the names of operators from: it stays as long as they may be asked for."""
 
     def __del__(self) -> None:
         if getattr(self, "_ctx", None):

@@ -184,6 +184,7 @@ class Program:
         wanted = tuple(self.outputs or ()) if outputs is None else tuple(outputs)
         loaded = self._load(kinds, texts, wanted)
         context = Context(self.options.precision)
+        context.code = loaded
         for name, value in inputs.items():
             context.set_input(name, value)
         print_to_python(context)
@@ -200,7 +201,7 @@ class Program:
             if engine().failure:
                 raise AssertionError(f"compiling a kernel failed:\n{engine().failure}") from None
             raise
-        return Results(context, wanted, loaded)
+        return Results(context, wanted)
 
     def compiled(
         self,
@@ -293,10 +294,9 @@ def compile_script(
 class Results(Mapping[str, Any]):
     """What a run handed back: variables by name. Arrays look into the memory of the run and keep it alive."""
 
-    def __init__(self, context: Context, names: Sequence[str], owner: object = None) -> None:
+    def __init__(self, context: Context, names: Sequence[str]) -> None:
         self.context = context
         self._names = tuple(names)
-        self._owner = owner
         self._values: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from pathlib import Path
 from typing import Any
@@ -331,3 +332,13 @@ def test_large_sparse_arrays_of_the_host() -> None:
     Y.indices[Y.indptr[2500]] = 300
     with pytest.raises(NativeError, match="columns must stay below 300"):
         program.run({"X": Y})
+
+
+def test_reports_outlive_their_program() -> None:
+    def report() -> sysmlc.api.Context:
+        program = sysmlc.compile("X = rand(rows=9, cols=9, seed=1)\nprint(sum(solve(X, X)))")
+        return program.run(configure=lambda context: context.enable_statistics()).context
+
+    context = report()
+    gc.collect()
+    assert "solve" in context.statistics(5)

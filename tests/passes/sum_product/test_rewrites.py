@@ -82,7 +82,7 @@ def native(texts: list[str], values: dict[str, object], strict: bool) -> list[ob
         context.set_input(name, sparse.csr_matrix(value) if SHAPES[name] and len(SHAPES[name]) > 2 else value)
     context.run(loaded.entry, loaded.locations, loaded.n_locations, engine().resolver)
     names = [f"r{i}" for i in range(len(texts))]
-    made = Results(context, names, loaded)
+    made = Results(context, names)
     return [made[n].toarray() if sparse.issparse(made[n]) else made[n] for n in names]
 
 
