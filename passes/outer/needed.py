@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 from sysmlc.ir.core import Op, Value
@@ -24,13 +25,12 @@ _SPARSE: Final = 0.01
 
 def needed(value: Value, expected: Expectations) -> float:
     """The share of the cells of `value` that its users look at, as far as it is known what is sparse."""
-    return _needed(value, expected.density, 0) or 1.0
+    return _Needs(expected.density).of(value) or 1.0
 
 
 def is_masked(value: Value, expected: Expectations) -> bool:
     """Whether few cells of `value` are looked at, if matrices that may be sparse are."""
-
-    return 0 < _needed(value, lambda v: _possible(v, expected), 0) < SAMPLED
+    return 0 < _Needs(lambda v: _possible(v, expected)).of(value) < SAMPLED
 
 
 def _possible(value: Value, expected: Expectations, depth: int = 6) -> float:
@@ -51,31 +51,39 @@ def _possible(value: Value, expected: Expectations, depth: int = 6) -> float:
     return 1.0
 
 
-def _needed(value: Value, density: Callable[[Value], float], depth: int) -> float:
-    share = 0.0
-    for op, place in value.uses:
-        if share >= 1.0:
+@dataclass
+class _Needs:
+    """Shares that are needed, each found once, when `density` tells the share of non-zeros of a matrix."""
+
+    density: Callable[[Value], float]
+    known: dict[Value, float] = field(default_factory=dict)
+
+    def of(self, value: Value, depth: int = 0) -> float:
+        if value not in self.known:
+            share = 0.0
+            for op, place in value.uses:
+                share = max(share, self._by(op, place, depth))
+                if share >= 1.0:
+                    break
+            self.known[value] = share
+        return self.known[value]
+
+    def _by(self, op: Op, place: int, depth: int) -> float:
+        """The share of its operand at `place` that an operation looks at."""
+        if isinstance(op, Aggregate) and op.fn == "sum" and isinstance(op.operand.op, MatMul):
+            return 0.0  # its factors are summed
+        if depth > _DEEPEST or not isinstance(op, (Unary, Binary, IfElse, Transpose)):
             return 1.0
-        share = max(share, _by(op, place, density, depth))
-    return share
-
-
-def _by(op: Op, place: int, density: Callable[[Value], float], depth: int) -> float:
-    """The share of its operand at `place` that an operation looks at."""
-    if isinstance(op, Aggregate) and op.fn == "sum" and isinstance(op.operand.op, MatMul):
-        return 0.0  # its factors are summed
-    if depth > _DEEPEST or not isinstance(op, (Unary, Binary, IfElse, Transpose)):
-        return 1.0
-    share = 1.0
-    if len(op.operands) > 1:
-        other = op.operands[1 - place] if isinstance(op, Binary) else op.operands[0]
-        if other is not op.operands[place] and is_grid(other):
-            if (
-                op.name == "dml.mul"
-                or (op.name == "dml.div" and place == 1)
-                or (op.name == "dml.ifelse" and place == 1)
-            ):
-                share = density(other)
-            elif op.name == "dml.ifelse":
-                share = 1.0 - density(other)
-    return min(share, _needed(op.result, density, depth + 1))
+        share = 1.0
+        if len(op.operands) > 1:
+            other = op.operands[1 - place] if isinstance(op, Binary) else op.operands[0]
+            if other is not op.operands[place] and is_grid(other):
+                if (
+                    op.name == "dml.mul"
+                    or (op.name == "dml.div" and place == 1)
+                    or (op.name == "dml.ifelse" and place == 1)
+                ):
+                    share = self.density(other)
+                elif op.name == "dml.ifelse":
+                    share = 1.0 - self.density(other)
+        return min(share, self.of(op.result, depth + 1))

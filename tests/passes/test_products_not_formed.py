@@ -202,3 +202,8 @@ def test_errors_are_those_of_the_whole(text: str, known: bool) -> None:
             run(text, given, level=level, known=known)
         messages.append(str(raised.value))
     assert messages[0] == messages[1]
+
+
+def test_many_ways_from_a_product_to_its_mask_are_no_more_work() -> None:
+    steps = "".join(f"P = P + abs(P - {i})\n" for i in range(10))
+    check(f"P = U %*% M %*% t(V)\n{steps}R = sum(X * P)", True, 0.15)
