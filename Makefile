@@ -20,4 +20,4 @@ types:    ## strict types of ir, passes and frontends
 layers:   ## who imports whom
 	lint-imports
 test:     ## run the tests
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n auto --dist worksteal
