@@ -36,6 +36,8 @@ class Term(NamedTuple):
 
 REFINED: Final = "="
 """The operation of a term that is another class: a more exact one."""
+REACH: Final = 3
+"""How far laws look into what they are about."""
 
 
 class UnknownShape(Exception):
@@ -55,7 +57,10 @@ class Graph:
         self.number: dict[int, float] = {}
         self.known: dict[tuple[Term, Shape], int] = {}
         self.merged: list[int] = []
-        self.refined: set[int] = set()
+        self.refined: dict[int, int] = {}
+        """The classes that are less exact than others, and through how many users that was followed from them on."""
+        self._tried: set[tuple[Term, int, int, int]] = set()
+        """The terms that were made again of a more exact operand, as `_refine_user` was asked."""
         self.limit = 0
         """When there are more classes, nothing new is looked for."""
         self.touched: set[int] = set()
@@ -166,30 +171,35 @@ class Graph:
         self.share[a] = min(self.share[a], self.share[b])
         if b in self.number:
             self.number[a] = self.number[b]
+        if b in self.refined:
+            self.refined[a] = max(self.refined[b], self.refined.get(a, 0))
         self.merged.append(a)
         self.touched.add(a)
 
-    def refine(self, a: int, better: int) -> None:
-        """What `a` stands for may be computed as `better`, and so may it in all that is made of it."""
+    def refine(self, a: int, better: int, reach: int = REACH) -> None:
+        """What `a` stands for may be computed as `better`, and so may it in what is made of it, as far as laws look."""
         a, better = self.find(a), self.find(better)
         if a == better or self.shape[a] != self.shape[better] or better in self._refinements(a):
             return
         term = Term(REFINED, (better,))
         self.terms[a][term] = None
         self.users[better][term, a] = None
-        self.refined.add(a)
+        self.refined[a] = max(reach, self.refined.get(a, 0))
         self.touched.add(a)
         for one, user in list(self.users[a]):
             self._refine_user(one, user, a, better)
 
     def _refinements(self, c: int) -> list[int]:
-        return [self.find(t.args[0]) for t in self.terms[self.find(c)] if t.op == REFINED]
+        c = self.find(c)
+        return [self.find(t.args[0]) for t in self.terms[c] if t.op == REFINED] if c in self.refined else []
 
     def _refine_user(self, term: Term, user: int, arg: int, better: int) -> None:
-        if term.op == REFINED or len(self.parent) > self.limit:
+        reach, asked = self.refined[self.find(arg)], (term, user, arg, better)
+        if not reach or term.op == REFINED or asked in self._tried or len(self.parent) > self.limit:
             return
+        self._tried.add(asked)
         args = tuple(better if self.find(a) == self.find(arg) else a for a in term.args)
-        self.refine(user, self.add(Term(term.op, args, term.data), self.shape[self.find(user)]))
+        self.refine(user, self.add(Term(term.op, args, term.data), self.shape[self.find(user)]), reach - 1)
 
     def rebuild(self) -> None:
         """Merge what became equal because its operands did, and learn what follows from new facts."""
@@ -197,8 +207,7 @@ class Graph:
             for c in {self.find(c): None for c in self.merged.copy()}:
                 self._rebuild(c)
                 self.merged = [m for m in self.merged if self.find(m) != c]
-        self.refined = {self.find(c) for c in self.refined}
-        for c in sorted(self.refined):
+        for c in sorted({self.find(c) for c in self.refined}):
             for better in self._refinements(c):
                 for term, user in list(self.users[c]):
                     self._refine_user(term, user, c, better)

@@ -59,6 +59,8 @@ def saturate(graph: Graph, laws: list[Law], limit: int, rounds: int = 8) -> dict
                 found = by_op.get(term.op)
                 if found:
                     term = Term(term.op, tuple(map(graph.find, term.args)), term.data)
+                    if any(graph.refined.get(a) for a in term.args):
+                        continue  # the same term of a more exact operand is there
                     below = {t.op for a in term.args for t in graph.terms[a]}
                     for one in found:
                         if not one.needs or not one.needs.isdisjoint(below):
