@@ -96,12 +96,11 @@ class Run:
             self.context.set_input(name, value)
 
     def __call__(self) -> None:
-        p = self.loaded
-        self.context.run(p.entry, p.locations, p.n_locations, engine().resolver)
+        self.context.run(self.loaded, engine().resolver)
 
     @property
     def result(self) -> Any:
-        return Results(self.context, ["r"], self.loaded)["r"]
+        return Results(self.context, ["r"])["r"]
 
 
 def median(run: Callable[[], object], repeat: int = REPEAT) -> float:

@@ -11,7 +11,7 @@ import ctypes
 import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from sysmlc.runtime.library import native
 
@@ -54,6 +54,14 @@ class Arg(ctypes.Structure):
     _fields_ = (("tag", ctypes.c_int64), ("value", ctypes.c_uint64))
 
 
+class Runnable(Protocol):
+    """A program in memory: where it is entered, and its source locations."""
+
+    entry: int
+    locations: int | None
+    n_locations: int
+
+
 class Context:
     """What one run of a program needs and leaves behind. Arrays that came out of it keep it alive.
 
@@ -66,8 +74,8 @@ class Context:
         if not self._ctx:
             raise MemoryError("no memory for a run-time context")
         self._sink: Any = None
-        self.code: object = None
-        """The program that runs, which reports read the names of operators from: it stays as long as they may be asked for."""
+        self._ran: dict[int, Runnable] = {}
+        """The programs that ran, by their entries. Reports read the names of operators from them, as long as there may be reports."""
 
     def __del__(self) -> None:
         if getattr(self, "_ctx", None):
@@ -76,12 +84,13 @@ class Context:
 
     # -- running ---------------------------------------------------------------------------------------------------
 
-    def run(self, entry: int, locations: int | None, n_locations: int, resolver: Any) -> None:
+    def run(self, program: Runnable, resolver: Any) -> None:
         """Run a program; NativeError tells how it failed."""
         lib, ctx = self._lib, self._ctx
-        lib.sm_set_locations(ctx, locations, n_locations)
+        self._ran[program.entry] = program
+        lib.sm_set_locations(ctx, program.locations, program.n_locations)
         lib.sm_set_resolve(ctx, ctypes.cast(resolver, ctypes.c_void_p))
-        if lib.sm_run(ctx, entry):
+        if lib.sm_run(ctx, program.entry):
             raise self.error()
 
     def error(self) -> NativeError:

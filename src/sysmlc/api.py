@@ -184,7 +184,6 @@ class Program:
         wanted = tuple(self.outputs or ()) if outputs is None else tuple(outputs)
         loaded = self._load(kinds, texts, wanted)
         context = Context(self.options.precision)
-        context.code = loaded
         for name, value in inputs.items():
             context.set_input(name, value)
         print_to_python(context)
@@ -193,7 +192,7 @@ class Program:
         engine().failure = None
 
         def start() -> None:
-            context.run(loaded.entry, loaded.locations, loaded.n_locations, engine().resolver)
+            context.run(loaded, engine().resolver)
 
         try:
             interruptible(start, context)

@@ -136,7 +136,7 @@ def test_errors_are_those_of_the_value(text: str, value: str, message: str) -> N
     context = Context()
     context.set_arg("x", value)
     with pytest.raises(NativeError, match=message.replace("*", r"\*")) as error:
-        context.run(loaded.entry, loaded.locations, loaded.n_locations, engine().resolver)
+        context.run(loaded, engine().resolver)
     assert "a.dml:1:" in str(error.value)
     # A text of cells is looked at where it is known, in the same words.
     known = message if "matrix(" in text else None

@@ -61,10 +61,10 @@ def native(made: Writer, options: Options, sized: bool) -> tuple[Results | None,
         context.set_input(name, value)
     context.print_to(printed.append)
     try:
-        context.run(loaded.entry, loaded.locations, loaded.n_locations, engine().resolver)
+        context.run(loaded, engine().resolver)
     except NativeError:
         return None, printed, 0
-    return Results(context, made.outputs, loaded), printed, context.leaked()
+    return Results(context, made.outputs), printed, context.leaked()
 
 
 def plain(value: Any) -> Any:

@@ -39,7 +39,7 @@ def check(fn: str) -> None:
     context = Context()
     for name, value in INPUTS.items():
         context.set_input(name, value)
-    context.run(loaded.entry, loaded.locations, loaded.n_locations, engine().resolver)
+    context.run(loaded, engine().resolver)
     for name in outputs:
         found = context.output(name)
         found = found.toarray() if hasattr(found, "toarray") else found

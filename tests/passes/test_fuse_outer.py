@@ -90,7 +90,7 @@ def run(text: str, given: Mapping[str, Any], names: tuple[str, ...], threads: in
         for name, value in given.items():
             if not isinstance(value, float):
                 context.set_input(name, value)
-        context.run(loaded.entry, loaded.locations, loaded.n_locations, engine().resolver)
+        context.run(loaded, engine().resolver)
         results = Results(context, names)
         made = {n: results[n] for n in names}
         return {n: v.toarray() if sparse.issparse(v) else v for n, v in made.items()}

@@ -21,8 +21,8 @@ def native(text: str, inputs: dict[str, object], names: tuple[str, ...], level: 
     context = Context()
     for name, value in inputs.items():
         context.set_input(name, value)
-    context.run(loaded.entry, loaded.locations, loaded.n_locations, engine().resolver)
-    return Results(context, names, loaded)
+    context.run(loaded, engine().resolver)
+    return Results(context, names)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -80,7 +80,7 @@ def native(texts: list[str], values: dict[str, object], strict: bool) -> list[ob
     context = Context()
     for name, value in values.items():
         context.set_input(name, sparse.csr_matrix(value) if SHAPES[name] and len(SHAPES[name]) > 2 else value)
-    context.run(loaded.entry, loaded.locations, loaded.n_locations, engine().resolver)
+    context.run(loaded, engine().resolver)
     names = [f"r{i}" for i in range(len(texts))]
     made = Results(context, names)
     return [made[n].toarray() if sparse.issparse(made[n]) else made[n] for n in names]
