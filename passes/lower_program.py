@@ -116,6 +116,13 @@ def _bind(b: Builder, op: Op) -> Sequence[Value]:
     return _call(b, op, f"sm_{op.fn}", op.operands, pack="matrices")
 
 
+def _matmul_shared(b: Builder, op: Op) -> Sequence[Value]:
+    extra = (op.attrs.get("transpose", ""),)
+    return _call(
+        b, op, "sm_matmul_shared", op.operands, pack="matrices", pack_from=1, extra=extra, pack_results=True
+    )
+
+
 def _format(b: Builder, op: Op) -> Sequence[Value]:
     return _call(b, op, "sm_format", op.operands, pack="values", pack_from=1)
 
@@ -172,6 +179,7 @@ _SPECIAL: Final[dict[str, Callable[[Builder, Op], Sequence[Value]]]] = {
     "dml.set_cell": lambda b, op: (b(SetCell, *op.operands),),
     "dml.cbind": _bind,
     "dml.rbind": _bind,
+    "dml.matmul_shared": _matmul_shared,
     "dml.format": _format,
     "dml.list_new": _list_new,
     "dml.require_fit": _require_fit,

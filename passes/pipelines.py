@@ -21,7 +21,7 @@ LEVELS = (
 REGIONS = ("", "", "fuse-outer,fuse-ahead,fuse-rows,cse,canonicalize,dce")
 """What is fused before programs are lowered, after algebra is done and elements are chosen."""
 
-PROGRAM = "decompose,form-cells,fuse-cells,select-format,mark-dense,lower-cells,lower-outer,lower-rows,update-in-place,settle-edits,view-rows,lower-program,manage-ownership,plan-memory"
+PROGRAM = "decompose,form-cells,fuse-cells,select-format,mark-dense,fuse-products,lower-cells,lower-outer,lower-rows,update-in-place,settle-edits,view-rows,lower-program,manage-ownership,plan-memory"
 
 
 def lowering(fusion: bool = True, formats: str = "") -> list[Pass]:

@@ -123,12 +123,13 @@ def runtime_call(p: Printer, op: Op) -> None:
             args.append(f"ptr {p.tables.texts([str(n) for n in a.get('names_', ())])}")  # type: ignore[union-attr]
     extra: Any = a.get("extra", ())
     args += [_extra(p, item) for item in extra]
-    slots = [p.stack(c_type(r.type)) for r in op.results] if len(op.results) > 1 else []
-    args += [f"ptr {s}" for s in slots]
+    returns = len(op.results) == 1 and not a.get("pack_results")
+    slots = [] if returns else [p.stack(c_type(r.type)) for r in op.results]
+    args += [f"ptr {s}" for s in ([_pointers(p, slots)] if a.get("pack_results") else slots)]
     p.place(op.loc)
-    result = c_type(op.results[0].type) if len(op.results) == 1 else "void"
+    result = c_type(op.results[0].type) if returns else "void"
     made = _call(p, result, str(a["callee"]), args)
-    if len(op.results) == 1:
+    if returns:
         p.names[op.results[0]] = from_c(p, made, op.results[0].type)
     for value, slot in zip(op.results if slots else (), slots, strict=True):
         p.names[value] = from_c(p, p.emit(f"load {c_type(value.type)}, ptr {slot}, align 8"), value.type)

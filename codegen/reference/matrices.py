@@ -22,6 +22,11 @@ def matmul(op: Op, a: Any, b: Any) -> Any:
         return np.ascontiguousarray(a @ b)
 
 
+@evaluates("matmul_shared")
+def matmul_shared(op: Op, a: Any, *factors: Any) -> Any:
+    return tuple(matmul(op, a, b) for b in factors)
+
+
 @evaluates("tsmm")
 def tsmm(op: Op, a: Any) -> Any:
     return a.T @ a

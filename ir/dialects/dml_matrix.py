@@ -27,15 +27,34 @@ class MatMul(Op):
     transpose: Attr[str] = ""  # type: ignore[assignment]
 
     def infer(self) -> Sequence[Type]:
-        left, right = matrix_of(self, self.lhs), matrix_of(self, self.rhs)
-        rows, inner = (left.cols, left.rows) if "l" in self.transpose else (left.rows, left.cols)
-        inner2, cols = (right.cols, right.rows) if "r" in self.transpose else (right.rows, right.cols)
-        if differ_dim(inner, inner2):
-            raise self.error(
-                f"inner dimensions differ: {left} %*% {right}",
-                "transpose one side with t()" if inner == cols or rows == inner2 else None,
-            )
-        return (matrix(rows, cols, common_element(self, self.lhs, self.rhs)),)
+        return (_product(self, self.lhs, self.rhs, self.transpose),)
+
+
+def _product(op: Op, lhs: Value, rhs: Value, transpose: str) -> Matrix:
+    left, right = matrix_of(op, lhs), matrix_of(op, rhs)
+    rows, inner = (left.cols, left.rows) if "l" in transpose else (left.rows, left.cols)
+    inner2, cols = (right.cols, right.rows) if "r" in transpose else (right.rows, right.cols)
+    if differ_dim(inner, inner2):
+        raise op.error(
+            f"inner dimensions differ: {left} %*% {right}",
+            "transpose one side with t()" if inner == cols or rows == inner2 else None,
+        )
+    return matrix(rows, cols, common_element(op, lhs, rhs))
+
+
+@define("dml.matmul_shared", traits=NATIVE)
+class MatMulShared(Op):
+    """The products of `lhs` with each of `factors`: it is read and packed once (set by passes). `transpose` is that of `dml.matmul`.
+
+    (C: sm_matmul_shared(ctx, lhs, n, sm_matrix** factors, transpose, sm_matrix*** results).)
+    """
+
+    lhs: Operand[Matrix]
+    factors: Operands[Matrix]
+    transpose: Attr[str] = ""  # type: ignore[assignment]
+
+    def infer(self) -> Sequence[Type]:
+        return tuple(_product(self, self.lhs, factor, self.transpose) for factor in self.factors)
 
 
 @define("dml.tsmm", traits=NATIVE)

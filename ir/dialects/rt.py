@@ -18,7 +18,8 @@ class RtCall(Op):
 
     `takes` lists operands whose reference the callee takes over. Result types are given. With `pack` the operands from
     number `pack_from` on are passed as a count and an array: of matrices (`matrices`) or of tagged values (`values`).
-    `names` is then an array of texts that follows the packed operands (NULL when empty), if `named`.
+    `names` is then an array of texts that follows the packed operands (NULL when empty), if `named`. With `pack_results` the pointers
+    to the results are an array, too.
     """
 
     args: Operands[Any]
@@ -29,6 +30,7 @@ class RtCall(Op):
     pack_from: Attr[int] = 0  # type: ignore[assignment]
     named: Attr[bool] = False  # type: ignore[assignment]
     names_: Attr[tuple[Any, ...]] = ()  # type: ignore[assignment]
+    pack_results: Attr[bool] = False  # type: ignore[assignment]
 
 
 @define("rt.launch")

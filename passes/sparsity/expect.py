@@ -251,7 +251,8 @@ def _reshape(e: Expectations, op: Op, value: Value, rows: int, cols: int) -> Ske
 
 
 def _matmul(e: Expectations, op: Op, value: Value, rows: int, cols: int) -> Sketch | None:
-    a, b = e.sketch(op.operands[0]), e.sketch(op.operands[-1])
+    left, *rights = op.operands
+    a, b = e.sketch(left), e.sketch(rights[value.index] if rights else left)
     turned = "l" if op.name == "dml.tsmm" else str(op.attrs.get("transpose", ""))
     a, b = a.t() if "l" in turned else a, b.t() if "r" in turned else b
     if a.cols != b.rows:
@@ -305,7 +306,7 @@ _MAKERS: Final[dict[str, Maker]] = {
     "dml.rand": _rand, "dml.fill": _fill, "dml.matrix_of_text": _text, "dml.input": _input, "dml.t": _t,
     "dml.rev": _rev, "dml.roll": _same, "dml.diag": _diag, "dml.index": _index, "dml.left_index": _update,
     "dml.set_cell": _update, "dml.cbind": _stack, "dml.rbind": _stack, "dml.reshape": _reshape,
-    "dml.matmul": _matmul, "dml.tsmm": _matmul, "dml.table": _table, "dml.lower_tri": _triangle,
+    "dml.matmul": _matmul, "dml.matmul_shared": _matmul, "dml.tsmm": _matmul, "dml.table": _table, "dml.lower_tri": _triangle,
     "dml.upper_tri": _triangle, "dml.replace": _replace, "scf.if": _branch, "fused.cell": _cell,
     "fused.convert": _same,
     **{f"dml.{fn}": _aggregate for fn in ("sum", "sumsq", "mean")},

@@ -22,6 +22,7 @@ constexpr int64_t kBlockBytes = 768 << 10;    // of the left operand, in the sec
 constexpr int64_t kDirectPanels = 4;          // of the right operand for which packing the left one does not pay
 constexpr int64_t kNearBytes = 1024;          // between cells of a column that are read one after the other
 constexpr int64_t kColumns = 1024;            // of the right operand that one task packs for itself
+constexpr int64_t kSharedColumns = 128;       // of a right operand beside which packing the left one is little work
 constexpr int64_t kSharedBytes = 64 << 20;    // of one that is packed for all tasks
 constexpr int64_t kPartialBytes = 32 << 20;   // partial results of a split inner dimension
 constexpr double kTaskFlops = 2e6;            // tens of microseconds
@@ -78,10 +79,16 @@ struct Gemm {
         right_size = x.n / t.cols * t.cols + up(x.n % t.cols, t.pad);
     }
 
+    // Over a small result the inner dimension is split.
+    bool tall() const { return x.k >= 16 * std::max(x.m, x.n) && x.k >= 4096 && x.m * x.n * int64_t(sizeof(T)) * 15 <= kPartialBytes; }
+
+    int64_t length() const { return up(std::max<int64_t>(2048, parts(x.k, 16)), depth); }  // of the inner dimension, for a task
+
     // Tiles of a are read where they are when they meet few panels only.
     bool direct() const { return !x.triangle && x.n <= kDirectPanels * t.cols && (x.a.along_k || x.a.ld * int64_t(sizeof(T)) <= kNearBytes); }
 
     void compute(int64_t i0, int64_t i1, int64_t j0, int64_t j1, int64_t from, int64_t to, T* c, int64_t ldc, bool add) const;
+    void take_left(Piece<T>& p, int64_t i, int64_t s, T* room) const;
     void pack(T* out, const Operand<T>& f, bool is_left, int64_t size, int64_t n);
     void split_inner();
     void split_result();
@@ -132,23 +139,30 @@ void Gemm<T>::compute(int64_t i0, int64_t i1, int64_t j0, int64_t j1, int64_t fr
                     }
                     continue;
                 }
-                p.a_tile = t.rows * p.k, p.a_group = p.m, p.a_row = 1, p.a_column = t.rows;
-                if (left) {
-                    p.a = left + (s - k0) * left_size + i * p.k;
-                } else if (direct()) {
-                    p.a = x.a.at(i, s);
-                    p.a_row = x.a.along_k ? x.a.ld : 1, p.a_column = x.a.along_k ? 1 : x.a.ld, p.a_tile = t.rows * p.a_row;
-                    if (int64_t rest = p.m % t.rows) {
-                        t.pack_left(room, x.a.at(i + p.m - rest, s), x.a.ld, x.a.along_k, rest, p.k);
-                        p.tail = room;
-                    }
-                } else {
-                    t.pack_left(room, x.a.at(i, s), x.a.ld, x.a.along_k, p.m, p.k);
-                    p.a = room;
-                }
+                take_left(p, i, s, room);
                 t.multiply(p);
             }
         }
+    }
+}
+
+// The rows of the left operand from i on, over the stretch from s on.
+template <class T>
+void Gemm<T>::take_left(Piece<T>& p, int64_t i, int64_t s, T* room) const {
+    p.a_tile = t.rows * p.k, p.a_group = p.m, p.a_row = 1, p.a_column = t.rows;
+    p.tail = nullptr;
+    if (left) {
+        p.a = left + (s - k0) * left_size + i * p.k;
+    } else if (direct()) {
+        p.a = x.a.at(i, s);
+        p.a_row = x.a.along_k ? x.a.ld : 1, p.a_column = x.a.along_k ? 1 : x.a.ld, p.a_tile = t.rows * p.a_row;
+        if (int64_t rest = p.m % t.rows) {
+            t.pack_left(room, x.a.at(i + p.m - rest, s), x.a.ld, x.a.along_k, rest, p.k);
+            p.tail = room;
+        }
+    } else {
+        t.pack_left(room, x.a.at(i, s), x.a.ld, x.a.along_k, p.m, p.k);
+        p.a = room;
     }
 }
 
@@ -165,7 +179,7 @@ void Gemm<T>::pack(T* out, const Operand<T>& f, bool is_left, int64_t size, int6
 // A long inner dimension over a small result: partial results, added in order.
 template <class T>
 void Gemm<T>::split_inner() {
-    int64_t length = up(std::max<int64_t>(2048, parts(x.k, 16)), depth), n = parts(x.k, length), cells = x.m * x.n;
+    int64_t length = this->length(), n = parts(x.k, length), cells = x.m * x.n;
     Buffer<T> partial((n - 1) * cells);
     parallel_for(ctx, n, [&](int64_t task) {
         int64_t from = task * length, to = std::min(x.k, from + length);
@@ -204,14 +218,148 @@ void Gemm<T>::split_result() {
     }
 }
 
+// Several products with one left operand.
+template <class T>
+struct Shared {
+    sm_ctx* ctx;
+    std::vector<Gemm<T>> each;
+    int64_t columns = 0, right_size = 0;  // of all right operands
+
+    Shared(sm_ctx* ctx, const std::vector<Product<T>>& products) : ctx(ctx) {
+        each.reserve(products.size());
+        for (const Product<T>& x : products) {
+            each.emplace_back(ctx, x);
+            columns += x.n;
+            right_size += each.back().right_size;
+        }
+    }
+
+    const Gemm<T>& any() const { return each[0]; }
+    bool pays() const;
+    void compute(int64_t i0, int64_t i1, int64_t from, int64_t to, T* const* c, bool add) const;
+    void split_inner();
+    void split_result();
+};
+
+// Whether all of them are split alike, and what they pack for themselves is work that one of them can do for all.
+template <class T>
+bool Shared<T>::pays() const {
+    if (each.size() < 2) return false;
+    const Product<T>& x = any().x;
+    if (2.0 * double(x.m) * double(columns) * double(x.k) < 2 * kTaskFlops) return false;
+    for (const Gemm<T>& g : each)
+        if (g.tall() != any().tall()) return false;
+    return !any().tall() || (columns <= kColumns && x.m * columns * int64_t(sizeof(T)) * 15 <= kPartialBytes);
+}
+
+// Rows [i0, i1) of all results, over [from, to) of the inner dimension.
+template <class T>
+void Shared<T>::compute(int64_t i0, int64_t i1, int64_t from, int64_t to, T* const* c, bool add) const {
+    const Gemm<T>& g = any();
+    const Tile<T>& t = g.t;
+    int64_t high = std::min(g.height, up(i1 - i0, t.cols));
+    bool packs_right = !g.right;
+    int64_t left_cells = up(high * g.depth, 64);
+    T* room = static_cast<T*>(scratch.get(size_t(left_cells + (packs_right ? right_size * g.depth : 0)) * sizeof(T)));
+    Piece<T> p{};
+    for (int64_t s = from; s < to; s += g.depth) {
+        p.k = std::min(g.depth, to - s);
+        p.add = add || s > from;
+        T* packed = room + left_cells;
+        for (const Gemm<T>& one : each) {
+            if (!packs_right) break;
+            t.pack_right(packed, one.x.b.at(0, s), one.x.b.ld, one.x.b.along_k, one.x.n, p.k);
+            packed += one.right_size * p.k;
+        }
+        for (int64_t i = i0; i < i1; i += high) {
+            p.m = std::min(high, i1 - i);
+            p.row = i;
+            g.take_left(p, i, s, room);
+            const T* here = room + left_cells;
+            for (size_t r = 0; r < each.size(); r++) {
+                const Gemm<T>& one = each[r];
+                p.b = packs_right ? here : one.right + (s - one.k0) * one.right_size;
+                here += one.right_size * p.k;
+                p.n = one.x.n, p.ldc = one.x.ldc;
+                p.c = c[r] + i * p.ldc;
+                t.multiply(p);
+            }
+        }
+    }
+}
+
+template <class T>
+void Shared<T>::split_inner() {
+    const Product<T>& x = any().x;
+    std::vector<T*> results;
+    for (const Gemm<T>& g : each) results.push_back(g.x.c);
+    int64_t length = any().length(), n = parts(x.k, length), cells = x.m * columns;
+    Buffer<T> partial((n - 1) * cells);
+    auto part = [&](int64_t task) {  // the results of a task, one after the other
+        std::vector<T*> c;
+        T* at = partial.data + (task - 1) * cells;
+        for (const Gemm<T>& g : each) c.push_back(at), at += x.m * g.x.n;
+        return c;
+    };
+    parallel_for(ctx, n, [&](int64_t task) {
+        int64_t from = task * length, to = std::min(x.k, from + length);
+        compute(0, x.m, from, to, task ? part(task).data() : results.data(), false);
+    });
+    parallel_chunks(ctx, x.m, std::max<int64_t>(1, kGrain / columns), [&](int64_t i0, int64_t i1) {
+        for (int64_t task = 1; task < n; task++) {
+            std::vector<T*> c = part(task);
+            for (size_t r = 0; r < each.size(); r++)
+                add_into(results[r] + i0 * each[r].x.n, c[r] + i0 * each[r].x.n, (i1 - i0) * each[r].x.n);
+        }
+    });
+}
+
+template <class T>
+void Shared<T>::split_result() {
+    const Product<T>& x = any().x;
+    const int64_t depth = any().depth;
+    std::vector<T*> results;
+    for (const Gemm<T>& g : each) results.push_back(g.x.c);
+    int64_t n = up(std::max<int64_t>(8, parts(x.m, any().height)), 2), side = up(parts(x.m, n), any().t.rows);
+    int64_t chunk = std::clamp(kSharedBytes / int64_t(sizeof(T)) / right_size / depth, int64_t(1), parts(x.k, depth)) * depth;
+    Buffer<T> packed(chunk * right_size);
+    for (int64_t k0 = 0, k1; k0 < x.k; k0 = k1) {
+        k1 = std::min(x.k, k0 + chunk);
+        T* at = packed.data;
+        for (Gemm<T>& g : each) {
+            g.k0 = k0, g.k1 = k1, g.right = at;
+            g.pack(at, g.x.b, false, g.right_size, g.x.n);
+            at += chunk * g.right_size;
+        }
+        parallel_for(ctx, parts(x.m, side), [&](int64_t task) {
+            int64_t from = task * side, to = std::min(x.m, from + side);
+            compute(from, to, k0, k1, results.data(), k0 > 0);
+        });
+    }
+}
+
 }  // namespace
 
 template <class T>
 void multiply(sm_ctx* ctx, const Product<T>& x) {
     Gemm<T> g(ctx, x);
-    int64_t cells = x.m * x.n;
-    bool tall = x.k >= 16 * std::max(x.m, x.n) && x.k >= 4096 && cells * int64_t(sizeof(T)) * 15 <= kPartialBytes;
-    tall ? g.split_inner() : g.split_result();
+    g.tall() ? g.split_inner() : g.split_result();
+}
+
+template <class T>
+void multiply_shared(sm_ctx* ctx, const std::vector<Product<T>>& products) {
+    std::vector<Product<T>> packing;  // the left operand, which is not what all do
+    for (const Product<T>& x : products) {
+        Gemm<T> g(ctx, x);
+        if (g.direct() || x.n > kSharedColumns || (!g.tall() && x.n > x.m)) multiply(ctx, x);
+        else packing.push_back(x);
+    }
+    Shared<T> all(ctx, packing);
+    if (!all.pays()) {
+        for (const Product<T>& x : packing) multiply(ctx, x);
+    } else {
+        all.any().tall() ? all.split_inner() : all.split_result();
+    }
 }
 
 template <class T>
@@ -221,6 +369,8 @@ void multiply_here(const Product<T>& x) {
 
 template void multiply_here(const Product<double>&);
 template void multiply_here(const Product<float>&);
+template void multiply_shared(sm_ctx*, const std::vector<Product<double>>&);
+template void multiply_shared(sm_ctx*, const std::vector<Product<float>>&);
 template void multiply(sm_ctx*, const Product<double>&);
 template void multiply(sm_ctx*, const Product<float>&);
 

@@ -1,6 +1,8 @@
 // Dense products c (+)= a b.
 #pragma once
 
+#include <vector>
+
 #include "context.h"
 
 namespace sm {
@@ -26,6 +28,9 @@ struct Product {
 
 template <class T>
 void multiply(sm_ctx* ctx, const Product<T>& product);  // on all threads
+// Products with one left factor, which is read and packed once for all where that pays. The cells are those of `multiply`.
+template <class T>
+void multiply_shared(sm_ctx* ctx, const std::vector<Product<T>>& products);
 template <class T>
 void multiply_here(const Product<T>& product);  // on this one, for what is a task itself
 

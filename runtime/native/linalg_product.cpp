@@ -222,6 +222,24 @@ Matrix product(sm_ctx* ctx, const sm_matrix* a, bool ta, const sm_matrix* b, boo
     return r;
 }
 
+template <class T>
+std::vector<Matrix> products(sm_ctx* ctx, const sm_matrix* a, bool ta, const std::vector<sm_matrix*>& rights, bool tb) {
+    std::vector<Matrix> made;
+    std::vector<Product<T>> shared;
+    int64_t m = ta ? a->cols : a->rows, k = ta ? a->rows : a->cols;
+    for (const sm_matrix* b : rights) {
+        int64_t n = tb ? b->rows : b->cols;
+        if (m == 1 || n == 1 || m * n * k <= 512) {
+            made.push_back(product<T>(ctx, a, ta, b, tb));
+        } else {
+            made.push_back(new_dense(ctx, m, n, element_of<T>));
+            shared.push_back({m, n, k, {values<T>(a), a->cols, !ta}, {values<T>(b), b->cols, tb}, values<T>(made.back().get()), n, false, false});
+        }
+    }
+    if (!shared.empty()) multiply_shared(ctx, shared);
+    return made;
+}
+
 // Copies the upper triangle to the lower one, by tiles that fit into the first cache.
 template <class T>
 void mirror_cells(sm_ctx* ctx, T* c, int64_t n) {
@@ -251,6 +269,10 @@ Matrix product_dense(sm_ctx* ctx, const sm_matrix* a, bool ta, const sm_matrix* 
     return with_element(a, [&](auto type) { return product<decltype(type)>(ctx, a, ta, b, tb); });
 }
 
+std::vector<Matrix> products_dense(sm_ctx* ctx, const sm_matrix* a, bool ta, const std::vector<sm_matrix*>& rights, bool tb) {
+    return with_element(a, [&](auto type) { return products<decltype(type)>(ctx, a, ta, rights, tb); });
+}
+
 Matrix self_product_dense(sm_ctx* ctx, const sm_matrix* x) {
     return with_element(x, [&](auto type) { return self_product<decltype(type)>(ctx, x); });
 }
@@ -268,28 +290,54 @@ Matrix empty_product(sm_ctx* ctx, const sm_matrix* a, bool ta, const sm_matrix* 
 
 using namespace sm;
 
+namespace {
+
+void require_factors(const sm_matrix* A, bool ta, const sm_matrix* B, bool tb) {
+    int64_t inner = ta ? A->rows : A->cols, inner2 = tb ? B->cols : B->rows;
+    if (inner != inner2) product_misfit(shape_of(A), ta, shape_of(B), tb);
+    if (A->elem != B->elem) fail("internal error: the factors of a product have different elements");
+}
+
+Matrix product_of(sm_ctx* ctx, sm_matrix* A, bool ta, sm_matrix* B, bool tb) {
+    if ((is_csr(A) && A->nnz == 0) || (is_csr(B) && B->nnz == 0)) return empty_product(ctx, A, ta, B, tb);
+    // Transposes of CSR operands are made; a result may be stored dense when that is smaller.
+    Matrix b = Matrix::borrow(B);
+    Matrix a = Matrix::borrow(A);
+    const bool huge = fills_memory(ta ? A->cols : A->rows, tb ? B->rows : B->cols, A->elem);
+    if (huge) a = to_csr(ctx, A), b = to_csr(ctx, B);  // there may be zeros
+    if (tb && is_csr(b.get())) b = Matrix(sm_t(ctx, b.get())), tb = false;
+    if (ta && is_csr(a.get()) && is_dense(b.get()) && !tb) return product_csr_transposed_dense(ctx, a.get(), b.get());
+    if (ta && is_csr(a.get())) a = Matrix(sm_t(ctx, a.get())), ta = false;
+    if (huge) return product_csr_csr(ctx, to_csr(ctx, a.get()).get(), to_csr(ctx, b.get()).get());
+    if (is_dense(a.get()) && is_dense(b.get())) return product_dense(ctx, a.get(), ta, b.get(), tb);
+    if (tb) b = Matrix(sm_t(ctx, b.get()));
+    if (ta) a = Matrix(sm_t(ctx, a.get()));
+    if (is_dense(a.get())) return product_dense_csr(ctx, a.get(), b.get());
+    return is_dense(b.get()) ? product_csr_dense(ctx, a.get(), b.get()) : product_csr_csr(ctx, a.get(), b.get());
+}
+
+}  // namespace
+
 // `transpose` holds "l" and/or "r" for operands that are used transposed.
 SM_API sm_matrix* sm_matmul(sm_ctx* ctx, sm_matrix* A, sm_matrix* B, const char* transpose) {
     return SM_ENTRY(ctx, {
         bool ta = std::strchr(transpose, 'l'), tb = std::strchr(transpose, 'r');
-        int64_t inner = ta ? A->rows : A->cols, inner2 = tb ? B->cols : B->rows;
-        if (inner != inner2) product_misfit(shape_of(A), ta, shape_of(B), tb);
-        if (A->elem != B->elem) fail("internal error: the factors of a product have different elements");
-        if ((is_csr(A) && A->nnz == 0) || (is_csr(B) && B->nnz == 0)) return empty_product(ctx, A, ta, B, tb).take();
-        // Transposes of CSR operands are made; a result may be stored dense when that is smaller.
-        Matrix b = Matrix::borrow(B);
-        Matrix a = Matrix::borrow(A);
-        const bool huge = fills_memory(ta ? A->cols : A->rows, tb ? B->rows : B->cols, A->elem);
-        if (huge) a = to_csr(ctx, A), b = to_csr(ctx, B);  // there may be zeros
-        if (tb && is_csr(b.get())) b = Matrix(sm_t(ctx, b.get())), tb = false;
-        if (ta && is_csr(a.get()) && is_dense(b.get()) && !tb) return product_csr_transposed_dense(ctx, a.get(), b.get()).take();
-        if (ta && is_csr(a.get())) a = Matrix(sm_t(ctx, a.get())), ta = false;
-        if (huge) return product_csr_csr(ctx, to_csr(ctx, a.get()).get(), to_csr(ctx, b.get()).get()).take();
-        if (is_dense(a.get()) && is_dense(b.get())) return product_dense(ctx, a.get(), ta, b.get(), tb).take();
-        if (tb) b = Matrix(sm_t(ctx, b.get()));
-        if (ta) a = Matrix(sm_t(ctx, a.get()));
-        if (is_dense(a.get())) return product_dense_csr(ctx, a.get(), b.get()).take();
-        return (is_dense(b.get()) ? product_csr_dense(ctx, a.get(), b.get()) : product_csr_csr(ctx, a.get(), b.get())).take();
+        require_factors(A, ta, B, tb);
+        return product_of(ctx, A, ta, B, tb).take();
+    });
+}
+
+// The products of A with each of n matrices.
+SM_API void sm_matmul_shared(sm_ctx* ctx, sm_matrix* A, int64_t n, sm_matrix** B, const char* transpose, sm_matrix*** results) {
+    SM_ENTRY(ctx, {
+        bool ta = std::strchr(transpose, 'l'), tb = std::strchr(transpose, 'r');
+        for (int64_t i = 0; i < n; i++) require_factors(A, ta, B[i], tb);
+        bool dense = is_dense(A);
+        for (int64_t i = 0; i < n; i++) dense = dense && is_dense(B[i]) && !fills_memory(ta ? A->cols : A->rows, tb ? B[i]->rows : B[i]->cols, A->elem);
+        std::vector<Matrix> made;
+        if (dense) made = products_dense(ctx, A, ta, {B, B + n}, tb);
+        for (int64_t i = 0; !dense && i < n; i++) made.push_back(product_of(ctx, A, ta, B[i], tb));
+        for (int64_t i = 0; i < n; i++) *results[i] = made[size_t(i)].take();
     });
 }
 

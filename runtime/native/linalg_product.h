@@ -1,6 +1,8 @@
 // Matrix products by storage format; `sm_matmul` picks one.
 #pragma once
 
+#include <vector>
+
 #include "core.h"
 
 namespace sm {
@@ -18,6 +20,7 @@ struct RowBlocks {
 };
 
 Matrix product_dense(sm_ctx* ctx, const sm_matrix* a, bool ta, const sm_matrix* b, bool tb);
+std::vector<Matrix> products_dense(sm_ctx* ctx, const sm_matrix* a, bool ta, const std::vector<sm_matrix*>& rights, bool tb);
 Matrix product_csr_dense(sm_ctx* ctx, const sm_matrix* a, const sm_matrix* b);
 Matrix product_csr_transposed_dense(sm_ctx* ctx, sm_matrix* a, const sm_matrix* b);  // t(a) %*% b
 Matrix product_dense_csr(sm_ctx* ctx, const sm_matrix* a, const sm_matrix* b);

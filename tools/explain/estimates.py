@@ -235,14 +235,14 @@ def _single(op: Op, reads: list[Fact], writes: list[Fact]) -> Estimate:
     if fn in _PARTS:  # what is not touched does not count
         moved = 2 * min(stored(f) for f in [*matrices[-1:], *writes])
     largest = max(map(_entries, [*matrices, *writes]), default=1.0)
-    if fn in ("matmul", "tsmm") and matrices:
-        left, right = matrices[0], matrices[-1]
-        turned = str(op.attrs.get("transpose", "")) if fn == "matmul" else "l"
-        left, right = left.t() if "l" in turned else left, right.t() if "r" in turned else right
-        cost = product_cost(
-            left.rows, left.cols, right.cols, left.density, right.density, left.products(right)
-        )
-        return _priced(moved, cost.flops / (2 if fn == "tsmm" else 1), PRODUCT_FLOPS_PER_SECOND)
+    if fn in ("matmul", "matmul_shared", "tsmm") and matrices:
+        left, *rights = matrices
+        turned = str(op.attrs.get("transpose", "")) if fn != "tsmm" else "l"
+        a, flops = left.t() if "l" in turned else left, 0.0
+        for right in rights or [left]:
+            b = right.t() if "r" in turned else right
+            flops += product_cost(a.rows, a.cols, b.cols, a.density, b.density, a.products(b)).flops
+        return _priced(moved, flops / (2 if fn == "tsmm" else 1), PRODUCT_FLOPS_PER_SECOND)
     if fn in _CUBIC and matrices:
         n, k = sorted((matrices[0].rows, matrices[0].cols))
         return _priced(moved, _CUBIC[fn] * n * n * k, PRODUCT_FLOPS_PER_SECOND)

@@ -23,7 +23,7 @@ TEMPLATES: Final = {
 }  # fmt: skip
 """The kinds of operators, and what they do."""
 _KINDS: Final = {
-    **dict.fromkeys(("matmul", "tsmm"), "product"),
+    **dict.fromkeys(("matmul", "matmul_shared", "tsmm"), "product"),
     **dict.fromkeys(("solve", "inv", "cholesky", "qr", "lu", "svd", "eigen", "det"), "solver"),
     **dict.fromkeys(
         (
@@ -85,6 +85,8 @@ def how_it_runs(op: Op, cell: Group | None, name: Name) -> str:
         ]
         sampled = f"only at the non-zeros of {', '.join(drivers)} CSR, else " if drivers else ""
         return f"the product is never formed: computed {sampled}tile by tile"
+    if op.fn == "matmul_shared":
+        return "dense: packed panels, those of the left factor for all products; sparse: one product after the other"
     if op.fn in ("matmul", "tsmm"):
         vector = op.fn == "matmul" and any(
             isinstance(v.type, Matrix) and 1 in (v.type.rows, v.type.cols) for v in op.operands
