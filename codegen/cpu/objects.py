@@ -76,7 +76,7 @@ def linked_kernels(
 
 
 def begin(wanted: Sequence[Wanted]) -> None:
-    """Let workers begin to make objects that will be asked for soon, as many as there are workers."""
+    """Let waiting workers begin to make objects that will be asked for soon."""
     for one in wanted:
         if object_cache().get(one.key) is None and not workers().begin(one.task):
             return

@@ -128,9 +128,10 @@ class Workers:
                 there.add(worker)
 
     def begin(self, task: Task) -> bool:
-        """Let a worker that has nothing to do begin with a task that `each` will be asked for; whether there was one."""
+        """Let a worker that was started and has nothing to do begin with a task that `each` will be asked for; whether there was
+        one. No more are started, because this process is busy itself."""
         with self._lock:
-            worker = self._free(self._begun, self._most)
+            worker = self._free(self._begun, 0)
             if worker is not None:
                 self._begun[worker] = task
                 worker.ask(task)

@@ -106,6 +106,7 @@ def test_they_work_where_this_process_is(
 
 def test_what_was_begun_is_not_done_again(some: Workers, tmp_path: Path) -> None:
     log = tmp_path / "log"
+    some.start(1)
     assert some.begin((note, (str(log), "a")))
     assert some.each([(note, (str(log), text)) for text in "xay"]) == ["x", "a", "y"]
     assert sorted(log.read_text()) == ["a", "x", "y"]
@@ -119,8 +120,11 @@ def test_what_was_begun_is_not_done_again(some: Workers, tmp_path: Path) -> None
 
 
 def test_no_more_is_begun_than_there_are_workers(some: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun = [some.begin((time.sleep, (0.1 * i,))) for i in range(len(os.sched_getaffinity(0)) + 1)]
-    assert begun == [True] * (len(begun) - 1) + [False]
+    assert not some.begin((double, (4,)))
+    count = len(os.sched_getaffinity(0))
+    some.start(count)
+    begun = [some.begin((time.sleep, (0.1 * i,))) for i in range(count + 1)]
+    assert begun == [True] * count + [False]
     assert some.call(double, 4) == 8
     monkeypatch.setenv("SYSMLC_WORKERS", "0")
     assert not Workers().begin((double, (4,)))
