@@ -11,8 +11,9 @@ from __future__ import annotations
 from sysmlc.ir.core import Builder, Value
 from sysmlc.ir.dialects.core import Constant, Module
 from sysmlc.ir.dialects.dml_cell import Aggregate, Binary, Unary
-from sysmlc.ir.dialects.dml_matrix import NCol, NRow
+from sysmlc.ir.dialects.dml_matrix import MatMul, NCol, NRow
 from sysmlc.ir.dialects.dml_scalar import Cast
+from sysmlc.ir.dialects.dml_stat import RowIndex
 from sysmlc.ir.passes import Pass, register_pass
 from sysmlc.ir.types import Matrix, f64
 
@@ -58,9 +59,24 @@ def _count(b: Builder, x: Value, dir: str) -> Value:
     if dir == "full":
         if isinstance(rows, int) and isinstance(cols, int):
             return b(Constant, value=float(rows * cols))
-        # In two numbers, which what x is made of may know as well: then x itself need not be there.
-        return b(Binary, "mul", *(b(Cast, b(size, x), types=[f64]) for size in (NRow, NCol)))
+        return b(
+            Binary, "mul", *(b(Cast, b(size, _with_size(x, size)), types=[f64]) for size in (NRow, NCol))
+        )
     known, op = (cols, NCol) if dir == "row" else (rows, NRow)
     if isinstance(known, int):
         return b(Constant, value=float(known))
-    return b(Cast, b(op, x), types=[f64])
+    return b(Cast, b(op, _with_size(x, op)), types=[f64])
+
+
+def _with_size(x: Value, size: type[NRow | NCol]) -> Value:
+    """What x is made of that has as many rows or columns: then x itself need not be there."""
+    while True:
+        op = x.op
+        if isinstance(op, (Unary, Binary)):
+            x = next(v for v in op.operands if isinstance(v.type, Matrix))
+        elif size is NRow and (isinstance(op, RowIndex) or (isinstance(op, Aggregate) and op.dir == "row")):
+            x = op.operands[0]
+        elif isinstance(op, MatMul) and ("l" if size is NRow else "r") not in op.transpose:
+            x = op.lhs if size is NRow else op.rhs
+        else:
+            return x
