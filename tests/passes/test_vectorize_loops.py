@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -152,6 +153,19 @@ BRANCHES = {
 }
 
 
+def without_loops(text: str, outputs: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a script gives before and after the pass, which has to leave no loop."""
+    module = compile_source(Source("loops.dml", text), {}, outputs=outputs)
+    PassManager(parse_pipeline(BEFORE)).run(module)
+    with np.errstate(all="ignore"):
+        expected = evaluate(module)
+        manager = PassManager(parse_pipeline("vectorize-loops"))
+        manager.run(module)
+        found = evaluate(module)
+    assert not any(op.name == "scf.for" for op in module.walk()), manager.statistics
+    return expected, found
+
+
 @pytest.mark.parametrize("first", ["1", "-1 / 0", "0 / 0"])
 @pytest.mark.parametrize("name", BRANCHES)
 def test_branches_become_choices(name: str, first: str) -> None:
@@ -160,14 +174,7 @@ def test_branches_become_choices(name: str, first: str) -> None:
         "X = matrix(seq(-8, 6), rows=5, cols=3)\nX[2, 1] = 0 / 0\nX[3, 3] = 0 / 0\nR = X\nq = X[1, ]\n"
         f"c = 0\ns = {first}\np = {first}\nfor (i in 1:5) {{\n  {BRANCHES[name]}\n}}\n"
     )
-    module = compile_source(Source("loops.dml", text), {}, outputs=("R", "q", "c", "s", "p"))
-    PassManager(parse_pipeline(BEFORE)).run(module)
-    with np.errstate(all="ignore"):
-        expected = evaluate(module)
-        manager = PassManager(parse_pipeline("vectorize-loops"))
-        manager.run(module)
-        found = evaluate(module)
-    assert not any(op.name == "scf.for" for op in module.walk()), manager.statistics
+    expected, found = without_loops(text, ("R", "q", "c", "s", "p"))
     for key, value in expected.items():
         assert np.allclose(found[key], value, equal_nan=True), key
 
@@ -200,14 +207,7 @@ def test_races(name: str, cells: str, first: str) -> None:
         "X = matrix(seq(1, 18) %% 5 - 2, rows=6, cols=3)\nS = matrix(seq(1, 36) %% 7, rows=6, cols=6)\n"
         f"{made}at = 0\nq = -9.0\np = {first}\nfor (i in 1:6) {{\n  {RACES[name]}\n}}\n"
     )
-    module = compile_source(Source("loops.dml", text), {}, outputs=("p", "q", "at"))
-    PassManager(parse_pipeline(BEFORE)).run(module)
-    with np.errstate(all="ignore"):
-        expected = evaluate(module)
-        manager = PassManager(parse_pipeline("vectorize-loops"))
-        manager.run(module)
-        found = evaluate(module)
-    assert not any(op.name == "scf.for" for op in module.walk()), manager.statistics
+    expected, found = without_loops(text, ("p", "q", "at"))
     for key, value in expected.items():
         assert np.array_equal(found[key], value, equal_nan=True), f"{key}: {found[key]} instead of {value}"
 
