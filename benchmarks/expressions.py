@@ -125,22 +125,22 @@ def workloads(scale: float) -> dict[str, Workload]:
             jax=lambda np, d: (np.log(d["Y"] + 1) / (1 + np.exp(-d["X"]))).sum(),
         ),
         "t(X)%*%(w*(X%*%v)), 1M x 100": Workload(
-            "R = t(X) %*% (w * (X %*% v))\nr = sum(R)", {"X": tall, "w": dense(n, 1), "v": dense(100, 1)}, lambda d: d["X"].T @ (d["w"] * (d["X"] @ d["v"])),
+            "R = t(X) %*% (w * (X %*% v))\nr = sum(R * R)", {"X": tall, "w": dense(n, 1), "v": dense(100, 1)}, lambda d: d["X"].T @ (d["w"] * (d["X"] @ d["v"])),
             rand("X", n, 100) + rand("w", n, 1, seed=2) + rand("v", 100, 1, seed=3),
             jax=lambda np, d: d["X"].T @ (d["w"] * (d["X"] @ d["v"])),
         ),
         "t(X)%*%(w*(X%*%v)), 100k x 1000": Workload(
-            "R = t(X) %*% (w * (X %*% v))\nr = sum(R)", {"X": wide, "w": dense(n // 10, 1), "v": dense(1000, 1)},
+            "R = t(X) %*% (w * (X %*% v))\nr = sum(R * R)", {"X": wide, "w": dense(n // 10, 1), "v": dense(1000, 1)},
             lambda d: d["X"].T @ (d["w"] * (d["X"] @ d["v"])), rand("X", n // 10, 1000) + rand("w", n // 10, 1, seed=2) + rand("v", 1000, 1, seed=3),
             jax=lambda np, d: d["X"].T @ (d["w"] * (d["X"] @ d["v"])),
         ),
         "sum((X - U%*%t(V))^2)": Workload("r = sum((X - U %*% t(V)) ^ 2)", als, als_loss(-1), make_als),
         "sum((X + U%*%t(V))^2)": Workload("r = sum((X + U %*% t(V)) ^ 2)", als, als_loss(1), make_als),
         "(U%*%t(V) - X)%*%V": Workload(
-            "R = (U %*% t(V) - X) %*% V\nr = sum(R)", als, lambda d: d["U"] @ (d["V"].T @ d["V"]) - d["X"] @ d["V"], make_als
+            "R = (U %*% t(V) - X) %*% V\nr = sum(R * R)", als, lambda d: d["U"] @ (d["V"].T @ d["V"]) - d["X"] @ d["V"], make_als
         ),
         "t(U%*%t(V) - X)%*%U": Workload(
-            "R = t(U %*% t(V) - X) %*% U\nr = sum(R)", als, lambda d: d["V"] @ (d["U"].T @ d["U"]) - d["X"].T @ d["U"], make_als
+            "R = t(U %*% t(V) - X) %*% U\nr = sum(R * R)", als, lambda d: d["V"] @ (d["U"].T @ d["U"]) - d["X"].T @ d["U"], make_als
         ),
         "sum((X!=0)*(X - U%*%t(V))^2)": Workload(
             "r = sum((X != 0) * (X - U %*% t(V)) ^ 2)", als, lambda d: ((d["X"].data - sampled(d["X"], d["U"], d["V"])) ** 2).sum(), make_als
@@ -160,15 +160,15 @@ def workloads(scale: float) -> dict[str, Workload]:
             jax=lambda np, d: _svm(d),
         ),
         "MLR gradient": Workload(
-            "P = exp(X %*% B)\nP = P / rowSums(P)\nR = t(X) %*% (P - Y)\nr = sum(R)", {"X": tall, "B": dense(100, 5) / 50, "Y": dense(n, 5)},
+            "P = exp(X %*% B)\nP = P / rowSums(P)\nR = t(X) %*% (P - Y)\nr = sum(R * R)", {"X": tall, "B": dense(100, 5) / 50, "Y": dense(n, 5)},
             lambda d: _mlr(np, d), rand("X", n, 100) + rand("B", 100, 5, seed=2) + "B = B / 50\n" + rand("Y", n, 5, seed=3),
             jax=_mlr,
         ),
         "sparse t(X)%*%(X%*%v)": Workload(
-            "R = t(X) %*% (X %*% v)\nr = sum(R)", {"X": some, "v": dense(1000, 1)}, lambda d: d["X"].T @ (d["X"] @ d["v"]),
+            "R = t(X) %*% (X %*% v)\nr = sum(R * R)", {"X": some, "v": dense(1000, 1)}, lambda d: d["X"].T @ (d["X"] @ d["v"]),
             rand("X", n, 1000, 0.01) + rand("v", 1000, 1, seed=2),
         ),
-        "sparse t(X)%*%X": Workload("R = t(X) %*% X\nr = sum(R)", {"X": some}, lambda d: d["X"].T @ d["X"], rand("X", n, 1000, 0.01)),
+        "sparse t(X)%*%X": Workload("R = t(X) %*% X\nr = sum(R * R)", {"X": some}, lambda d: d["X"].T @ d["X"], rand("X", n, 1000, 0.01)),
         "dense X%*%Y, n = 2000": Workload(
             "R = X %*% Y\nr = max(R)", {"X": dense(2000, 2000), "Y": dense(2000, 2000)}, lambda d: d["X"] @ d["Y"],
             rand("X", 2000, 2000) + rand("Y", 2000, 2000, seed=2), flops=2 * 2000.0**3,
